@@ -1,0 +1,304 @@
+/** Who can mend an error: the caller, the function's author, or whoever runs the platform. */
+export type Fault = 'caller' | 'function' | 'platform';
+
+/** The part of Ebb that reports an error. */
+export type Component = 'gateway' | 'api' | 'engine' | 'registry' | 'auth' | 'config' | 'builds' | 'store';
+
+/** One row of the error catalog. */
+export interface ErrorDefinition {
+  /** HTTP status it is answered with. */
+  readonly status: number;
+  readonly component: Component;
+  readonly fault: Fault;
+  /** Whether the same request can succeed later without being changed. */
+  readonly retryable: boolean;
+  /** When it happens, and what to do; one or two sentences for docs/errors.md. */
+  readonly description: string;
+}
+
+const define = <const T extends Record<string, ErrorDefinition>>(catalog: T): T => catalog;
+
+/** Every error the platform answers with. The codes are stable; docs/errors.md is generated from this. */
+export const ERRORS = define({
+  FUNCTION_NOT_FOUND: {
+    status: 404,
+    component: 'gateway',
+    fault: 'caller',
+    retryable: false,
+    description: 'No function of that name is deployed in that namespace. `ebb list` shows what is.',
+  },
+  BAD_PATH: {
+    status: 400,
+    component: 'gateway',
+    fault: 'caller',
+    retryable: false,
+    description: 'The path names no function in the form `/function/NAME[.NAMESPACE][/rest]`.',
+  },
+  BAD_REQUEST: {
+    status: 400,
+    component: 'gateway',
+    fault: 'caller',
+    retryable: false,
+    description: 'The request is not well-formed HTTP or its framing is ambiguous; it was not forwarded.',
+  },
+  NOT_FOUND: {
+    status: 404,
+    component: 'api',
+    fault: 'caller',
+    retryable: false,
+    description: 'No route answers at that path. `/v1/openapi.json` lists them.',
+  },
+  QUEUE_FULL: {
+    status: 429,
+    component: 'gateway',
+    fault: 'caller',
+    retryable: true,
+    description:
+      'Every instance is busy and the waiting line of the version is full. Retry after `Retry-After`, or raise `scale.max`, `concurrency` or `queue.length`.',
+  },
+  INSTANCE_CRASHED: {
+    status: 502,
+    component: 'gateway',
+    fault: 'function',
+    retryable: true,
+    description: 'The instance ended or cut the connection before it answered. Its last words are in `ebb logs`.',
+  },
+  INSTANCE_REFUSED: {
+    status: 502,
+    component: 'gateway',
+    fault: 'function',
+    retryable: true,
+    description: 'The instance no longer accepts connections. It is being replaced.',
+  },
+  BAD_RESPONSE: {
+    status: 502,
+    component: 'gateway',
+    fault: 'function',
+    retryable: false,
+    description: 'The instance answered something that is not well-formed HTTP, or headers beyond the limit.',
+  },
+  NO_INSTANCE_IN_TIME: {
+    status: 503,
+    component: 'gateway',
+    fault: 'platform',
+    retryable: true,
+    description: 'No instance became free or ready within `queue.wait`.',
+  },
+  START_FAILED: {
+    status: 503,
+    component: 'gateway',
+    fault: 'function',
+    retryable: true,
+    description: 'An instance was started for the call but ended or never became ready. `ebb logs` shows why.',
+  },
+  DRAINING: {
+    status: 503,
+    component: 'gateway',
+    fault: 'platform',
+    retryable: true,
+    description: 'The server is shutting down and takes no new work.',
+  },
+  FUNCTION_TIMEOUT: {
+    status: 504,
+    component: 'gateway',
+    fault: 'function',
+    retryable: false,
+    description: 'The function did not answer within its `timeout`.',
+  },
+  UNAUTHENTICATED: {
+    status: 401,
+    component: 'auth',
+    fault: 'caller',
+    retryable: false,
+    description: 'The credentials are missing or wrong. Use `Authorization: Bearer SECRET`, or `ebb login`.',
+  },
+  TOO_MANY_ATTEMPTS: {
+    status: 429,
+    component: 'auth',
+    fault: 'caller',
+    retryable: true,
+    description: 'Too many wrong credentials came from this address. Wait for `Retry-After`.',
+  },
+  INVALID_REQUEST: {
+    status: 400,
+    component: 'api',
+    fault: 'caller',
+    retryable: false,
+    description: 'A field of the request has a value that is not allowed. The message names field, value and rule.',
+  },
+  UNKNOWN_FIELD: {
+    status: 400,
+    component: 'api',
+    fault: 'caller',
+    retryable: false,
+    description: 'The request carries a field that does not exist. The message names it.',
+  },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    component: 'api',
+    fault: 'caller',
+    retryable: false,
+    description: 'The path exists but not with that method.',
+  },
+  PAYLOAD_TOO_LARGE: {
+    status: 413,
+    component: 'api',
+    fault: 'caller',
+    retryable: false,
+    description: 'The body of a control request is larger than the server accepts.',
+  },
+  NAMESPACE_NOT_FOUND: {
+    status: 404,
+    component: 'registry',
+    fault: 'caller',
+    retryable: false,
+    description: 'There is no namespace of that name. `ebb namespace list` shows what there is.',
+  },
+  NAMESPACE_NOT_EMPTY: {
+    status: 409,
+    component: 'registry',
+    fault: 'caller',
+    retryable: false,
+    description: 'A namespace that still holds functions or secrets cannot be removed.',
+  },
+  SECRET_NOT_FOUND: {
+    status: 404,
+    component: 'registry',
+    fault: 'caller',
+    retryable: false,
+    description: 'There is no secret of that name in the namespace. `ebb secret list` shows what there is.',
+  },
+  SECRET_IN_USE: {
+    status: 409,
+    component: 'registry',
+    fault: 'caller',
+    retryable: false,
+    description: 'A deployed function still uses the secret, so it cannot be removed.',
+  },
+  CODE_NOT_FOUND: {
+    status: 400,
+    component: 'registry',
+    fault: 'caller',
+    retryable: false,
+    description: 'The deploy refers to uploaded code that the server does not hold. Upload it first.',
+  },
+  CODE_INVALID: {
+    status: 400,
+    component: 'builds',
+    fault: 'caller',
+    retryable: false,
+    description: 'The uploaded archive is damaged or holds something other than plain files and folders inside it.',
+  },
+  CODE_TOO_LARGE: {
+    status: 413,
+    component: 'builds',
+    fault: 'caller',
+    retryable: false,
+    description: 'The uploaded archive, what it unpacks to, or the number of its entries is over the limit.',
+  },
+  CONFLICT: {
+    status: 409,
+    component: 'registry',
+    fault: 'caller',
+    retryable: true,
+    description: 'Somebody else changed the same thing at the same time. Read it again and retry.',
+  },
+  DEPLOY_FAILED: {
+    status: 422,
+    component: 'registry',
+    fault: 'function',
+    retryable: false,
+    description: 'The first instance of the new version did not become ready; the old version keeps serving.',
+  },
+  UNSUPPORTED_BY_ENGINE: {
+    status: 422,
+    component: 'engine',
+    fault: 'caller',
+    retryable: false,
+    description: 'The engine in use cannot do what the function asks for; the message says which can.',
+  },
+  IMAGE_NOT_FOUND: {
+    status: 422,
+    component: 'engine',
+    fault: 'caller',
+    retryable: false,
+    description: 'The image is neither on the host nor in its registry, or the registry refused it.',
+  },
+  IMAGE_REFUSED: {
+    status: 422,
+    component: 'engine',
+    fault: 'caller',
+    retryable: false,
+    description: 'The image asks for something the platform does not allow, such as a working directory under /proc.',
+  },
+  ENGINE_UNAVAILABLE: {
+    status: 503,
+    component: 'engine',
+    fault: 'platform',
+    retryable: true,
+    description: 'The engine does not answer. Running instances still serve. `ebb doctor` says more.',
+  },
+  ENGINE_TIMEOUT: {
+    status: 503,
+    component: 'engine',
+    fault: 'platform',
+    retryable: true,
+    description: 'The engine did not finish an operation before its deadline.',
+  },
+  ENGINE_FAILED: {
+    status: 503,
+    component: 'engine',
+    fault: 'platform',
+    retryable: true,
+    description: 'The engine refused an operation that should have worked; the message carries its own words.',
+  },
+  CONFIG_INVALID: {
+    status: 500,
+    component: 'config',
+    fault: 'platform',
+    retryable: false,
+    description: 'A setting of the server has a value that is not allowed; the server does not start.',
+  },
+  DATA_DIR_IN_USE: {
+    status: 500,
+    component: 'config',
+    fault: 'platform',
+    retryable: false,
+    description: 'Another running server uses the same data directory.',
+  },
+  LISTEN_FAILED: {
+    status: 500,
+    component: 'config',
+    fault: 'platform',
+    retryable: false,
+    description: 'The address to listen on is taken or not allowed. Choose another with `--listen`.',
+  },
+  STORE_FAILED: {
+    status: 503,
+    component: 'store',
+    fault: 'platform',
+    retryable: true,
+    description: 'The data directory could not be read or written, for instance because the disk is full.',
+  },
+  INTERNAL: {
+    status: 500,
+    component: 'api',
+    fault: 'platform',
+    retryable: true,
+    description: 'A defect of the platform. The server’s log has the details under the call id.',
+  },
+});
+
+/** A stable error code. */
+export type ErrorCode = keyof typeof ERRORS;
+
+/** The JSON body of every error the platform answers with. */
+export interface ErrorBody {
+  readonly code: ErrorCode;
+  /** One sentence for a person. */
+  readonly message: string;
+  readonly component: Component;
+  readonly callId: string;
+  /** The last lines the instance wrote, oldest first, where a start failed. */
+  readonly logs?: readonly string[];
+}

@@ -1,0 +1,190 @@
+import { z } from 'zod';
+import { ENV_NAME_PATTERN, secretNameSchema } from './names.ts';
+import { parseCpuCores, parseDurationMs, parseSizeBytes } from './quantity.ts';
+
+const MIB = 2 ** 20;
+
+/** A size the user writes (`256Mi`) between two bounds in bytes. */
+function size(minBytes: number, maxBytes: number, allowed: string) {
+  return z.union([z.string(), z.number()]).refine((value) => {
+    const bytes = parseSizeBytes(value);
+    return bytes !== undefined && bytes >= minBytes && bytes <= maxBytes;
+  }, `must be ${allowed}`);
+}
+
+/** A duration the user writes (`60s`) between two bounds in milliseconds. */
+function duration(minMs: number, maxMs: number, allowed: string) {
+  return z.union([z.string(), z.number()]).refine((value) => {
+    const ms = parseDurationMs(value);
+    return ms !== undefined && ms >= minMs && ms <= maxMs;
+  }, `must be ${allowed}`);
+}
+
+const stringMap = (what: string) =>
+  z.record(z.string().min(1).max(253), z.string().max(16_384), { error: `must map names of ${what} to text` });
+
+const DAY = 86_400_000;
+
+/** Managed runtimes that turn a directory with a handler into a server. */
+export const RUNTIMES = ['node'] as const;
+
+/** How a managed runtime calls the handler; `auto` finds it by the handler's shape. */
+export const SIGNATURES = ['auto', 'fetch', 'event', 'node'] as const;
+
+/** How many instances of a version there may be, and how long an idle one is kept. */
+export const scaleSchema = z
+  .strictObject({
+    min: z.number().int().min(0).max(1000).default(0).describe('Instances kept even without traffic.'),
+    max: z.number().int().min(1).max(1000).default(20).describe('Most instances at once.'),
+    idle: duration(100, 7 * DAY, 'a duration from 100ms to 7d, such as "5m"')
+      .default('5m')
+      .describe('How long an instance above `min` stays without work before it is stopped.'),
+  })
+  .refine((scale) => scale.min <= scale.max, {
+    path: ['min'],
+    error: 'must not be larger than scale.max',
+  });
+
+/** What waits when every instance is busy. */
+export const queueSchema = z.strictObject({
+  length: z.number().int().min(0).max(100_000).default(1000).describe('Most calls waiting at once.'),
+  wait: duration(1, DAY, 'a duration from 1ms to 1d, such as "60s"')
+    .default('60s')
+    .describe('Longest time a call waits for an instance.'),
+});
+
+/**
+ * What a user says about a function: the body of a deploy and a function's entry in `ebb.yaml`, with defaults
+ * filled in by parsing. Exactly one of `runtime` and `image` is set. Unknown fields are refused by name.
+ */
+export const functionSpecSchema = z
+  .strictObject({
+    runtime: z.enum(RUNTIMES).optional().describe('Managed runtime that runs the uploaded code.'),
+    image: z
+      .string()
+      .regex(/^[a-zA-Z0-9][-a-zA-Z0-9._/:@]{0,511}$/, 'must be an image reference such as "registry/name:tag"')
+      .optional()
+      .describe('Container image that serves HTTP on `port`.'),
+    handler: z
+      .string()
+      .regex(
+        /^(?!\/)(?!.*(?:^|\/)\.\.(?:\/|#|$))[^\0#]{1,255}(?:#[A-Za-z_$][\w$]*)?$/,
+        'must be a file inside the code directory, optionally with "#export"',
+      )
+      .optional()
+      .describe('Handler file, optionally `file#export`. Default: index.ts, .js, .mjs or .cjs, or package.json `main`.'),
+    signature: z.enum(SIGNATURES).default('auto').describe('How the handler is called; `auto` finds it by shape.'),
+    command: z.array(z.string().max(4096)).min(1).max(256).optional().describe('Replaces the command of an image.'),
+    port: z.number().int().min(1).max(65_535).default(8080).describe('Port an image listens on; passed as `PORT`.'),
+    healthPath: z
+      .string()
+      .regex(/^\/[\x21-\x7e]{0,255}$/, 'must be a path that starts with "/"')
+      .optional()
+      .describe('Path of an image that answers 2xx when ready. Default: an open port is enough.'),
+    env: z
+      .record(
+        z.string().regex(ENV_NAME_PATTERN, 'must be letters, digits and "_", not starting with a digit'),
+        z.string().max(131_072),
+      )
+      .default({})
+      .describe('Environment variables.'),
+    secrets: z.array(secretNameSchema).max(100).default([]).describe('Secrets of the namespace, mounted as files.'),
+    memory: size(5 * MIB, 2 ** 40, 'a size from 5Mi to 1024Gi, such as "256Mi"')
+      .default('256Mi')
+      .describe('Memory limit of an instance, without swap.'),
+    cpu: z
+      .union([z.string(), z.number()])
+      .refine((value) => {
+        const cores = parseCpuCores(value);
+        return cores !== undefined && cores >= 0.01 && cores <= 512;
+      }, 'must be a number of cores from 0.01 to 512, such as 1, 0.5 or "250m"')
+      .default(1)
+      .describe('CPU limit of an instance, in cores.'),
+    pids: z.number().int().min(8).max(32_768).default(256).describe('Most processes and threads of an instance.'),
+    tmp: size(MIB, 2 ** 40, 'a size from 1Mi to 1024Gi, such as "64Mi"')
+      .default('64Mi')
+      .describe('Size of the writable /tmp.'),
+    readOnlyRootFilesystem: z.boolean().default(true).describe('Whether everything but /tmp is read-only.'),
+    user: z
+      .enum(['tenant', 'image'])
+      .default('tenant')
+      .describe('Run as the namespace’s own unprivileged user, or as the user the image names.'),
+    network: z
+      .enum(['egress', 'none'])
+      .default('egress')
+      .describe('`egress` reaches public addresses only; `none` reaches nothing.'),
+    concurrency: z.number().int().min(1).max(10_000).default(10).describe('Calls an instance handles at once.'),
+    timeout: duration(1, DAY, 'a duration from 1ms to 1d, such as "60s"')
+      .default('60s')
+      .describe('Longest time a call may run.'),
+    queue: queueSchema.prefault({}),
+    scale: scaleSchema.prefault({}),
+    auth: z
+      .enum(['none', 'required'])
+      .default('none')
+      .describe('Whether calling the function needs a token.'),
+    labels: stringMap('labels').default({}),
+    annotations: stringMap('annotations').default({}),
+  })
+  .superRefine((spec, context) => {
+    if ((spec.runtime === undefined) === (spec.image === undefined)) {
+      context.addIssue({
+        code: 'custom',
+        path: [spec.runtime === undefined ? 'runtime' : 'image'],
+        input: spec.image,
+        message: 'must be set, or the other of "runtime" and "image": exactly one of the two says what runs',
+      });
+    }
+    const misplaced = spec.image === undefined ? (['command', 'healthPath'] as const) : (['handler'] as const);
+    for (const field of misplaced) {
+      if (spec[field] === undefined) continue;
+      context.addIssue({
+        code: 'custom',
+        path: [field],
+        input: spec[field],
+        message: spec.image === undefined ? 'is only for functions with an image' : 'is only for functions with a runtime',
+      });
+    }
+  });
+
+/** A function's spec as written, with defaults filled in. */
+export type FunctionSpec = z.output<typeof functionSpecSchema>;
+/** A function's spec as a user may write it. */
+export type FunctionSpecInput = z.input<typeof functionSpecSchema>;
+
+/** The limits of an instance and of the calls to it, in plain units. */
+export interface ResolvedLimits {
+  readonly memoryBytes: number;
+  readonly cpuCores: number;
+  readonly pids: number;
+  readonly tmpBytes: number;
+  readonly concurrency: number;
+  readonly timeoutMs: number;
+  readonly queueLength: number;
+  readonly queueWaitMs: number;
+  readonly scaleMin: number;
+  readonly scaleMax: number;
+  readonly idleMs: number;
+}
+
+/** Turns the quantities of a parsed spec into plain units. */
+export function resolveLimits(spec: FunctionSpec): ResolvedLimits {
+  return {
+    memoryBytes: known(parseSizeBytes(spec.memory)),
+    cpuCores: known(parseCpuCores(spec.cpu)),
+    pids: spec.pids,
+    tmpBytes: known(parseSizeBytes(spec.tmp)),
+    concurrency: spec.concurrency,
+    timeoutMs: known(parseDurationMs(spec.timeout)),
+    queueLength: spec.queue.length,
+    queueWaitMs: known(parseDurationMs(spec.queue.wait)),
+    scaleMin: spec.scale.min,
+    scaleMax: spec.scale.max,
+    idleMs: known(parseDurationMs(spec.scale.idle)),
+  };
+}
+
+function known(value: number | undefined): number {
+  if (value === undefined) throw new TypeError('resolveLimits was given a spec that was not parsed');
+  return value;
+}

@@ -1,0 +1,145 @@
+import { z } from 'zod';
+import { functionSpecSchema } from './function-spec.ts';
+import { nameSchema, secretNameSchema } from './names.ts';
+
+/** Digest of content: `sha256:` and 64 hexadecimal digits. */
+export const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be "sha256:" and 64 hexadecimal digits');
+
+/** What a deploy sends: the spec, and for a managed runtime the digest of code uploaded before. */
+export const deployRequestSchema = z
+  .strictObject({ spec: functionSpecSchema, code: digestSchema.optional() })
+  .superRefine((request, context) => {
+    if (request.spec.runtime !== undefined && request.code === undefined) {
+      context.addIssue({ code: 'custom', path: ['code'], input: undefined, message: 'is missing: a function with a runtime needs the digest of uploaded code' });
+    }
+    if (request.spec.image !== undefined && request.code !== undefined) {
+      context.addIssue({ code: 'custom', path: ['code'], input: request.code, message: 'is only for functions with a runtime' });
+    }
+  });
+export type DeployRequest = z.output<typeof deployRequestSchema>;
+export type DeployRequestInput = z.input<typeof deployRequestSchema>;
+
+/** How a function stands: `ready` can serve at once, `idle` starts on the next call, `starting` is on its way. */
+export const functionStateSchema = z.enum(['ready', 'starting', 'idle']);
+
+/** A deployed function as the API shows it. */
+export const functionResourceSchema = z.object({
+  namespace: nameSchema,
+  name: nameSchema,
+  /** Number of the version that serves. */
+  version: z.number().int(),
+  spec: functionSpecSchema,
+  code: digestSchema.optional(),
+  /** Digest the image had when it was deployed. */
+  imageDigest: z.string().optional(),
+  state: functionStateSchema,
+  /** Ready instances of the serving version. */
+  instances: z.number().int(),
+  /** Path of the function on the gateway. */
+  path: z.string(),
+  createdAt: z.iso.datetime(),
+  updatedAt: z.iso.datetime(),
+});
+export type FunctionResource = z.output<typeof functionResourceSchema>;
+
+/** One immutable version as the API shows it. */
+export const versionResourceSchema = z.object({
+  version: z.number().int(),
+  digest: digestSchema,
+  spec: functionSpecSchema,
+  code: digestSchema.optional(),
+  imageDigest: z.string().optional(),
+  createdAt: z.iso.datetime(),
+  /** Whether the bare name means this version. */
+  live: z.boolean(),
+});
+export type VersionResource = z.output<typeof versionResourceSchema>;
+
+/** Where an instance is in its life. */
+export const instanceStateSchema = z.enum(['created', 'ready', 'busy', 'idle', 'frozen', 'draining', 'gone']);
+export type InstanceState = z.output<typeof instanceStateSchema>;
+
+/** An instance as the API shows it. */
+export const instanceResourceSchema = z.object({
+  id: z.string(),
+  namespace: nameSchema,
+  function: nameSchema,
+  version: z.number().int(),
+  state: instanceStateSchema,
+  /** Requests it holds now. */
+  inFlight: z.number().int(),
+  engine: z.string(),
+  startedAt: z.iso.datetime(),
+});
+export type InstanceResource = z.output<typeof instanceResourceSchema>;
+
+/** Who wrote a log line. `platform` lines are about the instance and cannot be written by it. */
+export const logSourceSchema = z.enum(['stdout', 'stderr', 'platform']);
+
+/** One line of a function's log. */
+export const logLineSchema = z.object({
+  at: z.iso.datetime(),
+  namespace: nameSchema,
+  function: nameSchema,
+  version: z.number().int(),
+  instance: z.string(),
+  source: logSourceSchema,
+  /** The call during which a managed runtime's handler wrote the line, where known. */
+  callId: z.string().optional(),
+  text: z.string(),
+});
+export type LogLine = z.output<typeof logLineSchema>;
+
+/** Which lines of a function's log are asked for. */
+export const logQuerySchema = z.strictObject({
+  follow: z.stringbool().default(false).describe('Keep the answer open and send new lines as they come.'),
+  tail: z.coerce.number().int().min(0).max(100_000).default(200).describe('At most this many of the newest stored lines.'),
+  since: z.iso.datetime().optional().describe('Only lines at or after this moment.'),
+  instance: z.string().max(128).optional().describe('Only lines of this instance.'),
+  callId: z.string().max(128).optional().describe('Only lines of this call.'),
+});
+export type LogQuery = z.output<typeof logQuerySchema>;
+
+/** A namespace as the API shows it. */
+export const namespaceResourceSchema = z.object({ name: nameSchema, createdAt: z.iso.datetime() });
+export type NamespaceResource = z.output<typeof namespaceResourceSchema>;
+
+/** A secret as the API shows it: never its value. */
+export const secretResourceSchema = z.object({ name: secretNameSchema, updatedAt: z.iso.datetime() });
+export type SecretResource = z.output<typeof secretResourceSchema>;
+
+/** What an upload of code answers. */
+export const codeResourceSchema = z.object({
+  digest: digestSchema,
+  /** Bytes of all files after unpacking. */
+  sizeBytes: z.number().int(),
+  files: z.number().int(),
+});
+export type CodeResource = z.output<typeof codeResourceSchema>;
+
+/** How the server is. */
+export const healthResourceSchema = z.object({
+  status: z.enum(['ok', 'degraded', 'draining']),
+  engine: z.object({ name: z.string(), ok: z.boolean(), message: z.string().optional() }),
+});
+export type HealthResource = z.output<typeof healthResourceSchema>;
+
+/** What the server is. */
+export const versionInfoSchema = z.object({
+  name: z.literal('ebb'),
+  version: z.string(),
+  node: z.string(),
+  engine: z.string(),
+  installation: z.string(),
+});
+export type VersionInfo = z.output<typeof versionInfoSchema>;
+
+/** One finding about the host: `degraded` says what is lost, `unsafe` what to change. */
+export const findingSchema = z.object({
+  check: z.string(),
+  level: z.enum(['ok', 'degraded', 'unsafe', 'missing']),
+  message: z.string(),
+  /** What to do about it. */
+  advice: z.string().optional(),
+});
+export type Finding = z.output<typeof findingSchema>;

@@ -1,0 +1,155 @@
+/** The interfaces modules call each other by. Implementations are handed over by the composition root. */
+import type {
+  CodeResource,
+  FunctionSpec,
+  LogLine,
+  LogQuery,
+  NamespaceResource,
+  ResolvedLimits,
+  SecretResource,
+  VersionKey,
+} from '@ebb/contract';
+
+/** An immutable version of a function: what an instance runs and under which limits (V1). */
+export interface Version {
+  readonly key: VersionKey;
+  readonly namespace: string;
+  readonly name: string;
+  readonly version: number;
+  /** `sha256:` digest over the spec and the code or image digest; equal digests mean equal versions. */
+  readonly digest: string;
+  readonly spec: FunctionSpec;
+  readonly limits: ResolvedLimits;
+  /** Digest of the code bundle of a managed runtime. */
+  readonly code?: string;
+  /** Digest the image had at deploy. */
+  readonly imageDigest?: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly createdAt: number;
+}
+
+/** A function as the registry holds it. */
+export interface FunctionRecord {
+  readonly namespace: string;
+  readonly name: string;
+  /** The version a bare name means. */
+  readonly live: Version;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+}
+
+/** What changed in the registry; `previous` is the version that served before. */
+export type RegistryChange =
+  | { readonly kind: 'live'; readonly live: Version; readonly previous?: Version }
+  | { readonly kind: 'removed'; readonly previous: Version };
+
+/** A new version before it is live. */
+export interface DeployInput {
+  readonly namespace: string;
+  readonly name: string;
+  readonly spec: FunctionSpec;
+  readonly code?: string;
+}
+
+/** What a deploy came to; `unchanged` made no version. */
+export interface DeployOutcome {
+  readonly record: FunctionRecord;
+  readonly change: 'created' | 'updated' | 'unchanged';
+}
+
+/**
+ * Functions and their versions. Reads are synchronous and from memory, so the warm path may use them; writes
+ * are on disk when their promise resolves.
+ */
+export interface FunctionRegistry {
+  /** The function a name means now, or undefined. */
+  resolve(namespace: string, name: string): FunctionRecord | undefined;
+  /** Every function, or those of one namespace, by name. */
+  list(namespace?: string): readonly FunctionRecord[];
+  /** The versions of a function, newest first. Throws FUNCTION_NOT_FOUND. */
+  versions(namespace: string, name: string): Promise<readonly Version[]>;
+  /**
+   * Freezes the input into a version, proves it through the {@link DeployGate}, then makes it live. Deploys of
+   * one function are done one after the other. Throws NAMESPACE_NOT_FOUND, SECRET_NOT_FOUND, CODE_NOT_FOUND, and
+   * whatever the gate throws; then the old version keeps serving and nothing of the new one stays.
+   */
+  put(input: DeployInput, options: { readonly probe: boolean; readonly signal?: AbortSignal }): Promise<DeployOutcome>;
+  /** Removes a function with all its versions. Throws FUNCTION_NOT_FOUND. */
+  remove(namespace: string, name: string): Promise<void>;
+  /** Calls `listener` after every change, in order, until the returned object is disposed. */
+  watch(listener: (change: RegistryChange) => void): Disposable;
+}
+
+/** What the registry asks of the side that runs instances before a version goes live. */
+export interface DeployGate {
+  /**
+   * Refuses what the engine cannot run, and resolves the image. Throws UNSUPPORTED_BY_ENGINE, IMAGE_NOT_FOUND,
+   * IMAGE_REFUSED or an ENGINE_ error.
+   */
+  admit(spec: FunctionSpec, signal?: AbortSignal): Promise<{ readonly imageDigest?: string }>;
+  /** Starts one instance of the version and keeps it ready. Throws DEPLOY_FAILED with the last log lines. */
+  prove(version: Version, signal?: AbortSignal): Promise<void>;
+  /** Stops whatever {@link prove} started for a version that will not go live. */
+  discard(version: Version): Promise<void>;
+}
+
+/** Namespaces. `ids` are small, stable and never reused: they choose the user id of a namespace's instances. */
+export interface NamespaceRegistry {
+  list(): readonly (NamespaceResource & { readonly id: number })[];
+  get(name: string): (NamespaceResource & { readonly id: number }) | undefined;
+  /** Makes a namespace; returns the one there is when it exists. */
+  create(name: string): Promise<NamespaceResource>;
+  /** Throws NAMESPACE_NOT_FOUND, NAMESPACE_NOT_EMPTY. The default namespace cannot be removed (INVALID_REQUEST). */
+  remove(name: string): Promise<void>;
+}
+
+/** Secrets of namespaces, encrypted at rest. Values leave only towards instances (T2, T3). */
+export interface SecretRegistry {
+  list(namespace: string): Promise<readonly SecretResource[]>;
+  has(namespace: string, name: string): Promise<boolean>;
+  set(namespace: string, name: string, value: Uint8Array): Promise<SecretResource>;
+  /** Throws SECRET_NOT_FOUND, SECRET_IN_USE. */
+  remove(namespace: string, name: string): Promise<void>;
+  /** The value, for the launcher alone. Throws SECRET_NOT_FOUND. */
+  reveal(namespace: string, name: string): Promise<Uint8Array>;
+}
+
+/** Uploaded code, unpacked and stored once per digest. */
+export interface CodeStore {
+  /**
+   * Unpacks an archive strictly and keeps it. Equal content gives the same digest whatever the order of entries or
+   * their times. Throws CODE_INVALID, CODE_TOO_LARGE; then nothing stays on disk.
+   */
+  put(archive: AsyncIterable<Uint8Array>, format: 'tar' | 'zip', signal?: AbortSignal): Promise<CodeResource>;
+  has(digest: string): boolean;
+  /** Absolute path of the read-only directory with the code. */
+  directory(digest: string): string;
+  /** Removes what `inUse` does not name and is older than `minAgeMs`. Returns the removed digests. */
+  sweep(inUse: ReadonlySet<string>, minAgeMs: number): Promise<readonly string[]>;
+}
+
+/** The log of functions: instance output and what the platform says about instances. */
+export interface LogBook {
+  /** Adds a line. Never throws and never waits; over the rate cap lines are dropped and counted in a platform line. */
+  append(line: LogLine): void;
+  /** Stored lines that match, oldest first, then with `follow` new ones until `signal` aborts. */
+  read(
+    scope: { readonly namespace: string; readonly name: string },
+    query: LogQuery,
+    signal?: AbortSignal,
+  ): AsyncIterable<LogLine>;
+  /** Forgets the log of a removed function. */
+  forget(namespace: string, name: string): Promise<void>;
+}
+
+/** Who a request comes from. */
+export type Identity = { readonly kind: 'admin' };
+
+/** Checks credentials. */
+export interface Authenticator {
+  /**
+   * Checks an `Authorization` header (Bearer, or Basic with user `admin`). Throws UNAUTHENTICATED, or
+   * TOO_MANY_ATTEMPTS while `remoteAddress` is held back after wrong guesses.
+   */
+  authenticate(authorization: string | undefined, remoteAddress: string): Promise<Identity>;
+}

@@ -1,0 +1,160 @@
+import type { LogLine } from '@ebb/contract';
+import type { Finding } from '@ebb/contract';
+
+/** Labels every instance carries, so that a restarted server knows what it finds. */
+export interface InstanceLabels {
+  /** Id of the data directory's installation; nobody touches instances of another. */
+  readonly installation: string;
+  readonly namespace: string;
+  readonly function: string;
+  readonly version: number;
+  /** Id of the server process that made it. */
+  readonly generation: string;
+}
+
+/** Code that a managed runtime serves. */
+export interface CodeSource {
+  readonly kind: 'code';
+  readonly runtime: 'node';
+  /** Absolute path of the read-only code directory on this host. */
+  readonly codeDir: string;
+}
+
+/** An image that serves HTTP by itself. */
+export interface ImageSource {
+  readonly kind: 'image';
+  readonly image: string;
+  /** Digest or id the image was pinned to at deploy. */
+  readonly digest?: string;
+  readonly command?: readonly string[];
+  readonly port: number;
+}
+
+/** What an engine may use of the host for one instance. */
+export interface InstanceLimits {
+  readonly memoryBytes: number;
+  readonly cpuCores: number;
+  readonly pids: number;
+  readonly tmpBytes: number;
+}
+
+/** Everything an engine is told to make one instance; it reads nothing else (E2). */
+export interface InstanceSpec {
+  /** Chosen by the caller and unique in the installation, `[a-z0-9-]{1,63}`: asking twice for one id makes one instance. */
+  readonly id: string;
+  readonly labels: InstanceLabels;
+  readonly source: CodeSource | ImageSource;
+  readonly env: Readonly<Record<string, string>>;
+  readonly secrets: Readonly<Record<string, Uint8Array>>;
+  readonly limits: InstanceLimits;
+  /** Number of the namespace, from which an engine derives its user id. */
+  readonly tenant: number;
+  readonly user: 'tenant' | 'image';
+  readonly network: 'egress' | 'none';
+  readonly readOnlyRootFilesystem: boolean;
+}
+
+/** Where an instance is spoken to. */
+export type Target =
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+
+/** What an engine knows of an instance. */
+export interface Instance {
+  readonly id: string;
+  readonly labels: InstanceLabels;
+  readonly target: Target;
+  readonly state: 'running' | 'frozen' | 'exited';
+  readonly exit?: InstanceExit;
+  /** Milliseconds since the Unix epoch. */
+  readonly startedAt: number;
+}
+
+/** How an instance ended. */
+export interface InstanceExit {
+  readonly code?: number;
+  readonly signal?: string;
+  readonly outOfMemory: boolean;
+}
+
+/** A hint that something happened; the truth is in {@link Engine.list}. */
+export interface EngineEvent {
+  readonly kind: 'exited' | 'resync';
+  /** Absent for `resync`: list everything again. */
+  readonly id?: string;
+  readonly exit?: InstanceExit;
+}
+
+/** A line an instance wrote, as the engine saw it. */
+export type EngineLogLine = Pick<LogLine, 'at' | 'source' | 'text' | 'callId'>;
+
+/** What an instance uses now. */
+export interface InstanceStats {
+  readonly memoryBytes: number;
+  /** CPU time used since the instance started, in milliseconds. */
+  readonly cpuMs: number;
+  readonly pids?: number;
+}
+
+/** What an engine can do; asking for more is UNSUPPORTED_BY_ENGINE, never a silent no-op. */
+export interface EngineCapabilities {
+  readonly images: boolean;
+  readonly runtimes: readonly 'node'[];
+  /** Whether an instance is kept from the host and from other instances. */
+  readonly isolation: 'none' | 'container';
+  readonly freeze: boolean;
+  readonly limits: boolean;
+}
+
+/** How an engine is. */
+export interface EngineStatus {
+  readonly ok: boolean;
+  /** Version or the reason it does not answer. */
+  readonly message: string;
+  /** What the host offers and lacks, for `ebb doctor`. */
+  readonly findings: readonly Finding[];
+}
+
+/**
+ * The substrate that runs instances. Every call has a deadline of its own and throws ENGINE_UNAVAILABLE,
+ * ENGINE_TIMEOUT or ENGINE_FAILED when the substrate fails, whatever else is named below.
+ */
+export interface Engine extends AsyncDisposable {
+  readonly name: 'process' | 'docker' | 'memory';
+  readonly capabilities: EngineCapabilities;
+  /** Asks the substrate how it is. Never throws. */
+  probe(signal?: AbortSignal): Promise<EngineStatus>;
+  /** Prepares what instances share (network, runtime image). Idempotent; called once before the first create. */
+  prepare(signal?: AbortSignal): Promise<void>;
+  /**
+   * Makes sure an image is on the host, pulling it if it is absent, and checks it. Returns its digest or id.
+   * Throws IMAGE_NOT_FOUND, IMAGE_REFUSED, UNSUPPORTED_BY_ENGINE.
+   */
+  resolveImage(image: string, signal?: AbortSignal): Promise<string>;
+  /**
+   * Makes and starts an instance; it is running, not yet ready, when this resolves. Asked again with the id of a
+   * living instance it returns that one. After a failure nothing of the instance is left behind.
+   */
+  create(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance>;
+  /** The instances of this installation there really are, exited ones not yet stopped included. */
+  list(): Promise<readonly Instance[]>;
+  /**
+   * Ends an instance: SIGTERM, after `graceMs` SIGKILL, then removes every trace of it. Resolves once the exit was
+   * seen (E3). An unknown id resolves at once.
+   */
+  stop(id: string, options: { readonly graceMs: number }): Promise<void>;
+  /** Takes the CPU away from an instance. */
+  freeze(id: string): Promise<void>;
+  thaw(id: string): Promise<void>;
+  /**
+   * What the instance wrote, oldest first; with `follow` until it ended or `signal` aborts. `sinceMs` is a moment
+   * (Unix epoch, milliseconds): a restarted server continues where it stopped.
+   */
+  logs(
+    id: string,
+    options: { readonly follow: boolean; readonly sinceMs?: number; readonly signal?: AbortSignal },
+  ): AsyncIterable<EngineLogLine>;
+  stats(id: string): Promise<InstanceStats>;
+  /** Hints until `signal` aborts. Never throws: a broken stream is re-opened and announced by `resync`. */
+  events(signal: AbortSignal): AsyncIterable<EngineEvent>;
+}
