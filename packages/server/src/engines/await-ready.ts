@@ -1,0 +1,149 @@
+import { watch } from 'node:fs';
+import { request } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { basename, dirname } from 'node:path';
+import { EbbError } from '../core/errors.ts';
+import type { InstanceExit, Target } from './engine.ts';
+
+/** What readiness of an instance depends on. */
+export interface AwaitReadyOptions {
+  /** Path that must answer 2xx; without it an accepted connection is enough. */
+  readonly healthPath?: string;
+  /** Ends the wait with the signal's reason. */
+  readonly signal: AbortSignal;
+  /** Settles when the instance ends, which ends the wait. */
+  readonly exited: Promise<InstanceExit>;
+}
+
+/** Longest time one probe may take before it is given up and repeated. */
+const PROBE_TIMEOUT_MS = 2000;
+const LONGEST_PAUSE_MS = 25;
+
+/**
+ * Resolves as soon as an instance is ready: a runtime's socket accepts a connection (it gets its name only when the
+ * handler is loaded), an image's port does, and the health path answers 2xx if there is one. Throws START_FAILED
+ * when the instance ends first, and the signal's reason when it aborts; timers, sockets and watches never stay.
+ */
+export async function awaitReady(target: Target, options: AwaitReadyOptions): Promise<void> {
+  options.signal.throwIfAborted();
+  const finished = new AbortController();
+  const ended = new Promise<never>((_resolve, reject) => {
+    options.exited.then(
+      (exit) => reject(new EbbError('START_FAILED', `the instance ${describeExit(exit)} before it was ready`)),
+      reject,
+    );
+    options.signal.addEventListener('abort', () => reject(options.signal.reason), {
+      signal: finished.signal,
+    });
+  });
+  try {
+    await Promise.race([ended, probeUntilReady(target, options.healthPath, finished.signal)]);
+  } finally {
+    finished.abort();
+  }
+}
+
+/** How an instance ended, as the end of a sentence: `ended with code 1`, `was killed by SIGKILL`. */
+export function describeExit(exit: InstanceExit): string {
+  if (exit.outOfMemory) return 'ran out of memory';
+  if (exit.signal !== undefined) return `was killed by ${exit.signal}`;
+  return exit.code === undefined ? 'ended' : `ended with code ${exit.code}`;
+}
+
+async function probeUntilReady(target: Target, healthPath: string | undefined, signal: AbortSignal): Promise<void> {
+  const pauses = createPauses(signal);
+  if (target.kind === 'unix') watchSocket(target.path, pauses.wake, signal);
+  let pauseMs = target.kind === 'unix' ? 5 : 2;
+  let isOpen = false;
+  while (!signal.aborted) {
+    isOpen ||= await accepts(target, signal);
+    if (isOpen && (healthPath === undefined || (await isHealthy(target, healthPath, signal)))) return;
+    await pauses.wait(pauseMs);
+    pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS);
+  }
+}
+
+interface Pauses {
+  /** Waits `ms`, or less when woken; a wake before the wait counts. */
+  wait(ms: number): Promise<void>;
+  readonly wake: () => void;
+}
+
+function createPauses(signal: AbortSignal): Pauses {
+  let isWoken = false;
+  let end: (() => void) | undefined;
+  const wake = () => {
+    isWoken = true;
+    end?.();
+  };
+  signal.addEventListener('abort', wake, { once: true });
+  return {
+    wake,
+    async wait(ms) {
+      if (!isWoken) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, ms);
+          end = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+      }
+      end = undefined;
+      isWoken = signal.aborted;
+    },
+  };
+}
+
+function watchSocket(path: string, onAppear: () => void, signal: AbortSignal): void {
+  const name = basename(path);
+  try {
+    const watcher = watch(dirname(path), { persistent: false, signal }, (_event, file) => {
+      if (file === null || file === name) onAppear();
+    });
+    // Without a watch, for instance because the host's inotify limit is reached, the pauses alone find the socket.
+    watcher.on('error', () => watcher.close());
+  } catch {
+    // As above.
+  }
+}
+
+function accepts(target: Target, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket: Socket =
+      target.kind === 'unix' ? connect({ path: target.path }) : connect({ host: target.host, port: target.port });
+    const settle = (isAccepted: boolean) => {
+      signal.removeEventListener('abort', abandon);
+      socket.destroy();
+      resolve(isAccepted);
+    };
+    const abandon = () => settle(false);
+    signal.addEventListener('abort', abandon, { once: true });
+    socket.setTimeout(PROBE_TIMEOUT_MS, abandon);
+    socket.once('connect', () => settle(true));
+    socket.on('error', abandon);
+  });
+}
+
+function isHealthy(target: Target, path: string, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const where = target.kind === 'unix' ? { socketPath: target.path } : { host: target.host, port: target.port };
+    const probe = request({
+      ...where,
+      path,
+      method: 'GET',
+      agent: false,
+      signal,
+      maxHeaderSize: 16_384,
+    });
+    const settle = (healthy: boolean) => {
+      resolve(healthy);
+      // The body is not read, however long it is.
+      probe.destroy();
+    };
+    probe.setTimeout(PROBE_TIMEOUT_MS, () => settle(false));
+    probe.once('response', ({ statusCode = 0 }) => settle(statusCode >= 200 && statusCode < 300));
+    probe.on('error', () => settle(false));
+    probe.end();
+  });
+}
