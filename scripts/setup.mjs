@@ -54,7 +54,9 @@ function install(directory) {
   const stdio = ['ignore', 'pipe', 'pipe'];
   const run = spawnSync('npm', args, { cwd: directory, env: { ...process.env, PATH: searchPath }, stdio });
   if (run.error) return run.error.message;
-  return run.status === 0 ? undefined : `${run.stderr}`.trim() || `npm ended with ${run.status ?? run.signal}`;
+  if (run.status === 0) return undefined;
+  const lines = `${run.stderr}`.split('\n').filter((line) => line.startsWith('npm error') && line.trim() !== 'npm error');
+  return lines.slice(0, 12).join('\n') || `npm ended with ${run.status ?? run.signal}`;
 }
 
 function fail(message) {
