@@ -1,0 +1,153 @@
+import type {
+  CodeResource,
+  DeployRequestInput,
+  Finding,
+  FunctionName,
+  FunctionResource,
+  HealthResource,
+  InstanceResource,
+  LogLine,
+  LogQuery,
+  NamespaceResource,
+  SecretResource,
+  VersionInfo,
+  VersionResource,
+} from '@ebb/contract';
+import { type InvokeRequest, invokeFunction } from './invoke.ts';
+import { readJsonLines } from './read-lines.ts';
+import { createTransport, type RequestOptions, type TransportOptions } from './transport.ts';
+
+/** How the client finds and reaches the server. `fetch` defaults to the global one. */
+export type EbbClientOptions = TransportOptions;
+
+/** Lets a caller give up on a request. */
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a deploy came to. */
+export type DeployResult = FunctionResource & { readonly change: 'created' | 'updated' | 'unchanged' };
+
+/** Formats in which code may be uploaded. */
+export type CodeFormat = 'tar' | 'tar.gz' | 'zip';
+
+const CODE_TYPES: Readonly<Record<CodeFormat, string>> = {
+  tar: 'application/x-tar',
+  'tar.gz': 'application/gzip',
+  zip: 'application/zip',
+};
+
+/**
+ * The control API and the functions of one server. Every method throws `EbbApiError` when the server answers with an
+ * error, `EbbUnreachableError` when it does not answer, and the signal's reason when aborted.
+ */
+export type EbbClient = ReturnType<typeof createEbbClient>;
+
+/** Makes a client; it holds no connection and needs no closing. */
+export function createEbbClient(options: EbbClientOptions) {
+  const transport = createTransport(options);
+  const { json, request } = transport;
+
+  return {
+    /** The server's address. */
+    url: options.url.replace(/\/+$/, ''),
+    /** How the server is; needs no token. */
+    health: (call: CallOptions = {}) => json<HealthResource>('/v1/health', call),
+    version: (call: CallOptions = {}) => json<VersionInfo>('/v1/version', call),
+    /** What the server's host offers and lacks. */
+    doctor: (call: CallOptions = {}) => json<readonly Finding[]>('/v1/doctor', call),
+
+    namespaces: {
+      list: (call: CallOptions = {}) => json<readonly NamespaceResource[]>('/v1/namespaces', call),
+      get: (name: string, call: CallOptions = {}) => json<NamespaceResource>(namespacePath(name), call),
+      /** Makes a namespace, or answers the one there is. */
+      create: (name: string, call: CallOptions = {}) =>
+        json<NamespaceResource>(namespacePath(name), { ...call, method: 'PUT' }),
+      async remove(name: string, call: CallOptions = {}): Promise<void> {
+        await request(namespacePath(name), { ...call, method: 'DELETE' });
+      },
+    },
+
+    functions: {
+      list: (namespace: string, call: CallOptions = {}) =>
+        json<readonly FunctionResource[]>(`${namespacePath(namespace)}/functions`, call),
+      get: (ref: FunctionName, call: CallOptions = {}) => json<FunctionResource>(functionPath(ref), call),
+      /** Deploys a version and waits until it serves; with `probe: false` it does not wait for an instance. */
+      deploy: (
+        ref: FunctionName,
+        body: DeployRequestInput,
+        call: CallOptions & { readonly probe?: boolean } = {},
+      ) =>
+        json<DeployResult>(functionPath(ref), {
+          method: 'PUT',
+          headers: { 'content-type': 'application/json' },
+          query: { probe: call.probe },
+          body: JSON.stringify(body),
+          signal: call.signal,
+        }),
+      async remove(ref: FunctionName, call: CallOptions = {}): Promise<void> {
+        await request(functionPath(ref), { ...call, method: 'DELETE' });
+      },
+      /** Newest first. */
+      versions: (ref: FunctionName, call: CallOptions = {}) =>
+        json<readonly VersionResource[]>(`${functionPath(ref)}/versions`, call),
+      instances: (ref: FunctionName, call: CallOptions = {}) =>
+        json<readonly InstanceResource[]>(`${functionPath(ref)}/instances`, call),
+      /** Stored lines, oldest first, then with `follow` new ones until the signal aborts or the server stops. */
+      async *logs(
+        ref: FunctionName,
+        query: Partial<LogQuery> = {},
+        call: CallOptions = {},
+      ): AsyncGenerator<LogLine, void, undefined> {
+        yield* readJsonLines<LogLine>(await request(`${functionPath(ref)}/logs`, { ...call, query }));
+      },
+    },
+
+    code: {
+      /** Uploads an archive of a code directory; the answer's digest goes into a deploy. */
+      upload: (
+        namespace: string,
+        archive: NonNullable<RequestOptions['body']>,
+        format: CodeFormat,
+        call: CallOptions = {},
+      ) =>
+        json<CodeResource>(`${namespacePath(namespace)}/code`, {
+          ...call,
+          method: 'POST',
+          headers: { 'content-type': CODE_TYPES[format] },
+          body: archive,
+        }),
+    },
+
+    secrets: {
+      list: (namespace: string, call: CallOptions = {}) =>
+        json<readonly SecretResource[]>(`${namespacePath(namespace)}/secrets`, call),
+      /** Sets a secret to exactly these bytes. */
+      set: (namespace: string, name: string, value: Uint8Array<ArrayBuffer>, call: CallOptions = {}) =>
+        json<SecretResource>(secretPath(namespace, name), {
+          ...call,
+          method: 'PUT',
+          headers: { 'content-type': 'application/octet-stream' },
+          body: value,
+        }),
+      async remove(namespace: string, name: string, call: CallOptions = {}): Promise<void> {
+        await request(secretPath(namespace, name), { ...call, method: 'DELETE' });
+      },
+    },
+
+    /** Calls a function; answers of any status are returned, not thrown. */
+    invoke: (ref: FunctionName, call: InvokeRequest = {}) => invokeFunction(transport, ref, call),
+  };
+}
+
+function namespacePath(namespace: string): string {
+  return `/v1/namespaces/${encodeURIComponent(namespace)}`;
+}
+
+function functionPath(ref: FunctionName): string {
+  return `${namespacePath(ref.namespace)}/functions/${encodeURIComponent(ref.name)}`;
+}
+
+function secretPath(namespace: string, name: string): string {
+  return `${namespacePath(namespace)}/secrets/${encodeURIComponent(name)}`;
+}
