@@ -1,0 +1,158 @@
+import {
+  address,
+  choice,
+  count,
+  duration,
+  optionalAddress,
+  optionalText,
+  type Setting,
+  size,
+  text,
+} from './setting.ts';
+
+/**
+ * Every setting of the server, in the order docs/config.md shows them. To add one, add a row: flag, variable, file
+ * key, checks and documentation follow from it.
+ */
+export const SETTINGS = {
+  listen: address({
+    name: 'listen',
+    fallback: '0.0.0.0:8080',
+    description: 'Where the gateway and the control API listen. Port 0 takes a free one and prints it.',
+  }),
+  metricsListen: optionalAddress({
+    name: 'metricsListen',
+    fallback: '127.0.0.1:8082',
+    description: 'Where `/metrics` and `/healthz` are served, without authentication; `off` for nowhere.',
+  }),
+  dataDir: text({
+    name: 'dataDir',
+    fallback: './.ebb',
+    allowed: 'a path without control characters',
+    pattern: /^[^\p{Cc}]{1,4096}$/u,
+    description: 'Directory for everything the server keeps. One running server per directory.',
+  }),
+  engine: choice({
+    name: 'engine',
+    of: ['auto', 'process', 'docker'],
+    fallback: 'auto',
+    description:
+      'What runs instances. `auto` takes Docker if a daemon answers, else plain processes without isolation.',
+  }),
+  adminSecret: optionalText({
+    name: 'adminSecret',
+    allowed: '8 to 512 visible ASCII characters',
+    pattern: /^[\x21-\x7e]{8,512}$/,
+    confidential: true,
+    description:
+      'The admin secret. Without it one is made at the first start and printed once. Prefer the variable or the file: other users of the host can read flags.',
+  }),
+  logLevel: choice({
+    name: 'logLevel',
+    of: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    fallback: 'info',
+    description: 'What the server’s own log holds.',
+  }),
+  dockerSocket: text({
+    name: 'dockerSocket',
+    fallback: '/var/run/docker.sock',
+    allowed: 'an absolute path without control characters',
+    pattern: /^\/[^\p{Cc}]{1,106}$/u,
+    description: 'Unix socket of the Docker daemon.',
+  }),
+  runtimeImage: optionalText({
+    name: 'runtimeImage',
+    allowed: 'an image reference such as "registry/name:tag"',
+    pattern: /^[a-zA-Z0-9][-a-zA-Z0-9._/:@]{0,511}$/,
+    description: 'Image that functions with a managed runtime run in on Docker. Without it the server makes its own.',
+  }),
+  maxInstances: count({
+    name: 'maxInstances',
+    fallback: 500,
+    min: 1,
+    max: 100_000,
+    description: 'Most instances of all functions together.',
+  }),
+  maxConcurrentStarts: count({
+    name: 'maxConcurrentStarts',
+    fallback: 4,
+    min: 1,
+    max: 1000,
+    description: 'Most instances being started at once. More than the host has cores makes every start slower.',
+  }),
+  startTimeoutMs: duration({
+    name: 'startTimeout',
+    fallback: '60s',
+    min: '100ms',
+    max: '1h',
+    description: 'Longest time an instance may take from its start until it is ready.',
+  }),
+  drainTimeoutMs: duration({
+    name: 'drainTimeout',
+    fallback: '30s',
+    min: '0s',
+    max: '1h',
+    description: 'Longest time a server that shuts down waits for running calls.',
+  }),
+  maxConnections: count({
+    name: 'maxConnections',
+    fallback: 10_000,
+    min: 1,
+    max: 1_000_000,
+    description: 'Most open connections of clients at once; more are closed at once.',
+  }),
+  headersTimeoutMs: duration({
+    name: 'headersTimeout',
+    fallback: '10s',
+    min: '100ms',
+    max: '10m',
+    description: 'Longest time a client may take to send the headers of a request.',
+  }),
+  maxHeaderBytes: size({
+    name: 'maxHeader',
+    fallback: '32Ki',
+    min: '4Ki',
+    max: '1Mi',
+    description: 'Largest size of a request’s line and headers together; more is answered with 431.',
+  }),
+  uploadMaxBytes: size({
+    name: 'uploadMax',
+    fallback: '256Mi',
+    min: '1Ki',
+    max: '16Gi',
+    description: 'Largest archive of code that may be uploaded.',
+  }),
+  codeMaxBytes: size({
+    name: 'codeMax',
+    fallback: '1Gi',
+    min: '1Ki',
+    max: '64Gi',
+    description: 'Largest size of a function’s code after unpacking.',
+  }),
+  codeMaxFiles: count({
+    name: 'codeMaxFiles',
+    fallback: 100_000,
+    min: 1,
+    max: 10_000_000,
+    description: 'Most files and folders a function’s code may have.',
+  }),
+  logMaxBytes: size({
+    name: 'logMax',
+    fallback: '16Mi',
+    min: '64Ki',
+    max: '16Gi',
+    description: 'Disk space for the log of one function; the oldest lines go first.',
+  }),
+  logMaxLinesPerSecond: count({
+    name: 'logMaxLinesPerSecond',
+    fallback: 1000,
+    min: 1,
+    max: 1_000_000,
+    description: 'Log lines a second that are kept of one function; more are dropped and counted.',
+  }),
+} as const;
+
+/** The settings as the server uses them: parsed, in range, durations in milliseconds and sizes in bytes. */
+export type Config = {
+  readonly [K in keyof typeof SETTINGS]: (typeof SETTINGS)[K] extends Setting<infer T> ? T : never;
+};
