@@ -16,13 +16,17 @@ export type Write =
 export type CommitResult = { readonly kind: 'committed' } | { readonly kind: 'conflict'; readonly key: string };
 
 /**
- * A durable map from text to text. Throws STORE_FAILED when the medium fails. Drivers pass the suite in
- * testing/conformance/key-value.ts; the memory driver is the oracle.
+ * A durable map from text to text. Throws STORE_FAILED when the medium fails, and TypeError for a key or value that
+ * is not well-formed text without NUL. Operations take effect in the order they were asked for. A deleted key starts
+ * again at version 1. Drivers pass the suite in testing/conformance/key-value.ts; the memory driver is the oracle.
  */
 export interface KeyValue extends AsyncDisposable {
   get(key: string): Promise<Entry | undefined>;
   /** Entries whose key starts with `prefix`, by key in code-unit order. */
   list(prefix: string): Promise<readonly Entry[]>;
-  /** Writes all or nothing; on disk when the promise resolves. */
+  /**
+   * Writes all or nothing, one after the other: a later write of a commit sees the earlier ones. On disk when the
+   * promise resolves.
+   */
   commit(writes: readonly Write[]): Promise<CommitResult>;
 }
