@@ -3,17 +3,29 @@ import { functionSpecSchema } from './function-spec.ts';
 import { nameSchema, secretNameSchema } from './names.ts';
 
 /** Digest of content: `sha256:` and 64 hexadecimal digits. */
-export const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be "sha256:" and 64 hexadecimal digits');
+export const digestSchema = z
+  .string()
+  .regex(/^sha256:[0-9a-f]{64}$/, 'must be "sha256:" and 64 hexadecimal digits');
 
 /** What a deploy sends: the spec, and for a managed runtime the digest of code uploaded before. */
 export const deployRequestSchema = z
   .strictObject({ spec: functionSpecSchema, code: digestSchema.optional() })
   .superRefine((request, context) => {
     if (request.spec.runtime !== undefined && request.code === undefined) {
-      context.addIssue({ code: 'custom', path: ['code'], input: undefined, message: 'is missing: a function with a runtime needs the digest of uploaded code' });
+      context.addIssue({
+        code: 'custom',
+        path: ['code'],
+        input: undefined,
+        message: 'is missing: a function with a runtime needs the digest of uploaded code',
+      });
     }
     if (request.spec.image !== undefined && request.code !== undefined) {
-      context.addIssue({ code: 'custom', path: ['code'], input: request.code, message: 'is only for functions with a runtime' });
+      context.addIssue({
+        code: 'custom',
+        path: ['code'],
+        input: request.code,
+        message: 'is only for functions with a runtime',
+      });
     }
   });
 export type DeployRequest = z.output<typeof deployRequestSchema>;
@@ -21,6 +33,7 @@ export type DeployRequestInput = z.input<typeof deployRequestSchema>;
 
 /** How a function stands: `ready` can serve at once, `idle` starts on the next call, `starting` is on its way. */
 export const functionStateSchema = z.enum(['ready', 'starting', 'idle']);
+export type FunctionState = z.output<typeof functionStateSchema>;
 
 /** A deployed function as the API shows it. */
 export const functionResourceSchema = z.object({
@@ -41,6 +54,20 @@ export const functionResourceSchema = z.object({
   updatedAt: z.iso.datetime(),
 });
 export type FunctionResource = z.output<typeof functionResourceSchema>;
+
+/** What a deploy came to: the function, and whether the deploy made it, changed it or found it as it was asked for. */
+export const deployResourceSchema = functionResourceSchema.extend({
+  change: z.enum(['created', 'updated', 'unchanged']),
+});
+export type DeployResource = z.output<typeof deployResourceSchema>;
+
+/** Questions a deploy may carry in its query. */
+export const deployQuerySchema = z.strictObject({
+  probe: z
+    .stringbool()
+    .default(true)
+    .describe('Whether the deploy waits for a first instance to become ready before the version serves.'),
+});
 
 /** One immutable version as the API shows it. */
 export const versionResourceSchema = z.object({
@@ -93,7 +120,13 @@ export type LogLine = z.output<typeof logLineSchema>;
 /** Which lines of a function's log are asked for. */
 export const logQuerySchema = z.strictObject({
   follow: z.stringbool().default(false).describe('Keep the answer open and send new lines as they come.'),
-  tail: z.coerce.number().int().min(0).max(100_000).default(200).describe('At most this many of the newest stored lines.'),
+  tail: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(100_000)
+    .default(200)
+    .describe('At most this many of the newest stored lines.'),
   since: z.iso.datetime().optional().describe('Only lines at or after this moment.'),
   instance: z.string().max(128).optional().describe('Only lines of this instance.'),
   callId: z.string().max(128).optional().describe('Only lines of this call.'),

@@ -59,7 +59,12 @@ describe('loadConfig', () => {
       env: { EBB_ENGINE: 'auto', EBB_LOG_LEVEL: 'debug' },
     });
     expect(config).toMatchObject({ engine: 'process', logLevel: 'debug', maxInstances: 7 });
-    expect(origins).toMatchObject({ engine: 'flag', logLevel: 'environment', maxInstances: 'file', listen: 'default' });
+    expect(origins).toMatchObject({
+      engine: 'flag',
+      logLevel: 'environment',
+      maxInstances: 'file',
+      listen: 'default',
+    });
   });
 
   test('every setting can be given by flag, by environment and by file', () => {
@@ -95,7 +100,11 @@ describe('loadConfig', () => {
       { flags: { engine: 'podman' } },
       'engine is "podman" (flag --engine) but must be "auto", "process" or "docker"',
     ],
-    ['variable', { env: { EBB_LISTEN: 'nowhere' } }, 'listen is "nowhere" (variable EBB_LISTEN) but must be host:port'],
+    [
+      'variable',
+      { env: { EBB_LISTEN: 'nowhere' } },
+      'listen is "nowhere" (variable EBB_LISTEN) but must be host:port',
+    ],
     [
       'range',
       { flags: { maxInstances: '0' } },
@@ -132,7 +141,9 @@ describe('loadConfig', () => {
   });
 
   test('a stray EBB_ variable is named in a warning; those of the client side are not', () => {
-    const { warnings } = load({ env: { EBB_LISTN: ':1', EBB_URL: 'x', EBB_TOKEN: 'y', PATH: '/bin', EBB_LISTEN: '' } });
+    const { warnings } = load({
+      env: { EBB_LISTN: ':1', EBB_URL: 'x', EBB_TOKEN: 'y', PATH: '/bin', EBB_LISTEN: '' },
+    });
     expect(warnings).toEqual([
       'the variable EBB_LISTN is not a setting of the server and was ignored; did you mean EBB_LISTEN?',
     ]);

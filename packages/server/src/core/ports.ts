@@ -2,6 +2,8 @@
 import type {
   CodeResource,
   FunctionSpec,
+  FunctionState,
+  InstanceResource,
   LogLine,
   LogQuery,
   NamespaceResource,
@@ -73,7 +75,10 @@ export interface FunctionRegistry {
    * one function are done one after the other. Throws NAMESPACE_NOT_FOUND, SECRET_NOT_FOUND, CODE_NOT_FOUND, and
    * whatever the gate throws; then the old version keeps serving and nothing of the new one stays.
    */
-  put(input: DeployInput, options: { readonly probe: boolean; readonly signal?: AbortSignal }): Promise<DeployOutcome>;
+  put(
+    input: DeployInput,
+    options: { readonly probe: boolean; readonly signal?: AbortSignal },
+  ): Promise<DeployOutcome>;
   /** Removes a function with all its versions. Throws FUNCTION_NOT_FOUND. */
   remove(namespace: string, name: string): Promise<void>;
   /** Calls `listener` after every change, in order, until the returned object is disposed. */
@@ -140,6 +145,14 @@ export interface LogBook {
   ): AsyncIterable<LogLine>;
   /** Forgets the log of a removed function. */
   forget(namespace: string, name: string): Promise<void>;
+}
+
+/** What the side that runs instances tells the control API. Synchronous and from memory. */
+export interface InstanceDirectory {
+  /** The instances of a function, of all its versions, oldest first; empty when there are none. */
+  list(namespace: string, name: string): readonly InstanceResource[];
+  /** How a version stands, and how many of its instances are ready. */
+  functionState(version: Version): { readonly state: FunctionState; readonly instances: number };
 }
 
 /** Who a request comes from. */

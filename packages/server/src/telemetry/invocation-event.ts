@@ -1,0 +1,41 @@
+import type { ErrorCode } from '@ebb/contract';
+
+/** Where the time of a call went, in milliseconds. */
+export interface InvocationPhases {
+  /** From the arrival of the request until it had a slot. */
+  readonly queueMs: number;
+  /** From the decision to start an instance until it was ready; only for a cold call. */
+  readonly startMs?: number;
+  /** From the slot to the first byte of the answer; absent when none came. */
+  readonly firstByteMs?: number;
+}
+
+/**
+ * The one wide event of an invocation, made when its last byte has passed. Metrics, the call's line in the
+ * function's log, and later traces and metering all derive from it.
+ */
+export interface InvocationEvent {
+  readonly callId: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** The version that served, or 0 when the name meant no function. */
+  readonly version: number;
+  /** The instance that served; absent when none did. */
+  readonly instance?: string;
+  readonly method: string;
+  /** Status the caller got; 499 when the caller went away before there was one. */
+  readonly status: number;
+  /** Set when the platform, not the function, made the answer. */
+  readonly errorCode?: ErrorCode;
+  /** Milliseconds since the Unix epoch. */
+  readonly startedAt: number;
+  /** From the arrival of the request to the last byte of the answer. */
+  readonly durationMs: number;
+  /** Whether the call had to wait for an instance to start. */
+  readonly cold: boolean;
+  readonly phases: InvocationPhases;
+  /** Bytes of the request's body. */
+  readonly bytesIn?: number;
+  /** Bytes of the answer's body. */
+  readonly bytesOut?: number;
+}
