@@ -15,7 +15,7 @@ import type {
 } from '@ebb/contract';
 import { type InvokeRequest, invokeFunction } from './invoke.ts';
 import { readJsonLines } from './read-lines.ts';
-import { createTransport, type RequestOptions, type TransportOptions } from './transport.ts';
+import { createTransport, type RequestBody, type TransportOptions } from './transport.ts';
 
 /** How the client finds and reaches the server. `fetch` defaults to the global one. */
 export type EbbClientOptions = TransportOptions;
@@ -105,12 +105,7 @@ export function createEbbClient(options: EbbClientOptions) {
 
     code: {
       /** Uploads an archive of a code directory; the answer's digest goes into a deploy. */
-      upload: (
-        namespace: string,
-        archive: NonNullable<RequestOptions['body']>,
-        format: CodeFormat,
-        call: CallOptions = {},
-      ) =>
+      upload: (namespace: string, archive: RequestBody, format: CodeFormat, call: CallOptions = {}) =>
         json<CodeResource>(`${namespacePath(namespace)}/code`, {
           ...call,
           method: 'POST',

@@ -1,5 +1,5 @@
 import type { FunctionName } from '@ebb/contract';
-import type { RequestOptions, Transport } from './transport.ts';
+import type { RequestBody, Transport } from './transport.ts';
 
 /** A call of a function. */
 export interface InvokeRequest {
@@ -8,7 +8,7 @@ export interface InvokeRequest {
   /** Rest of the path after the function's name, with its query: `/users/7?full=1`. */
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: RequestOptions['body'];
+  readonly body?: RequestBody;
   /**
    * Whether the client's token is sent along, which a function with `auth: required` needs. Off by default: the code
    * of a public function could read the token.

@@ -3,23 +3,26 @@ import { EbbUnreachableError, readApiError } from './api-error.ts';
 /** The part of `fetch` the client needs. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
+/** A body: whole, or streamed only as fast as the server takes it. */
+export type RequestBody = string | Uint8Array<ArrayBuffer> | AsyncIterable<Uint8Array>;
+
 /** What a request may carry. */
 export interface RequestOptions {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
-  readonly body?: BodyInit | AsyncIterable<Uint8Array>;
+  readonly body?: RequestBody;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Sends requests to one server. */
 export interface Transport {
   /** Sends to the API with the token; throws {@link readApiError}'s error unless the answer is 2xx. */
-  request(path: string, options?: RequestOptions): Promise<Response>;
+  readonly request: (path: string, options?: RequestOptions) => Promise<Response>;
   /** Sends exactly what is given, without the token, and returns whatever the answer is, redirects included. */
-  send(path: string, options: RequestOptions): Promise<Response>;
+  readonly send: (path: string, options: RequestOptions) => Promise<Response>;
   /** Like {@link request}, with the JSON of the answer, which is taken to be what the contract says. */
-  json<T>(path: string, options?: RequestOptions): Promise<T>;
+  readonly json: <T>(path: string, options?: RequestOptions) => Promise<T>;
   readonly authorization: string | undefined;
 }
 
@@ -43,9 +46,11 @@ export function createTransport(options: TransportOptions): Transport {
       ...(request.headers ? { headers: { ...request.headers } } : {}),
       ...(request.signal ? { signal: request.signal } : {}),
     };
-    if (request.body !== undefined) {
-      init.body = isAsyncIterable(request.body) ? streamOf(request.body) : request.body;
-      if (init.body instanceof ReadableStream) init.duplex = 'half';
+    if (isStreamed(request.body)) {
+      init.body = streamOf(request.body);
+      init.duplex = 'half';
+    } else if (request.body !== undefined) {
+      init.body = request.body;
     }
     try {
       return await fetchIt(`${base}${path}${queryOf(request.query)}`, init);
@@ -77,13 +82,8 @@ function queryOf(query: RequestOptions['query'] = {}): string {
   return text === '' ? '' : `?${text}`;
 }
 
-function isAsyncIterable(body: unknown): body is AsyncIterable<Uint8Array> {
-  return (
-    typeof body === 'object' &&
-    body !== null &&
-    Symbol.asyncIterator in body &&
-    !(body instanceof ReadableStream)
-  );
+function isStreamed(body: RequestBody | undefined): body is AsyncIterable<Uint8Array> {
+  return typeof body === 'object' && !(body instanceof Uint8Array);
 }
 
 /** A stream that pulls from an iterable only as fast as it is sent, and ends the iterable when sending stops. */
