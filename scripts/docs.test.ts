@@ -9,9 +9,7 @@ import { findStalePages } from './docs.ts';
 async function firstColumns(path: string, columns: number): Promise<string[][]> {
   const text = await readFile(new URL(`../${path}`, import.meta.url), 'utf8');
   const rows = text.split('\n').filter((line) => line.startsWith('| `'));
-  return rows.map((row) =>
-    row.split(' | ', columns).map((cell) => cell.replace(/^\| /, '').replaceAll('`', '')),
-  );
+  return rows.map((row) => row.split(' | ', columns).map((cell) => cell.replace(/^\| /, '').replaceAll('`', '')));
 }
 
 describe('generated pages', () => {

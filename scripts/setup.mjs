@@ -55,7 +55,9 @@ function install(directory) {
   const run = spawnSync('npm', args, { cwd: directory, env: { ...process.env, PATH: searchPath }, stdio });
   if (run.error) return run.error.message;
   if (run.status === 0) return undefined;
-  const lines = `${run.stderr}`.split('\n').filter((line) => line.startsWith('npm error') && line.trim() !== 'npm error');
+  const lines = `${run.stderr}`
+    .split('\n')
+    .filter((line) => line.startsWith('npm error') && line.trim() !== 'npm error');
   return lines.slice(0, 12).join('\n') || `npm ended with ${run.status ?? run.signal}`;
 }
 
@@ -66,7 +68,9 @@ function fail(message) {
 
 const nodeMajor = Number.parseInt(process.versions.node, 10);
 if (nodeMajor < OLDEST_NODE) {
-  fail(`ebb: this is Node ${process.versions.node}, but setting up needs Node ${OLDEST_NODE} or later; install it and run this again.`);
+  fail(
+    `ebb: this is Node ${process.versions.node}, but setting up needs Node ${OLDEST_NODE} or later; install it and run this again.`,
+  );
 }
 
 const examples = path.join(root, 'examples');

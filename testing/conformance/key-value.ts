@@ -73,7 +73,18 @@ export function keyValueConformance(name: string, open: () => Promise<KeyValue>)
 
     test('list gives exactly the keys with the prefix, in code-unit order', async () => {
       await using store = await open();
-      const keys = ['a', 'a/', 'a/1', 'a/\u{ffff}', 'a/\u{10ffff}', 'a/\u{1f30a}', 'a/\u{e000}', 'a0', 'b', '__proto__'];
+      const keys = [
+        'a',
+        'a/',
+        'a/1',
+        'a/\u{ffff}',
+        'a/\u{10ffff}',
+        'a/\u{1f30a}',
+        'a/\u{e000}',
+        'a0',
+        'b',
+        '__proto__',
+      ];
       await store.commit(keys.map((key) => ({ kind: 'set', key, value: key })));
       const listed = (await store.list('a/')).map(({ key }) => key);
       expect(listed).toEqual(keys.filter((key) => key.startsWith('a/')).sort());
@@ -100,15 +111,18 @@ export function keyValueConformance(name: string, open: () => Promise<KeyValue>)
     test('behaves as the memory driver for any sequence of concurrent operations', async () => {
       await using store = await open();
       await fc.assert(
-        fc.asyncProperty(fc.array(fc.array(operation, { minLength: 1, maxLength: 8 }), { maxLength: 8 }), async (rounds) => {
-          await using oracle = createMemoryKeyValue();
-          await store.commit((await store.list('')).map(({ key }) => ({ kind: 'delete', key })));
-          for (const round of rounds) {
-            const expected = await Promise.all(round.map((one) => one(oracle)));
-            expect(await Promise.all(round.map((one) => one(store)))).toEqual(expected);
-          }
-          expect(await store.list('')).toEqual(await oracle.list(''));
-        }),
+        fc.asyncProperty(
+          fc.array(fc.array(operation, { minLength: 1, maxLength: 8 }), { maxLength: 8 }),
+          async (rounds) => {
+            await using oracle = createMemoryKeyValue();
+            await store.commit((await store.list('')).map(({ key }) => ({ kind: 'delete', key })));
+            for (const round of rounds) {
+              const expected = await Promise.all(round.map((one) => one(oracle)));
+              expect(await Promise.all(round.map((one) => one(store)))).toEqual(expected);
+            }
+            expect(await store.list('')).toEqual(await oracle.list(''));
+          },
+        ),
         { numRuns: 60 },
       );
     });
@@ -117,10 +131,17 @@ export function keyValueConformance(name: string, open: () => Promise<KeyValue>)
 
 const key = fc.constantFrom('a', 'a/1', 'a/2', 'b', 'é', '\u{1f30a}', '\u{ff5e}');
 const ifVersion = fc.option(fc.integer({ min: 0, max: 3 }), { nil: undefined });
-const write: fc.Arbitrary<Write> = fc.oneof(
-  fc.record({ kind: fc.constant('set' as const), key, value: fc.string({ unit: 'grapheme', maxLength: 5 }), ifVersion }),
-  fc.record({ kind: fc.constant('delete' as const), key, ifVersion }),
-).map((one) => (one.kind === 'set' ? { ...one, value: one.value.replaceAll('\0', ' ').toWellFormed() } : one));
+const write: fc.Arbitrary<Write> = fc
+  .oneof(
+    fc.record({
+      kind: fc.constant('set' as const),
+      key,
+      value: fc.string({ unit: 'grapheme', maxLength: 5 }),
+      ifVersion,
+    }),
+    fc.record({ kind: fc.constant('delete' as const), key, ifVersion }),
+  )
+  .map((one) => (one.kind === 'set' ? { ...one, value: one.value.replaceAll('\0', ' ').toWellFormed() } : one));
 
 const operation: fc.Arbitrary<(store: KeyValue) => Promise<unknown>> = fc.oneof(
   key.map((one) => (store: KeyValue) => store.get(one)),

@@ -72,7 +72,9 @@ export const functionSpecSchema = z
         'must be a file inside the code directory, optionally with "#export"',
       )
       .optional()
-      .describe('Handler file, optionally `file#export`. Default: index.ts, .js, .mjs or .cjs, or package.json `main`.'),
+      .describe(
+        'Handler file, optionally `file#export`. Default: index.ts, .js, .mjs or .cjs, or package.json `main`.',
+      ),
     signature: z.enum(SIGNATURES).default('auto').describe('How the handler is called; `auto` finds it by shape.'),
     command: z.array(z.string().max(4096)).min(1).max(256).optional().describe('Replaces the command of an image.'),
     port: z.number().int().min(1).max(65_535).default(8080).describe('Port an image listens on; passed as `PORT`.'),
@@ -119,10 +121,7 @@ export const functionSpecSchema = z
       .describe('Longest time a call may run.'),
     queue: queueSchema.prefault({}),
     scale: scaleSchema.prefault({}),
-    auth: z
-      .enum(['none', 'required'])
-      .default('none')
-      .describe('Whether calling the function needs a token.'),
+    auth: z.enum(['none', 'required']).default('none').describe('Whether calling the function needs a token.'),
     labels: stringMap('labels').default({}),
     annotations: stringMap('annotations').default({}),
   })
@@ -142,7 +141,8 @@ export const functionSpecSchema = z
         code: 'custom',
         path: [field],
         input: spec[field],
-        message: spec.image === undefined ? 'is only for functions with an image' : 'is only for functions with a runtime',
+        message:
+          spec.image === undefined ? 'is only for functions with an image' : 'is only for functions with a runtime',
       });
     }
   });

@@ -16,10 +16,7 @@ export const ENV_NAME_PATTERN = /^[A-Za-z_][A-Za-z0-9_]{0,255}$/;
 /** A name of a function, namespace or alias. */
 export const nameSchema = z
   .string()
-  .regex(
-    NAME_PATTERN,
-    'must be 1 to 63 lower-case letters, digits or "-", starting and ending with a letter or digit',
-  );
+  .regex(NAME_PATTERN, 'must be 1 to 63 lower-case letters, digits or "-", starting and ending with a letter or digit');
 
 /** A secret's name. */
 export const secretNameSchema = z

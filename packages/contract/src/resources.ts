@@ -3,9 +3,7 @@ import { functionSpecSchema } from './function-spec.ts';
 import { nameSchema, secretNameSchema } from './names.ts';
 
 /** Digest of content: `sha256:` and 64 hexadecimal digits. */
-export const digestSchema = z
-  .string()
-  .regex(/^sha256:[0-9a-f]{64}$/, 'must be "sha256:" and 64 hexadecimal digits');
+export const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be "sha256:" and 64 hexadecimal digits');
 
 /** What a deploy sends: the spec, and for a managed runtime the digest of code uploaded before. */
 export const deployRequestSchema = z

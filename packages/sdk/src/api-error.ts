@@ -62,14 +62,11 @@ export async function readApiError(response: Response): Promise<EbbApiError> {
     return new EbbApiError(message, { ...details, code, component, callId, ...(logs ? { logs } : {}) });
   }
   const callId = response.headers.get('x-call-id');
-  return new EbbApiError(
-    `the server at ${response.url} answered ${response.status} without saying why; is it Ebb?`,
-    {
-      ...details,
-      code: 'INTERNAL',
-      ...(callId === null ? {} : { callId }),
-    },
-  );
+  return new EbbApiError(`the server at ${response.url} answered ${response.status} without saying why; is it Ebb?`, {
+    ...details,
+    code: 'INTERNAL',
+    ...(callId === null ? {} : { callId }),
+  });
 }
 
 function parseBody(text: string): ErrorBody | undefined {
@@ -83,9 +80,7 @@ function parseBody(text: string): ErrorBody | undefined {
 
 function isErrorBody(body: unknown): body is ErrorBody {
   if (typeof body !== 'object' || body === null) return false;
-  return (
-    'code' in body && typeof body.code === 'string' && 'message' in body && typeof body.message === 'string'
-  );
+  return 'code' in body && typeof body.code === 'string' && 'message' in body && typeof body.message === 'string';
 }
 
 function reasonOf(cause: unknown): string {

@@ -73,11 +73,7 @@ export function createEbbClient(options: EbbClientOptions) {
         json<readonly FunctionResource[]>(`${namespacePath(namespace)}/functions`, call),
       get: (ref: FunctionName, call: CallOptions = {}) => json<FunctionResource>(functionPath(ref), call),
       /** Deploys a version and waits until it serves; with `probe: false` it does not wait for an instance. */
-      deploy: (
-        ref: FunctionName,
-        body: DeployRequestInput,
-        call: CallOptions & { readonly probe?: boolean } = {},
-      ) =>
+      deploy: (ref: FunctionName, body: DeployRequestInput, call: CallOptions & { readonly probe?: boolean } = {}) =>
         json<DeployResult>(functionPath(ref), {
           method: 'PUT',
           headers: { 'content-type': 'application/json' },

@@ -4,8 +4,7 @@ export function closestWord(word: string, words: readonly string[]): string | un
   let best: { readonly word: string; readonly distance: number } | undefined;
   for (const candidate of words) {
     const distance = editDistance(given, candidate.toLowerCase());
-    if (distance <= 2 && (best === undefined || distance < best.distance))
-      best = { word: candidate, distance };
+    if (distance <= 2 && (best === undefined || distance < best.distance)) best = { word: candidate, distance };
   }
   return best?.word;
 }

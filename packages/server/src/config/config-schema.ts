@@ -64,8 +64,7 @@ export const SETTINGS = {
     name: 'runtimeImage',
     allowed: 'an image reference such as "registry/name:tag"',
     pattern: /^[a-zA-Z0-9][-a-zA-Z0-9._/:@]{0,511}$/,
-    description:
-      'Image that functions with a managed runtime run in on Docker. Without it the server makes its own.',
+    description: 'Image that functions with a managed runtime run in on Docker. Without it the server makes its own.',
   }),
   maxInstances: count({
     name: 'maxInstances',
@@ -79,8 +78,7 @@ export const SETTINGS = {
     fallback: 4,
     min: 1,
     max: 1000,
-    description:
-      'Most instances being started at once. More than the host has cores makes every start slower.',
+    description: 'Most instances being started at once. More than the host has cores makes every start slower.',
   }),
   startTimeoutMs: duration({
     name: 'startTimeout',

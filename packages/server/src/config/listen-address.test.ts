@@ -13,18 +13,10 @@ describe('parseListenAddress', () => {
     expect(parseListenAddress(formatListenAddress(address))).toEqual(address);
   });
 
-  test.each([
-    '',
-    'host',
-    'host:',
-    'host:65536',
-    '::1:80',
-    'http://host:80',
-    'host:80/x',
-    '-a:80',
-    'a b:80',
-    ':-1',
-  ])('refuses %j', (text) => {
-    expect(parseListenAddress(text)).toBeUndefined();
-  });
+  test.each(['', 'host', 'host:', 'host:65536', '::1:80', 'http://host:80', 'host:80/x', '-a:80', 'a b:80', ':-1'])(
+    'refuses %j',
+    (text) => {
+      expect(parseListenAddress(text)).toBeUndefined();
+    },
+  );
 });

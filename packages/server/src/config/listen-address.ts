@@ -13,9 +13,7 @@ const EVERY_ADDRESS = '0.0.0.0';
  */
 export function parseListenAddress(text: string): ListenAddress | undefined {
   const match =
-    /^(?:(?:\[([0-9a-fA-F:.]{2,45})\]|([A-Za-z0-9](?:[-A-Za-z0-9.]{0,251}[A-Za-z0-9])?))?:)?(\d{1,5})$/.exec(
-      text,
-    );
+    /^(?:(?:\[([0-9a-fA-F:.]{2,45})\]|([A-Za-z0-9](?:[-A-Za-z0-9.]{0,251}[A-Za-z0-9])?))?:)?(\d{1,5})$/.exec(text);
   if (!match) return undefined;
   const port = Number(match[3]);
   return port > 65_535 ? undefined : { host: match[1] ?? match[2] ?? EVERY_ADDRESS, port };

@@ -100,11 +100,7 @@ describe('loadConfig', () => {
       { flags: { engine: 'podman' } },
       'engine is "podman" (flag --engine) but must be "auto", "process" or "docker"',
     ],
-    [
-      'variable',
-      { env: { EBB_LISTEN: 'nowhere' } },
-      'listen is "nowhere" (variable EBB_LISTEN) but must be host:port',
-    ],
+    ['variable', { env: { EBB_LISTEN: 'nowhere' } }, 'listen is "nowhere" (variable EBB_LISTEN) but must be host:port'],
     [
       'range',
       { flags: { maxInstances: '0' } },

@@ -57,9 +57,7 @@ export function loadConfig(inputs: ConfigInputs = {}): LoadedConfig {
   const filePath = named === undefined ? join(early, CONFIG_FILE_NAME) : resolve(cwd, named);
   const file = readFile(filePath, named !== undefined);
   if (named === undefined && file?.has(SETTINGS.dataDir.name)) {
-    throw invalid(
-      `dataDir cannot be set in ${filePath}, which was found through it; use --data-dir or EBB_DATA_DIR`,
-    );
+    throw invalid(`dataDir cannot be set in ${filePath}, which was found through it; use --data-dir or EBB_DATA_DIR`);
   }
   const config: Record<string, unknown> = {};
   const origins: Record<string, ConfigOrigin> = {};
@@ -112,17 +110,11 @@ function readFile(path: string, mustExist: boolean): ReadonlyMap<string, string>
   }
   const document = parseDocument(source, { prettyErrors: true });
   const fault = document.errors[0];
-  if (fault)
-    throw invalid(
-      `the settings file ${path} is not valid YAML: ${fault.message.split('\n')[0] ?? ''}`,
-      fault,
-    );
+  if (fault) throw invalid(`the settings file ${path} is not valid YAML: ${fault.message.split('\n')[0] ?? ''}`, fault);
   const content: unknown = document.toJS({ maxAliasCount: 0 });
   if (content === null || content === undefined) return new Map();
   if (typeof content !== 'object' || Array.isArray(content)) {
-    throw invalid(
-      `the settings file ${path} must map setting names to values, such as "listen: 127.0.0.1:8080"`,
-    );
+    throw invalid(`the settings file ${path} must map setting names to values, such as "listen: 127.0.0.1:8080"`);
   }
   return new Map(Object.entries(content).flatMap(([name, value]) => fileEntry(path, name, value)));
 }
@@ -133,16 +125,14 @@ function fileEntry(path: string, name: string, value: unknown): [string, string]
     throw invalid(`the settings file ${path} has an unknown setting "${clip(name)}"${hint(name, names)}`);
   }
   if (value === null) return [];
-  if (typeof value === 'object')
-    throw invalid(`${name} (file ${path}) must be a single value, not a list or a map`);
+  if (typeof value === 'object') throw invalid(`${name} (file ${path}) must be a single value, not a list or a map`);
   return [[name, String(value)]];
 }
 
 function refuseUnknownFlags(flags: NonNullable<ConfigInputs['flags']>): void {
   const names = [...Object.values(SETTINGS).map((setting) => setting.name), 'config'];
   for (const name of Object.keys(flags)) {
-    if (!names.includes(name))
-      throw invalid(`there is no flag ${flagName(name)}${hint(name, names, flagName)}`);
+    if (!names.includes(name)) throw invalid(`there is no flag ${flagName(name)}${hint(name, names, flagName)}`);
   }
 }
 
@@ -151,10 +141,7 @@ function unknownVariables(env: NonNullable<ConfigInputs['env']>): string[] {
   const names = Object.values(SETTINGS).map((setting) => variableName(setting.name));
   return Object.keys(env)
     .filter((name) => name.startsWith('EBB_') && !OTHER_VARIABLES.has(name) && !names.includes(name))
-    .map(
-      (name) =>
-        `the variable ${clip(name)} is not a setting of the server and was ignored${hint(name, names)}`,
-    );
+    .map((name) => `the variable ${clip(name)} is not a setting of the server and was ignored${hint(name, names)}`);
 }
 
 function hint(name: string, names: readonly string[], show = (word: string) => word): string {

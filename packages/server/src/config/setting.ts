@@ -90,9 +90,7 @@ export function address(text: SettingText & { readonly fallback: string }): Sett
 }
 
 /** A setting that says where to listen, or `off`. */
-export function optionalAddress(
-  text: SettingText & { readonly fallback: string },
-): Setting<ListenAddress | 'off'> {
+export function optionalAddress(text: SettingText & { readonly fallback: string }): Setting<ListenAddress | 'off'> {
   const listen = address(text);
   return {
     ...listen,

@@ -75,10 +75,7 @@ export interface FunctionRegistry {
    * one function are done one after the other. Throws NAMESPACE_NOT_FOUND, SECRET_NOT_FOUND, CODE_NOT_FOUND, and
    * whatever the gate throws; then the old version keeps serving and nothing of the new one stays.
    */
-  put(
-    input: DeployInput,
-    options: { readonly probe: boolean; readonly signal?: AbortSignal },
-  ): Promise<DeployOutcome>;
+  put(input: DeployInput, options: { readonly probe: boolean; readonly signal?: AbortSignal }): Promise<DeployOutcome>;
   /** Removes a function with all its versions. Throws FUNCTION_NOT_FOUND. */
   remove(namespace: string, name: string): Promise<void>;
   /** Calls `listener` after every change, in order, until the returned object is disposed. */

@@ -29,10 +29,7 @@ export interface Metrics {
 
 /** Children of the labelled metrics for one function, so that counting looks up no labels. */
 interface Series {
-  readonly codes: Map<
-    number,
-    { readonly total: Counter.Internal; readonly seconds: Histogram.Internal<'code'> }
-  >;
+  readonly codes: Map<number, { readonly total: Counter.Internal; readonly seconds: Histogram.Internal<'code'> }>;
   readonly started: Counter.Internal;
   readonly cold: Counter.Internal;
   readonly queue: Histogram.Internal<'function_name'>;

@@ -123,9 +123,7 @@ function prepare(database: DatabaseSync): Connection {
   const selectRange = database.prepare('SELECT key, value, version, checksum FROM entries WHERE key >= ? AND key < ?');
   const selectFrom = database.prepare('SELECT key, value, version, checksum FROM entries WHERE key >= ?');
   const selectVersion = database.prepare('SELECT version FROM entries WHERE key = ?');
-  const upsert = database.prepare(
-    'INSERT OR REPLACE INTO entries (key, value, version, checksum) VALUES (?, ?, ?, ?)',
-  );
+  const upsert = database.prepare('INSERT OR REPLACE INTO entries (key, value, version, checksum) VALUES (?, ?, ?, ?)');
   const remove = database.prepare('DELETE FROM entries WHERE key = ?');
 
   const versionOf = (key: string): number => Number(selectVersion.get(key)?.['version'] ?? 0);

@@ -22,7 +22,9 @@ export interface Failure {
 }
 
 /** Main thread to worker: operations in order, answered together; or the end. */
-export type Request = { readonly kind: 'batch'; readonly operations: readonly Operation[] } | { readonly kind: 'close' };
+export type Request =
+  | { readonly kind: 'batch'; readonly operations: readonly Operation[] }
+  | { readonly kind: 'close' };
 
 /** Worker to main thread. `opened` or `failed` comes once, first. */
 export type Reply =
