@@ -1,0 +1,110 @@
+import { DEFAULT_NAMESPACE, type NamespaceResource } from '@ebb/contract';
+import { z } from 'zod';
+import type { Clock } from '../core/clock.ts';
+import { EbbError } from '../core/errors.ts';
+import type { NamespaceRegistry } from '../core/ports.ts';
+import type { Entry, KeyValue } from '../store/key-value.ts';
+import { requireName } from './require-name.ts';
+import { functionKey, namespaceKey, NAMESPACES, NEXT_NAMESPACE_ID, secretKey } from './store-keys.ts';
+import { createTurns } from './turns.ts';
+
+type Namespace = NamespaceResource & { readonly id: number };
+
+const recordSchema = z.object({ id: z.number().int().positive(), createdAt: z.iso.datetime() });
+
+/** What the registry of namespaces is built from. */
+export interface NamespaceRegistryOptions {
+  readonly store: KeyValue;
+  readonly clock: Clock;
+}
+
+/**
+ * Opens the registry of namespaces and makes the default one at the first start. Ids start at 1 and are never given
+ * out twice, even after a namespace was removed. Throws STORE_FAILED.
+ */
+export async function createNamespaceRegistry({ store, clock }: NamespaceRegistryOptions): Promise<NamespaceRegistry> {
+  const namespaces = new Map<string, Namespace>();
+  const turns = createTurns();
+  for (const entry of await store.list(NAMESPACES)) {
+    const namespace = parse(entry);
+    namespaces.set(namespace.name, namespace);
+  }
+
+  const create = async (name: string): Promise<NamespaceResource> => {
+    const present = namespaces.get(name);
+    if (present) return present;
+    const counter = await store.get(NEXT_NAMESPACE_ID);
+    const id = Number(counter?.value ?? 1);
+    const createdAt = new Date(clock.now()).toISOString();
+    const result = await store.commit([
+      { kind: 'set', key: NEXT_NAMESPACE_ID, value: String(id + 1), ifVersion: counter?.version ?? 0 },
+      { kind: 'set', key: namespaceKey(name), value: JSON.stringify({ id, createdAt }), ifVersion: 0 },
+    ]);
+    if (result.kind === 'conflict') {
+      throw new EbbError('CONFLICT', `somebody else made namespace "${name}" at the same time; try again`);
+    }
+    const namespace = { name, id, createdAt };
+    namespaces.set(name, namespace);
+    return namespace;
+  };
+
+  const requireEmpty = async (name: string): Promise<void> => {
+    const [functions, secrets] = await Promise.all([store.list(functionKey(name)), store.list(secretKey(name))]);
+    if (functions.length + secrets.length === 0) return;
+    throw new EbbError(
+      'NAMESPACE_NOT_EMPTY',
+      `namespace "${name}" still holds ${count(functions.length, 'function')} and ${count(secrets.length, 'secret')}; remove them first`,
+    );
+  };
+
+  const remove = async (name: string): Promise<void> => {
+    const namespace = namespaces.get(name);
+    if (!namespace) throw new EbbError('NAMESPACE_NOT_FOUND', `there is no namespace "${name}"`);
+    // Hidden first: whoever looks after this finds no namespace, whoever looked before has already asked the store to
+    // write, and the store keeps the order.
+    namespaces.delete(name);
+    try {
+      await requireEmpty(name);
+      await store.commit([{ kind: 'delete', key: namespaceKey(name) }]);
+    } catch (error) {
+      namespaces.set(name, namespace);
+      throw error;
+    }
+  };
+
+  await create(DEFAULT_NAMESPACE);
+
+  return {
+    list: () => [...namespaces.values()].sort((left, right) => (left.name < right.name ? -1 : 1)),
+
+    get: (name) => namespaces.get(name),
+
+    async create(name) {
+      requireName(name, 'namespace');
+      return turns.run('namespaces', () => create(name));
+    },
+
+    async remove(name) {
+      if (name === DEFAULT_NAMESPACE) {
+        throw new EbbError('INVALID_REQUEST', `the default namespace "${DEFAULT_NAMESPACE}" cannot be removed`);
+      }
+      await turns.run('namespaces', () => remove(name));
+    },
+  };
+}
+
+function parse(entry: Entry): Namespace {
+  try {
+    return { name: entry.key.slice(NAMESPACES.length), ...recordSchema.parse(JSON.parse(entry.value)) };
+  } catch (cause) {
+    throw new EbbError(
+      'STORE_FAILED',
+      `the stored record "${entry.key}" cannot be read by this version of Ebb; start the version that wrote it, or put back a backup`,
+      { cause },
+    );
+  }
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,41 @@
+/** Keys of the registry's records. Names are checked before they get here, so "/" only ever separates. */
+
+/** Prefix of every namespace record. */
+export const NAMESPACES = 'namespace/';
+/** The id the next namespace gets. */
+export const NEXT_NAMESPACE_ID = 'counter/namespace';
+/** Prefix of every function record. */
+export const FUNCTIONS = 'function/';
+/** Prefix of every version. */
+export const VERSIONS = 'version/';
+/** A known value under the secret key, by which a wrong key is noticed at start. */
+export const SECRET_KEY_CHECK = 'check/secret-key';
+/** Prefix of every secret. */
+export const SECRETS = 'secret/';
+
+const VERSION_DIGITS = 10;
+
+/** Key of a namespace. */
+export function namespaceKey(name: string): string {
+  return `${NAMESPACES}${name}`;
+}
+
+/** Key of a function, or without a name the prefix of all of a namespace. */
+export function functionKey(namespace: string, name = ''): string {
+  return `${FUNCTIONS}${namespace}/${name}`;
+}
+
+/** Key of one version, or without a number the prefix of all of a function; padded, so that they list in order. */
+export function versionRecordKey(namespace: string, name: string, version?: number): string {
+  return `${VERSIONS}${namespace}/${name}/${version === undefined ? '' : String(version).padStart(VERSION_DIGITS, '0')}`;
+}
+
+/** Key of the highest version number a function ever used; it outlives the function. */
+export function versionCounterKey(namespace: string, name: string): string {
+  return `counter/version/${namespace}/${name}`;
+}
+
+/** Key of a secret, or without a name the prefix of all of a namespace. */
+export function secretKey(namespace: string, name = ''): string {
+  return `${SECRETS}${namespace}/${name}`;
+}

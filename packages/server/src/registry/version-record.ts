@@ -1,0 +1,88 @@
+import { type FunctionSpec, functionSpecSchema, resolveLimits, versionKey } from '@ebb/contract';
+import { z } from 'zod';
+import { EbbError } from '../core/errors.ts';
+import type { FunctionRecord, Version } from '../core/ports.ts';
+import type { Entry } from '../store/key-value.ts';
+import { FUNCTIONS } from './store-keys.ts';
+
+const versionSchema = z.object({
+  version: z.number().int().positive(),
+  digest: z.string(),
+  // A spec of an older server gets the defaults of fields that are new since.
+  spec: functionSpecSchema,
+  code: z.string().optional(),
+  imageDigest: z.string().optional(),
+  createdAt: z.number(),
+});
+
+const functionSchema = z.object({ live: versionSchema, createdAt: z.number(), updatedAt: z.number() });
+
+/** The parts of a version that are not derived from others. */
+export interface VersionFacts {
+  readonly version: number;
+  readonly digest: string;
+  readonly spec: FunctionSpec;
+  readonly code?: string | undefined;
+  readonly imageDigest?: string | undefined;
+  readonly createdAt: number;
+}
+
+/** Builds a version; what it holds is its own, so a caller's later change of the spec does not reach it (V1). */
+export function makeVersion(namespace: string, name: string, facts: VersionFacts): Version {
+  const spec = structuredClone(facts.spec);
+  return Object.freeze({
+    key: versionKey(namespace, name, facts.version),
+    namespace,
+    name,
+    version: facts.version,
+    digest: facts.digest,
+    spec,
+    limits: Object.freeze(resolveLimits(spec)),
+    ...(facts.code === undefined ? {} : { code: facts.code }),
+    ...(facts.imageDigest === undefined ? {} : { imageDigest: facts.imageDigest }),
+    createdAt: facts.createdAt,
+  });
+}
+
+/** The text a version is stored as. */
+export function versionText(version: Version): string {
+  return JSON.stringify(facts(version));
+}
+
+/** The text a function is stored as; it carries its live version, so that a start reads one range. */
+export function functionText({ live, createdAt, updatedAt }: FunctionRecord): string {
+  return JSON.stringify({ live: facts(live), createdAt, updatedAt });
+}
+
+/** Reads a stored version. Throws STORE_FAILED. */
+export function parseVersion(namespace: string, name: string, entry: Entry): Version {
+  return makeVersion(namespace, name, parse(versionSchema, entry));
+}
+
+/** Reads a stored function. Throws STORE_FAILED. */
+export function parseFunction(entry: Entry): FunctionRecord {
+  const [namespace = '', name = ''] = entry.key.slice(FUNCTIONS.length).split('/');
+  const { live, createdAt, updatedAt } = parse(functionSchema, entry);
+  return { namespace, name, live: makeVersion(namespace, name, live), createdAt, updatedAt };
+}
+
+/** Digest of the code a stored version refers to. Throws STORE_FAILED. */
+export function codeOf(entry: Entry): string | undefined {
+  return parse(z.object({ code: z.string().optional() }), entry).code;
+}
+
+function facts({ version, digest, spec, code, imageDigest, createdAt }: Version): VersionFacts {
+  return { version, digest, spec, code, imageDigest, createdAt };
+}
+
+function parse<T>(schema: z.ZodType<T>, entry: Entry): T {
+  try {
+    return schema.parse(JSON.parse(entry.value));
+  } catch (cause) {
+    throw new EbbError(
+      'STORE_FAILED',
+      `the stored record "${entry.key}" cannot be read by this version of Ebb; start the version that wrote it, or put back a backup`,
+      { cause },
+    );
+  }
+}
