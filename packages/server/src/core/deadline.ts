@@ -1,4 +1,4 @@
-import { EbbError } from './errors.ts';
+import type { EbbError } from './errors.ts';
 
 /** A signal that aborts when `signal` does or after `ms`, whichever is first. */
 export function signalWithin(ms: number, signal?: AbortSignal): AbortSignal {
