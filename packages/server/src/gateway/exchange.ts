@@ -1,0 +1,286 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Dispatcher } from 'undici';
+import { asEbbError, EbbError } from '../core/errors.ts';
+import { newCallId } from '../core/ids.ts';
+import type { Slot } from '../pool/admission.ts';
+import { classifyFailure } from './classify-failure.ts';
+import type { CallHeaders } from './headers.ts';
+import { requestHeaders, responseHeaders } from './headers.ts';
+import type { Route } from './route-table.ts';
+import { sendError } from './send-error.ts';
+import type { GatewayContext } from './gateway-context.ts';
+
+/** A request no byte of which was sent is tried on this many instances at most (G3). */
+const MAX_ATTEMPTS = 3;
+/** Status recorded for a caller that went away before there was one, as nginx does. */
+const CLIENT_CLOSED_STATUS = 499;
+
+const exchangeOf = Symbol('exchange');
+type TrackedResponse = ServerResponse & { [exchangeOf]?: Exchange };
+
+/**
+ * One request and its answer: takes a slot, streams both ways, aborts both ways, gives the slot back after the last
+ * byte and records one event. One object per request and no closures, because this is the warm path.
+ */
+export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
+  readonly callId = newCallId();
+  readonly startTime: string;
+  readonly remoteAddress: string;
+  readonly protocol = 'http';
+  readonly stripAuthorization: boolean;
+  deadline = '';
+  hasBody = false;
+
+  readonly #context: GatewayContext;
+  readonly #request: IncomingMessage;
+  readonly #response: TrackedResponse;
+  readonly #route: Route;
+  readonly #path: string;
+  readonly #startedAt = Date.now();
+  readonly #arrivedMs = performance.now();
+  #slotMs = 0;
+  #firstByteMs = 0;
+  #bytesOut = 0;
+  #slot: Slot | undefined;
+  #controller: Dispatcher.DispatchController | undefined;
+  #deadlineTimer: NodeJS.Timeout | undefined;
+  #waiting: AbortController | undefined;
+  #failure: EbbError | undefined;
+  #attempts = 0;
+  #cold = false;
+  #sent = false;
+  #headersPending = false;
+  #done = false;
+
+  constructor(context: GatewayContext, request: IncomingMessage, response: ServerResponse, route: Route, path: string) {
+    this.#context = context;
+    this.#request = request;
+    this.#response = response;
+    this.#route = route;
+    this.#path = path;
+    this.startTime = `${this.#startedAt}000000`;
+    this.remoteAddress = request.socket.remoteAddress ?? '';
+    this.stripAuthorization = route.authRequired;
+    this.#response[exchangeOf] = this;
+    response.on('close', onResponseClose);
+    response.on('drain', onResponseDrain);
+    context.opened(this);
+  }
+
+  /** Sends the request to an instance, at once if one is free. */
+  start(): void {
+    if (this.#done) return;
+    const { version } = this.#route;
+    this.#attempts += 1;
+    try {
+      const slot = this.#context.pools.tryAcquire(version);
+      if (slot) this.#forward(slot);
+      else void this.#wait();
+    } catch (error) {
+      this.fail(asEbbError(error));
+    }
+  }
+
+  /** Ends the exchange with an error: as the answer if none has begun, else by cutting the connection. */
+  fail(error: EbbError): void {
+    if (this.#done) return;
+    this.#failure = error;
+    this.#controller?.abort(error);
+    this.#finish(error.code === 'FUNCTION_TIMEOUT' || error.component === 'engine' ? 'failed' : 'released');
+    if (this.#response.headersSent || this.#headersPending) this.#response.destroy();
+    else sendError(this.#response, error, this.callId);
+  }
+
+  /** The caller went away: the function's request is aborted and its slot given back. */
+  abandon(): void {
+    if (this.#done) return;
+    this.#waiting?.abort(new EbbError('BAD_REQUEST', 'the caller went away'));
+    this.#controller?.abort(new EbbError('BAD_REQUEST', 'the caller went away'));
+    this.#finish('released', this.#response.headersSent ? this.#response.statusCode : CLIENT_CLOSED_STATUS);
+  }
+
+  /** Lets more of the answer come after the caller has read what there was. */
+  resume(): void {
+    this.#controller?.resume();
+  }
+
+  // What follows is undici's dispatch handler.
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    this.#sent = true;
+    if (this.#done) controller.abort(this.#failure ?? new EbbError('BAD_REQUEST', 'the caller went away'));
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    statusCode: number,
+    _headers: unknown,
+    statusMessage?: string,
+  ): void {
+    if (this.#done || statusCode < 200) return;
+    this.#firstByteMs = performance.now();
+    const raw = (controller as unknown as { rawHeaders: readonly Buffer[] }).rawHeaders;
+    const headers = responseHeaders(raw, {
+      callId: this.callId,
+      startTime: this.startTime,
+      version: this.#route.versionLabel,
+    });
+    // Throws for characters that HTTP does not allow; undici then hands the error to onResponseError.
+    this.#response.writeHead(statusCode, statusMessage ?? '', headers);
+    this.#headersPending = true;
+    // Bytes of the body usually come in the same turn and take the head along; if not, the head goes alone.
+    process.nextTick(flushHead, this.#response);
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#done) return;
+    this.#bytesOut += chunk.length;
+    if (!this.#response.write(chunk)) controller.pause();
+  }
+
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
+    if (this.#done) return;
+    const trailers = (controller as unknown as { rawTrailers: readonly Buffer[] | null }).rawTrailers;
+    if (trailers && trailers.length > 0) this.#response.addTrailers(pairs(trailers));
+    this.#finish('released');
+    this.#response.end();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error & { code?: string }): void {
+    if (this.#done) return;
+    if (!this.#sent && this.#attempts < MAX_ATTEMPTS) {
+      // No byte can have reached the function, so another instance may have the request (G3).
+      this.#slot?.fail('hard');
+      this.#slot = undefined;
+      clearTimeout(this.#deadlineTimer);
+      this.start();
+      return;
+    }
+    if (this.#request.destroyed && !this.#request.complete) {
+      this.abandon();
+      this.#response.destroy();
+      return;
+    }
+    const code = classifyFailure(error.code, this.#sent);
+    const failure = new EbbError(code, `${this.#route.version.name} ${FAILURE_TEXT[code]}`, {
+      cause: error,
+      ...(code === 'BAD_RESPONSE' ? {} : { retryAfterSeconds: 1 }),
+    });
+    this.#failure = failure;
+    this.#finish(code === 'BAD_RESPONSE' ? 'released' : 'failed');
+    if (this.#response.headersSent) this.#response.destroy();
+    else sendError(this.#response, failure, this.callId);
+  }
+
+  async #wait(): Promise<void> {
+    this.#waiting = new AbortController();
+    this.#cold = this.#context.pools.isCold(this.#route.version);
+    try {
+      const slot = await this.#context.pools.acquire(this.#route.version, this.#waiting.signal);
+      this.#waiting = undefined;
+      if (this.#done) slot.release();
+      else this.#forward(slot);
+    } catch (error) {
+      this.#waiting = undefined;
+      this.fail(asEbbError(error));
+    }
+  }
+
+  #forward(slot: Slot): void {
+    const { timeoutMs } = this.#route;
+    this.#slot = slot;
+    this.#slotMs = performance.now();
+    this.deadline = String(Date.now() + timeoutMs);
+    this.#deadlineTimer = setTimeout(onDeadline, timeoutMs, this);
+    const headers = requestHeaders(this.#request.rawHeaders, this);
+    if (!headers) {
+      this.fail(new EbbError('BAD_REQUEST', 'the request has more than one "Host" header'));
+      return;
+    }
+    try {
+      slot.endpoint.connections.dispatch(
+        {
+          path: this.#path,
+          method: this.#request.method as Dispatcher.HttpMethod,
+          headers,
+          body: this.hasBody ? this.#request : null,
+        },
+        this,
+      );
+    } catch (error) {
+      this.fail(
+        new EbbError('BAD_REQUEST', 'the request cannot be forwarded: its target or a header is not valid HTTP', {
+          cause: error,
+        }),
+      );
+    }
+  }
+
+  #finish(slot: 'released' | 'failed', status = this.#failure?.status ?? this.#response.statusCode): void {
+    this.#done = true;
+    clearTimeout(this.#deadlineTimer);
+    if (slot === 'failed') this.#slot?.fail('soft');
+    else this.#slot?.release();
+    const { version } = this.#route;
+    const endedMs = performance.now();
+    const slotMs = this.#slotMs === 0 ? endedMs : this.#slotMs;
+    const queueMs = slotMs - this.#arrivedMs;
+    this.#context.closed(this);
+    this.#context.record({
+      callId: this.callId,
+      namespace: version.namespace,
+      name: version.name,
+      version: version.version,
+      method: this.#request.method ?? '',
+      status,
+      startedAt: this.#startedAt,
+      durationMs: endedMs - this.#arrivedMs,
+      cold: this.#cold,
+      phases: {
+        queueMs,
+        ...(this.#cold ? { startMs: queueMs } : {}),
+        ...(this.#firstByteMs === 0 ? {} : { firstByteMs: this.#firstByteMs - slotMs }),
+      },
+      bytesOut: this.#bytesOut,
+      ...(this.#slot === undefined ? {} : { instance: this.#slot.endpoint.instanceId }),
+      ...(this.#failure === undefined ? {} : { errorCode: this.#failure.code }),
+    });
+  }
+
+  /** For the deadline's timer alone. */
+  timedOut(): void {
+    const { version, timeoutMs } = this.#route;
+    this.fail(new EbbError('FUNCTION_TIMEOUT', `${version.name} did not answer within its timeout of ${timeoutMs} ms`));
+  }
+}
+
+const FAILURE_TEXT = {
+  INSTANCE_REFUSED: 'does not accept connections',
+  INSTANCE_CRASHED: 'ended or cut the connection before it answered',
+  BAD_RESPONSE: 'answered something that is not well-formed HTTP',
+} as const;
+
+function onDeadline(exchange: Exchange): void {
+  exchange.timedOut();
+}
+
+function onResponseClose(this: TrackedResponse): void {
+  this[exchangeOf]?.abandon();
+}
+
+function onResponseDrain(this: TrackedResponse): void {
+  this[exchangeOf]?.resume();
+}
+
+function flushHead(response: ServerResponse): void {
+  if (!response.destroyed && !response.writableEnded) response.flushHeaders();
+}
+
+function pairs(raw: readonly Buffer[]): [string, string][] {
+  const list: [string, string][] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    list.push([raw[i]?.toString('latin1') ?? '', raw[i + 1]?.toString('latin1') ?? '']);
+  }
+  return list;
+}

@@ -1,0 +1,113 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { asEbbError, EbbError } from '../core/errors.ts';
+import { newCallId } from '../core/ids.ts';
+import type { Authenticator } from '../core/ports.ts';
+import { Exchange } from './exchange.ts';
+import type { GatewayContext } from './gateway-context.ts';
+import { PLATFORM_AUTHORIZATION_HEADER } from './headers.ts';
+import { type FunctionPath, splitFunctionPath } from './path.ts';
+import type { Route, RouteTable } from './route-table.ts';
+import { sendError, sendErrorOnSocket } from './send-error.ts';
+import { tunnel } from './upgrade.ts';
+
+/** What a {@link Gateway} is made with. */
+export interface GatewayOptions extends Pick<GatewayContext, 'pools' | 'record'> {
+  readonly routes: RouteTable;
+  readonly authenticator: Authenticator;
+}
+
+/**
+ * The data plane. A request goes through: path → route → authentication if the function asks for it → slot →
+ * proxy; ARCHITECTURE.md walks through it. Everything before the slot is synchronous and in memory.
+ */
+export class Gateway implements GatewayContext {
+  readonly pools: GatewayContext['pools'];
+  readonly record: GatewayContext['record'];
+  readonly #routes: RouteTable;
+  readonly #authenticator: Authenticator;
+  readonly #running = new Set<object>();
+  #draining = false;
+  #drained: (() => void) | undefined;
+
+  constructor(options: GatewayOptions) {
+    this.pools = options.pools;
+    this.record = options.record;
+    this.#routes = options.routes;
+    this.#authenticator = options.authenticator;
+  }
+
+  /** Calls that run or wait now. */
+  get running(): number {
+    return this.#running.size;
+  }
+
+  opened(exchange: object): void {
+    this.#running.add(exchange);
+  }
+
+  closed(exchange: object): void {
+    this.#running.delete(exchange);
+    if (this.#running.size === 0) this.#drained?.();
+  }
+
+  /** Answers a request under `/function/`; returns false, untouched, for any other. */
+  handle(request: IncomingMessage, response: ServerResponse): boolean {
+    const path = splitFunctionPath(request.url ?? '');
+    if (!path) return false;
+    const route = this.#routes.find(path.segment);
+    if (!route || this.#draining) sendError(response, this.#refusal(path), newCallId());
+    else if (route.authRequired) void this.#authenticated(request, response, route, path.rest);
+    else new Exchange(this, request, response, route, path.rest).start();
+    return true;
+  }
+
+  /** Answers a request to upgrade the connection; only WebSockets under `/function/` are carried. */
+  async handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const path = splitFunctionPath(request.url ?? '');
+    const route = path && this.#routes.find(path.segment);
+    try {
+      if (!path || !route || this.#draining) throw this.#refusal(path);
+      if (route.authRequired) await this.#check(request);
+      await tunnel(this, { request, socket, head }, route, path.rest);
+    } catch (error) {
+      sendErrorOnSocket(socket, asEbbError(error), newCallId());
+    }
+  }
+
+  /** Refuses new calls with DRAINING and resolves when those that run have ended, or after `limitMs`. */
+  async drain(limitMs: number): Promise<void> {
+    this.#draining = true;
+    if (this.#running.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#drained = resolve;
+    const timer = setTimeout(resolve, limitMs);
+    await promise;
+    clearTimeout(timer);
+  }
+
+  async #authenticated(request: IncomingMessage, response: ServerResponse, route: Route, path: string): Promise<void> {
+    try {
+      await this.#check(request);
+    } catch (error) {
+      sendError(response, asEbbError(error), newCallId());
+      return;
+    }
+    new Exchange(this, request, response, route, path).start();
+  }
+
+  async #check(request: IncomingMessage): Promise<void> {
+    const own = request.headers[PLATFORM_AUTHORIZATION_HEADER];
+    const credentials = typeof own === 'string' ? own : request.headers.authorization;
+    await this.#authenticator.authenticate(credentials, request.socket.remoteAddress ?? '');
+  }
+
+  #refusal(path: FunctionPath | undefined): EbbError {
+    if (this.#draining)
+      return new EbbError('DRAINING', 'the server is shutting down and takes no new calls', { retryAfterSeconds: 1 });
+    if (!path || path.segment === '')
+      return new EbbError('BAD_PATH', 'the path must be /function/NAME or /function/NAME.NAMESPACE');
+    const shown = path.segment.length > 100 ? `${path.segment.slice(0, 97)}...` : path.segment;
+    return new EbbError('FUNCTION_NOT_FOUND', `there is no function "${shown}"; "ebb list" shows what is deployed`);
+  }
+}

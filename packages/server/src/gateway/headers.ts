@@ -1,0 +1,152 @@
+import { CALL_ID_HEADER, START_TIME_HEADER, VERSION_HEADER } from '@ebb/contract';
+
+/** Headers of one connection, never passed on (RFC 9110 section 7.6.1), and `expect`, which the gateway answers. */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'expect',
+  'http2-settings',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** Headers the platform sets; what a client sends under these names is dropped (G5). */
+const OWN_REQUEST = new Set([
+  CALL_ID_HEADER,
+  START_TIME_HEADER,
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'forwarded',
+]);
+const OWN_RESPONSE = new Set([CALL_ID_HEADER, START_TIME_HEADER, VERSION_HEADER]);
+/** Every header that starts so is the platform's. */
+const OWN_PREFIX = 'x-ebb-';
+
+/** Header with credentials for the platform itself, for callers whose `Authorization` belongs to the function. */
+export const PLATFORM_AUTHORIZATION_HEADER = 'x-ebb-authorization';
+
+/** What the gateway says about a call to the instance that gets it. */
+export interface CallHeaders {
+  readonly callId: string;
+  /** Nanoseconds since the Unix epoch, in decimal. */
+  readonly startTime: string;
+  /** Milliseconds since the Unix epoch, in decimal. */
+  readonly deadline: string;
+  readonly remoteAddress: string;
+  readonly protocol: 'http' | 'https';
+  /** Whether `Authorization` was for the platform and must not reach the function. */
+  readonly stripAuthorization: boolean;
+  /** Set by {@link requestHeaders}: whether the request carries a body. */
+  hasBody: boolean;
+}
+
+/**
+ * The headers an instance gets: those of the client without the connection's own and without anything that would
+ * pretend to come from the platform, and then the platform's. Names and values alternate; names keep their case.
+ * Returns undefined when the request is ambiguous (two `Host` headers).
+ */
+export function requestHeaders(raw: readonly string[], call: CallHeaders): string[] | undefined {
+  const listed = connectionListed(raw);
+  const headers: string[] = [];
+  let host = '';
+  let traceparent = '';
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] as string;
+    const value = raw[i + 1] as string;
+    const lower = name.toLowerCase();
+    if (lower === 'transfer-encoding' || (lower === 'content-length' && value !== '0')) call.hasBody = true;
+    if (HOP_BY_HOP.has(lower) || OWN_REQUEST.has(lower) || lower.startsWith(OWN_PREFIX)) continue;
+    if (listed?.has(lower)) continue;
+    if (lower === 'host') {
+      if (host !== '') return undefined;
+      host = value;
+    } else if (lower === 'traceparent') {
+      traceparent = value;
+      continue;
+    } else if (lower === 'authorization' && call.stripAuthorization) continue;
+    headers.push(name, value);
+  }
+  headers.push(
+    'X-Call-Id',
+    call.callId,
+    'X-Start-Time',
+    call.startTime,
+    'X-Ebb-Deadline',
+    call.deadline,
+    'X-Forwarded-For',
+    call.remoteAddress,
+    'X-Forwarded-Host',
+    host,
+    'X-Forwarded-Proto',
+    call.protocol,
+    'traceparent',
+    TRACEPARENT.test(traceparent) ? traceparent : traceparentOf(call.callId),
+  );
+  return headers;
+}
+
+/** The headers a caller gets: the instance's without the connection's own, then the platform's. */
+export function responseHeaders(
+  raw: readonly (Buffer | string)[],
+  call: { readonly callId: string; readonly startTime: string; readonly version: string },
+): string[] {
+  const headers: string[] = [];
+  let listed: Set<string> | undefined;
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = text(raw[i]);
+    const lower = name.toLowerCase();
+    if (lower === 'connection') {
+      for (const token of connectionTokens(text(raw[i + 1]))) (listed ??= new Set()).add(token);
+      continue;
+    }
+    if (HOP_BY_HOP.has(lower) || OWN_RESPONSE.has(lower)) continue;
+    headers.push(name, text(raw[i + 1]));
+  }
+  if (listed) {
+    for (let i = headers.length - 2; i >= 0; i -= 2) {
+      if (listed.has((headers[i] as string).toLowerCase())) headers.splice(i, 2);
+    }
+  }
+  headers.push('X-Call-Id', call.callId, 'X-Start-Time', call.startTime, 'X-Ebb-Version', call.version);
+  return headers;
+}
+
+/** W3C trace context, version 00. */
+const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/** A trace of its own for a call that came without one: the call id is the trace id. */
+function traceparentOf(callId: string): string {
+  const hex = callId.replaceAll('-', '');
+  return `00-${hex}-${hex.slice(16)}-01`;
+}
+
+function text(value: Buffer | string | undefined): string {
+  return typeof value === 'string' ? value : (value?.toString('latin1') ?? '');
+}
+
+/** Names that `Connection` headers list besides the well-known ones; undefined in the usual case of none. */
+function connectionListed(raw: readonly string[]): Set<string> | undefined {
+  let listed: Set<string> | undefined;
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] as string;
+    if (name.length !== 10 || name.toLowerCase() !== 'connection') continue;
+    for (const token of connectionTokens(raw[i + 1] as string)) (listed ??= new Set()).add(token);
+  }
+  return listed;
+}
+
+function connectionTokens(value: string): string[] {
+  if (value === 'keep-alive' || value === 'close') return [];
+  const tokens = value
+    .toLowerCase()
+    .split(',')
+    .map((token) => token.trim());
+  // Framing and routing headers cannot be made to vanish by listing them.
+  return tokens.filter((token) => !HOP_BY_HOP.has(token) && !['close', 'content-length', 'host', ''].includes(token));
+}

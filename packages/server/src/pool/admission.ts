@@ -1,0 +1,196 @@
+import { EbbError } from '../core/errors.ts';
+import type { Endpoint } from './endpoint.ts';
+import { Fifo } from './fifo.ts';
+
+/** How an instance let a request down: `hard` refused the connection, `soft` broke or timed out on it. */
+export type SlotFailure = 'hard' | 'soft';
+
+/** The right to send one request to one instance (G1). Released exactly once; a second release does nothing. */
+export class Slot {
+  readonly endpoint: Endpoint;
+  readonly #admission: Admission;
+  #held = true;
+
+  constructor(endpoint: Endpoint, admission: Admission) {
+    this.endpoint = endpoint;
+    this.#admission = admission;
+  }
+
+  /** Gives the slot back after the last byte. */
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.endpoint.failuresInRow = 0;
+    this.#admission.returned(this.endpoint);
+  }
+
+  /** Gives the slot back and says that the instance failed. */
+  fail(kind: SlotFailure): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.endpoint.failuresInRow += 1;
+    this.#admission.returned(this.endpoint);
+    this.#admission.reportFailure(this.endpoint, kind);
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
+interface Waiter {
+  resolve(slot: Slot): void;
+  reject(error: EbbError): void;
+}
+
+/** What an {@link Admission} is made with. */
+export interface AdmissionOptions {
+  /** Shown in errors: `name.namespace`. */
+  readonly label: string;
+  /** Most requests waiting at once. */
+  readonly queueLength: number;
+  /** Longest wait, in milliseconds. */
+  readonly queueWaitMs: number;
+  /** Called when a request has to wait; never re-entrant into the admission. */
+  readonly onDemand: () => void;
+  /** Called after a slot came back; `idle` when its instance holds no other request. */
+  readonly onReturned: (endpoint: Endpoint) => void;
+  readonly onFailure: (endpoint: Endpoint, kind: SlotFailure) => void;
+}
+
+/**
+ * Admits requests to the instances of one version: a slot at once where one is free, else a place in a line that
+ * is bounded in length and time. Requests are served in the order they came.
+ */
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #waiting = new Fifo<Waiter>();
+  readonly #endpoints: Endpoint[] = [];
+  #inFlight = 0;
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+  }
+
+  /** Requests that hold a slot. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Requests that wait for one. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  get endpoints(): readonly Endpoint[] {
+    return this.#endpoints;
+  }
+
+  /**
+   * A slot now, or the promise of one. Rejects with QUEUE_FULL, NO_INSTANCE_IN_TIME, or with what
+   * {@link rejectWaiting} says; with the signal's reason when it aborts.
+   */
+  acquire(signal?: AbortSignal): Slot | Promise<Slot> {
+    return this.tryAcquire() ?? this.#wait(signal);
+  }
+
+  /** A slot if one is free and nobody waits for it. */
+  tryAcquire(): Slot | undefined {
+    if (this.#waiting.length > 0) return undefined;
+    const endpoint = this.#pick();
+    return endpoint && this.#take(endpoint);
+  }
+
+  /** Adds an instance that is ready, and serves those who wait. */
+  add(endpoint: Endpoint): void {
+    this.#endpoints.push(endpoint);
+    this.#serve();
+  }
+
+  /** Takes an instance out; requests it holds keep their slots. */
+  remove(endpoint: Endpoint): void {
+    const index = this.#endpoints.indexOf(endpoint);
+    if (index !== -1) this.#endpoints.splice(index, 1);
+  }
+
+  /** Fails everybody who waits. */
+  rejectWaiting(error: EbbError): void {
+    for (let waiter = this.#waiting.shift(); waiter; waiter = this.#waiting.shift()) waiter.reject(error);
+  }
+
+  /** For {@link Slot} alone. */
+  returned(endpoint: Endpoint): void {
+    this.#inFlight -= 1;
+    endpoint.inFlight -= 1;
+    if (this.#waiting.length > 0) this.#serve();
+    if (endpoint.inFlight === 0) this.#options.onReturned(endpoint);
+  }
+
+  /** For {@link Slot} alone. */
+  reportFailure(endpoint: Endpoint, kind: SlotFailure): void {
+    this.#options.onFailure(endpoint, kind);
+  }
+
+  #take(endpoint: Endpoint): Slot {
+    this.#inFlight += 1;
+    endpoint.inFlight += 1;
+    return new Slot(endpoint, this);
+  }
+
+  /** The least loaded instance with a free slot; ties go to the oldest, so that the youngest fall idle. */
+  #pick(): Endpoint | undefined {
+    let best: Endpoint | undefined;
+    for (const endpoint of this.#endpoints) {
+      if (!endpoint.accepting || endpoint.inFlight >= endpoint.capacity) continue;
+      if (endpoint.inFlight === 0) return endpoint;
+      if (!best || endpoint.inFlight < best.inFlight) best = endpoint;
+    }
+    return best;
+  }
+
+  #serve(): void {
+    while (this.#waiting.length > 0) {
+      const endpoint = this.#pick();
+      if (!endpoint) return;
+      this.#waiting.shift()?.resolve(this.#take(endpoint));
+    }
+  }
+
+  #wait(signal: AbortSignal | undefined): Promise<Slot> {
+    const { label, queueLength, queueWaitMs } = this.#options;
+    if (signal?.aborted) return Promise.reject(signal.reason as Error);
+    if (this.#waiting.length >= queueLength) {
+      const message = `${label} is busy: ${this.#waiting.length} calls wait already and "queue.length" is ${queueLength}`;
+      return Promise.reject(new EbbError('QUEUE_FULL', message, { retryAfterSeconds: 1 }));
+    }
+    return new Promise<Slot>((resolve, reject) => {
+      const settle = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', onAbort);
+      };
+      const onAbort = () => {
+        place.leave();
+        settle();
+        reject(signal?.reason as Error);
+      };
+      const place = this.#waiting.push({
+        resolve: (slot) => {
+          settle();
+          resolve(slot);
+        },
+        reject: (error) => {
+          settle();
+          reject(error);
+        },
+      });
+      const timer = setTimeout(() => {
+        place.leave();
+        settle();
+        const message = `no instance of ${label} became free within ${queueWaitMs} ms`;
+        reject(new EbbError('NO_INSTANCE_IN_TIME', message, { retryAfterSeconds: 1 }));
+      }, queueWaitMs);
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#options.onDemand();
+    });
+  }
+}

@@ -1,0 +1,224 @@
+import type { FunctionSpec, InstanceResource, VersionKey } from '@ebb/contract';
+import { asEbbError, EbbError } from '../core/errors.ts';
+import type { DeployGate, FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
+import type { Instance } from '../engines/engine.ts';
+import type { Slot } from './admission.ts';
+import { decideReconcile } from './decide-reconcile.ts';
+import type { ExitWatch } from './exit-watch.ts';
+import type { StartBudget } from './start-budget.ts';
+import { VersionPool, type VersionPoolOptions } from './version-pool.ts';
+
+/** How often the engine's list is compared with ours even without a hint. */
+const RECONCILE_EVERY_MS = 10_000;
+/** Time a foreign or orphaned instance gets to end by itself. */
+const REAP_GRACE_MS = 1_000;
+
+/** What {@link InstancePools} is made with. */
+export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version' | 'onEmpty'> {
+  readonly budget: StartBudget;
+  readonly exits: ExitWatch;
+  readonly generation: string;
+}
+
+/**
+ * Every pool there is, by version key. Versions without instances and without waiting requests have no pool, so a
+ * thousand functions at zero cost nothing here. Also what a deploy is proved by, and what brings the engine and the
+ * server's view of it together.
+ */
+export class InstancePools implements DeployGate, AsyncDisposable {
+  readonly #options: InstancePoolsOptions;
+  readonly #pools = new Map<VersionKey, VersionPool>();
+  readonly #stopping = new AbortController();
+  #registry: FunctionRegistry | undefined;
+  #watching: Disposable | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #reconciling: Promise<void> | undefined;
+  #hints: Promise<void> | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: InstancePoolsOptions) {
+    this.#options = options;
+  }
+
+  /** Adopts or reaps what an earlier server left, then follows the registry and the engine until disposed. */
+  async start(registry: FunctionRegistry): Promise<void> {
+    this.#registry = registry;
+    this.#watching = registry.watch((change) => this.#follow(change));
+    await this.reconcile();
+    for (const { live } of registry.list()) if (live.limits.scaleMin > 0) this.#options.onDemand(this.of(live));
+    this.#hints = this.#listen();
+    this.#timer = setInterval(() => void this.reconcile().catch(() => {}), RECONCILE_EVERY_MS).unref();
+  }
+
+  /** A slot of a version; see {@link VersionPool.acquire}. */
+  acquire(version: Version, signal?: AbortSignal): Slot | Promise<Slot> {
+    return (this.#pools.get(version.key) ?? this.of(version)).acquire(signal);
+  }
+
+  /** A slot if one is free now, without any waiting. */
+  tryAcquire(version: Version): Slot | undefined {
+    return this.#pools.get(version.key)?.tryAcquire();
+  }
+
+  /** Whether the version has no instance that could serve. */
+  isCold(version: Version): boolean {
+    return (this.#pools.get(version.key)?.ready ?? 0) === 0;
+  }
+
+  /** The pool of a version, made when it is first needed. */
+  of(version: Version): VersionPool {
+    const existing = this.#pools.get(version.key);
+    if (existing) return existing;
+    const pool = new VersionPool({ ...this.#options, version, onEmpty: (empty) => this.#forget(empty) });
+    this.#pools.set(version.key, pool);
+    return pool;
+  }
+
+  /** Every pool there is. */
+  all(): IterableIterator<VersionPool> {
+    return this.#pools.values();
+  }
+
+  /** Instances of all pools together, those on their way included. */
+  get size(): number {
+    let size = 0;
+    for (const pool of this.#pools.values()) size += pool.size;
+    return size;
+  }
+
+  /** The instances of a function's versions, as the API shows them. */
+  list(namespace: string, name: string): InstanceResource[] {
+    const found: InstanceResource[] = [];
+    for (const pool of this.#pools.values()) {
+      if (pool.version.namespace === namespace && pool.version.name === name) found.push(...pool.instances());
+    }
+    return found;
+  }
+
+  /** How a version stands. */
+  functionState(version: Version): { state: 'ready' | 'starting' | 'idle'; instances: number } {
+    const pool = this.#pools.get(version.key);
+    const instances = pool?.ready ?? 0;
+    if (instances > 0) return { state: 'ready', instances };
+    return { state: pool && pool.starting > 0 ? 'starting' : 'idle', instances };
+  }
+
+  async admit(spec: FunctionSpec, signal?: AbortSignal): Promise<{ readonly imageDigest?: string }> {
+    const { engine } = this.#options;
+    if (spec.image === undefined) return {};
+    return { imageDigest: await engine.resolveImage(spec.image, signal) };
+  }
+
+  async prove(version: Version, signal?: AbortSignal): Promise<void> {
+    try {
+      await this.of(version).startOne(signal);
+    } catch (error) {
+      const failure = asEbbError(error);
+      if (failure.code !== 'START_FAILED') throw failure;
+      throw new EbbError('DEPLOY_FAILED', `version ${version.version} was not deployed: ${failure.message}`, {
+        cause: failure,
+        ...(failure.logs === undefined ? {} : { logs: failure.logs }),
+      });
+    }
+  }
+
+  async discard(version: Version): Promise<void> {
+    const pool = this.#pools.get(version.key);
+    if (!pool) return;
+    await pool.close();
+    this.#pools.delete(version.key);
+  }
+
+  /** Compares the engine's list with ours and puts right what differs (E1). Runs once at a time. */
+  reconcile(): Promise<void> {
+    this.#reconciling ??= this.#reconcile().finally(() => {
+      this.#reconciling = undefined;
+    });
+    return this.#reconciling;
+  }
+
+  /** Stops every instance; resolves when all have ended. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#watching?.[Symbol.dispose]();
+    clearInterval(this.#timer);
+    this.#stopping.abort();
+    await this.#hints;
+    await this.#reconciling?.catch(() => {});
+    await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+  }
+
+  #follow(change: RegistryChange): void {
+    if (change.kind === 'live' && change.live.limits.scaleMin > 0) this.#options.onDemand(this.of(change.live));
+    if (change.previous) this.#pools.get(change.previous.key)?.retire();
+  }
+
+  #forget(pool: VersionPool): void {
+    if (this.#pools.get(pool.version.key) === pool) this.#pools.delete(pool.version.key);
+  }
+
+  async #listen(): Promise<void> {
+    for await (const event of this.#options.engine.events(this.#stopping.signal)) {
+      if (event.id === undefined) void this.reconcile().catch(() => {});
+      else this.#options.exits.notify(event.id, event.exit ?? { outOfMemory: false });
+    }
+  }
+
+  async #reconcile(): Promise<void> {
+    const { engine, exits, generation, logger } = this.#options;
+    const expected = new Set(exits.ids());
+    const instances = await engine.list();
+    const actions = decideReconcile(instances, {
+      generation,
+      known: (id) => exits.watches(id) || [...this.#pools.values()].some((pool) => pool.has(id)),
+      live: (key) => this.#liveVersion(key) !== undefined,
+    });
+    this.#noticeExits(expected, instances);
+    await Promise.all(
+      actions.map(async (action) => {
+        try {
+          if (action.kind === 'stop') {
+            logger.info({ instance: action.id }, `an instance is removed: ${action.reason}`);
+            await engine.stop(action.id, { graceMs: REAP_GRACE_MS });
+            return;
+          }
+          const version = this.#liveVersion(action.key);
+          if (version && (await this.of(version).adopt(action.instance))) {
+            logger.info({ instance: action.instance.id }, 'an instance of the last run was adopted');
+          }
+        } catch (error) {
+          logger.warn({ err: asEbbError(error) }, 'an instance could not be adopted or removed; it is tried again');
+        }
+      }),
+    );
+  }
+
+  /** An instance that was watched before the list was read and is not in it, or has exited, is gone. */
+  #noticeExits(expected: ReadonlySet<string>, instances: readonly Instance[]): void {
+    const byId = new Map(instances.map((instance) => [instance.id, instance]));
+    for (const pool of this.#pools.values()) {
+      for (const { id, state } of pool.instances()) {
+        if (state === 'draining' || !expected.has(id)) continue;
+        const found = byId.get(id);
+        if (!found || found.state === 'exited') {
+          this.#options.exits.notify(id, found?.exit ?? { outOfMemory: false });
+        }
+      }
+    }
+  }
+
+  #liveVersion(key: VersionKey): Version | undefined {
+    const [path, number] = key.split('@');
+    const [namespace, name] = (path ?? '').split('/');
+    const live = this.#registry?.resolve(namespace ?? '', name ?? '')?.live;
+    return live && live.version === Number(number) ? live : undefined;
+  }
+}
