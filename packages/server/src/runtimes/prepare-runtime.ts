@@ -1,0 +1,95 @@
+import { createHash } from 'node:crypto';
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createRequire, stripTypeScriptTypes } from 'node:module';
+import { dirname, join } from 'node:path';
+import { newShortId } from '../core/ids.ts';
+import { EbbError } from '../core/errors.ts';
+
+/** A runtime that plain Node can run, on this host or mounted into a container. */
+export interface PreparedRuntime {
+  /** Absolute directory with all of the runtime's files, readable by every user. */
+  readonly directory: string;
+  /** Name of the file in it to run. */
+  readonly entry: string;
+}
+
+/**
+ * Turns the sources of the Node runtime into plain JavaScript under `<dataDir>/runtimes/node-<hash>`, once per
+ * content; a directory that is there is complete. Throws STORE_FAILED when the data directory cannot be written.
+ */
+export async function prepareNodeRuntime(options: { readonly dataDir: string }): Promise<PreparedRuntime> {
+  // The package may be a link in a workspace or an installed dependency; only its name is certain.
+  const main = createRequire(import.meta.url).resolve('@ebb/runtime-node');
+  const sources = await readSources(dirname(main));
+  const hash = createHash('sha256').update(`${TRANSLATION}\0${process.version}\0`);
+  for (const { name, text } of sources) hash.update(`${name}\0${text.length}\0${text}`);
+  const parent = join(options.dataDir, 'runtimes');
+  const directory = join(parent, `node-${hash.digest('hex').slice(0, 16)}`);
+  const runtime = { directory, entry: 'main.mjs' };
+  if (await exists(directory)) return runtime;
+  const pending = join(parent, `.node-${newShortId()}`);
+  try {
+    await mkdir(pending, { recursive: true });
+    await Promise.all(sources.map((source) => writeReadable(join(pending, toModule(source.name)), translate(source))));
+    // Instances run as users of their own; the umask of the server must not shut them out.
+    await chmod(pending, 0o755);
+    await rename(pending, directory);
+  } catch (error) {
+    await rm(pending, { recursive: true, force: true });
+    // Somebody else was faster: what is there has the same content.
+    if (await exists(directory)) return runtime;
+    throw new EbbError('STORE_FAILED', `the Node runtime cannot be written to "${directory}"`, { cause: error });
+  }
+  return runtime;
+}
+
+/** Changed whenever {@link translate} gives other results for the same sources. */
+const TRANSLATION = 1;
+
+interface Source {
+  readonly name: string;
+  readonly text: string;
+}
+
+async function readSources(directory: string): Promise<readonly Source[]> {
+  const names = (await readdir(directory)).filter((name) => /\.m?[jt]s$/.test(name) && !/\.(test|d)\.m?ts$/.test(name));
+  return Promise.all(
+    names.toSorted().map(async (name) => ({ name, text: await readFile(join(directory, name), 'utf8') })),
+  );
+}
+
+function translate({ name, text }: Source): string {
+  // Types become blanks, so that lines and columns of stack traces stay those of the source.
+  const script = name.endsWith('ts') ? quietly(() => stripTypeScriptTypes(text)) : text;
+  return script.replaceAll(RELATIVE_IMPORT, (_all, start: string, path: string) => start + toModule(path));
+}
+
+/** Runs `work` without Node's remark that the function it calls is experimental. */
+function quietly<T>(work: () => T): T {
+  const emitWarning = process.emitWarning.bind(process);
+  process.emitWarning = () => {};
+  try {
+    return work();
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
+
+async function writeReadable(path: string, text: string): Promise<void> {
+  await writeFile(path, text);
+  await chmod(path, 0o644);
+}
+
+/** `from './x.ts` and `import('./x.ts`, up to the closing quote. */
+const RELATIVE_IMPORT = /((?:\bfrom\s*|\bimport\s*\(?\s*)['"])(\.\/[-\w]+\.m?[jt]s)(?=['"])/g;
+
+function toModule(path: string): string {
+  return path.replace(/\.m?[jt]s$/, '.mjs');
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

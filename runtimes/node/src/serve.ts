@@ -1,0 +1,69 @@
+import type { AsyncLocalStorage } from 'node:async_hooks';
+import { chmodSync, renameSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { dirname, join } from 'node:path';
+import type { Handler } from './load-handler.ts';
+
+/** What is served. */
+export interface ServeOptions {
+  /** Path the socket gets once it accepts connections. */
+  readonly socket: string;
+  readonly handler: Handler;
+  /** Holds the request that the running code belongs to. */
+  readonly calls: AsyncLocalStorage<IncomingMessage>;
+}
+
+/** How often connections that became idle are closed while the runtime drains. */
+const DRAIN_TICK_MS = 10;
+
+/**
+ * Answers requests on the socket until SIGTERM; then finishes what runs and ends the process with code 0. The gateway
+ * in front is the only client and keeps the deadlines, so the server has none of its own.
+ */
+export async function serve({ socket, handler, calls }: ServeOptions): Promise<void> {
+  const { answer } = handler;
+  let isDraining = false;
+  const server = createServer(
+    {
+      keepAliveTimeout: 0,
+      headersTimeout: 0,
+      requestTimeout: 0,
+      maxHeaderSize: 65_536,
+      connectionsCheckingInterval: 2 ** 30,
+    },
+    (request, response) => {
+      if (request.url?.startsWith('/_/') && answerPlatform(request, response, isDraining)) return;
+      calls.run(request, answer, request, response);
+    },
+  );
+  const { upgrade } = handler;
+  if (upgrade) {
+    server.on('upgrade', (request, connection, head) => {
+      // The pair of a broken connection is the gateway's matter, not a crash of the function.
+      connection.on('error', () => connection.destroy());
+      calls.run(request, upgrade, request, connection, head);
+    });
+  }
+  process.once('SIGTERM', () => {
+    isDraining = true;
+    server.close(() => process.exit(0));
+    setInterval(() => server.closeIdleConnections(), DRAIN_TICK_MS);
+  });
+  // Whoever finds the socket under its name finds it ready and may connect, whatever user it is.
+  const pending = join(dirname(socket), 'sock.new');
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ path: pending, backlog: 4096 }, resolve);
+  });
+  chmodSync(pending, 0o666);
+  renameSync(pending, socket);
+}
+
+function answerPlatform(request: IncomingMessage, response: ServerResponse, isDraining: boolean): boolean {
+  const path = request.url?.split('?', 1)[0];
+  if (path !== '/_/health' && path !== '/_/ready') return false;
+  const isReady = path === '/_/health' || !isDraining;
+  response.writeHead(isReady ? 200 : 503, { 'content-type': 'text/plain' });
+  response.end(isReady ? 'ok' : 'draining');
+  return true;
+}
