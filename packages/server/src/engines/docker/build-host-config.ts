@@ -1,0 +1,187 @@
+import type Dockerode from 'dockerode';
+import { SECRETS_PATH } from '@ebb/contract';
+import type { InstanceSpec } from '../engine.ts';
+import { SOCKET_NAME, type InstanceDir } from '../instance-dir.ts';
+import { toDockerLabels } from './instance-labels.ts';
+import { seccompProfile } from './seccomp-profile.ts';
+
+/** Where managed instances find the server that runs the handler. */
+export const RUNTIME_PATH = '/opt/ebb/runtime';
+/** Where managed instances find their code. */
+export const CODE_PATH = '/function';
+/** Where managed instances put their socket. */
+export const SOCKET_PATH = '/run/ebb';
+/** Path of the interpreter in images Ebb makes; pulled ones have it there too. */
+export const NODE_PATH = '/usr/local/bin/node';
+
+/** First user id given to a namespace's instances; high enough to belong to nobody on the host. */
+export const FIRST_TENANT_UID = 200_000;
+/** The engine refuses to make a container with less memory. */
+const MIN_MEMORY_BYTES = 6 * 2 ** 20;
+const SHM_BYTES = 16 * 2 ** 20;
+
+/** What a container's settings depend on besides the instance. */
+export interface HostFacts {
+  readonly cpus: number;
+  readonly cgroupVersion: 1 | 2;
+  /** Whether the daemon confines containers with AppArmor. */
+  readonly appArmor: boolean;
+}
+
+/** The parts of an image that a container's settings depend on. */
+export interface ImageFacts {
+  /** Id of the image; what is run, so that a moved tag changes nothing. */
+  readonly id: string;
+  /** User the image names, empty for root. */
+  readonly user: string;
+  /** Directories the image declares as volumes. */
+  readonly volumes: readonly string[];
+}
+
+/** Everything a container is built from. */
+export interface ContainerInput {
+  readonly spec: InstanceSpec;
+  readonly image: ImageFacts;
+  readonly host: HostFacts;
+  readonly dir: InstanceDir;
+  /** Name of the installation's network. */
+  readonly network: string;
+  readonly runtime: { readonly directory: string; readonly entry: string };
+  /** Milliseconds since the Unix epoch. */
+  readonly createdAt: number;
+}
+
+/** The engine's settings of a container, with the ones its client's types lack. */
+export type ContainerConfig = Omit<Dockerode.ContainerCreateOptions, 'HostConfig'> & {
+  readonly HostConfig: Dockerode.HostConfig & { readonly CgroupnsMode: 'private' };
+};
+
+/** Name of an instance's container: known before it exists, so that a container whose creation was denied is found. */
+export function containerName(installation: string, id: string): string {
+  return `ebb-${installation}-${id}`;
+}
+
+/** Number of the user that instances of a namespace run as. */
+export function tenantUid(tenant: number): number {
+  return FIRST_TENANT_UID + tenant;
+}
+
+/**
+ * The settings of an instance's container, built field by field into a fresh object: nothing a user wrote is merged
+ * in, and what is not named here cannot be asked for (E2).
+ */
+export function buildContainerConfig(input: ContainerInput): ContainerConfig {
+  const { spec } = input;
+  const uid = tenantUid(spec.tenant);
+  return {
+    name: containerName(spec.labels.installation, spec.id),
+    Image: input.image.id,
+    User: spec.user === 'tenant' ? `${uid}:${uid}` : input.image.user,
+    Env: environment(spec),
+    ...commandOf(input),
+    Labels: toDockerLabels(spec, input.createdAt),
+    AttachStdin: false,
+    OpenStdin: false,
+    Tty: false,
+    // The engine would run a health check inside the instance; readiness is the pool's business.
+    Healthcheck: { Test: ['NONE'] },
+    StopSignal: 'SIGTERM',
+    HostConfig: buildHostConfig(input),
+  };
+}
+
+/** The hardened part of {@link buildContainerConfig}. */
+export function buildHostConfig(input: ContainerInput): ContainerConfig['HostConfig'] {
+  const { spec, host } = input;
+  const memoryBytes = Math.max(spec.limits.memoryBytes, MIN_MEMORY_BYTES);
+  return {
+    CapDrop: ['ALL'],
+    CapAdd: [],
+    Privileged: false,
+    SecurityOpt: [
+      'no-new-privileges:true',
+      `seccomp=${JSON.stringify(seccompProfile())}`,
+      ...(host.appArmor ? ['apparmor=docker-default'] : []),
+    ],
+    ReadonlyRootfs: spec.readOnlyRootFilesystem,
+    Tmpfs: scratchDirectories(input),
+    Mounts: mounts(input),
+    Memory: memoryBytes,
+    // Equal to the memory limit: no swap.
+    MemorySwap: memoryBytes,
+    ...(host.cgroupVersion === 1 ? { MemorySwappiness: 0 } : {}),
+    OomKillDisable: false,
+    NanoCpus: Math.round(Math.min(Math.max(spec.limits.cpuCores, 0.01), host.cpus) * 1e9),
+    PidsLimit: spec.limits.pids,
+    Ulimits: [
+      { Name: 'nofile', Soft: 1024, Hard: 4096 },
+      { Name: 'core', Soft: 0, Hard: 0 },
+    ],
+    ShmSize: SHM_BYTES,
+    IpcMode: 'private',
+    PidMode: '',
+    UTSMode: '',
+    CgroupnsMode: 'private',
+    NetworkMode: spec.network === 'none' ? 'none' : input.network,
+    PublishAllPorts: false,
+    Devices: [],
+    LogConfig: {
+      Type: 'local',
+      // Blocking mode would stall the function while the daemon is slow.
+      Config: { 'max-size': '5m', 'max-file': '2', compress: 'false', mode: 'non-blocking', 'max-buffer-size': '1m' },
+    },
+    RestartPolicy: { Name: 'no' },
+    AutoRemove: false,
+    Init: true,
+  };
+}
+
+function environment(spec: InstanceSpec): string[] {
+  const platform: Record<string, string> =
+    spec.source.kind === 'code'
+      ? {
+          HOME: '/tmp',
+          EBB_SOCKET: `${SOCKET_PATH}/${SOCKET_NAME}`,
+          EBB_CODE_DIR: CODE_PATH,
+          EBB_SECRETS_DIR: SECRETS_PATH,
+        }
+      : { PORT: String(spec.source.port), EBB_SECRETS_DIR: SECRETS_PATH };
+  // The platform's own come last: the runtime could not start if a function replaced them.
+  const { HOME, ...fixed } = platform;
+  return Object.entries({ ...(HOME === undefined ? {} : { HOME }), ...spec.env, ...fixed }).map(
+    ([name, value]) => `${name}=${value}`,
+  );
+}
+
+function commandOf({
+  spec,
+  runtime,
+}: ContainerInput): Pick<Dockerode.ContainerCreateOptions, 'Entrypoint' | 'Cmd' | 'WorkingDir'> {
+  if (spec.source.kind === 'code') {
+    return { Entrypoint: [NODE_PATH], Cmd: [`${RUNTIME_PATH}/${runtime.entry}`], WorkingDir: CODE_PATH };
+  }
+  return spec.source.command === undefined ? {} : { Cmd: [...spec.source.command] };
+}
+
+function scratchDirectories({ spec, image }: ContainerInput): Record<string, string> {
+  const options = `rw,nosuid,nodev,size=${spec.limits.tmpBytes}`;
+  const scratch: Record<string, string> = { '/tmp': `${options},mode=1777` };
+  // A declared volume would be an unlimited writable directory on the host's disk.
+  for (const path of image.volumes) scratch[path] = `${options},mode=1777`;
+  return scratch;
+}
+
+function mounts({ spec, dir, runtime }: ContainerInput): Dockerode.MountSettings[] {
+  const secrets = bind(dir.secretsDir, SECRETS_PATH, true);
+  if (spec.source.kind === 'image') return [secrets];
+  return [
+    bind(runtime.directory, RUNTIME_PATH, true),
+    bind(spec.source.codeDir, CODE_PATH, true),
+    bind(dir.socketDir, SOCKET_PATH, false),
+    secrets,
+  ];
+}
+
+function bind(source: string, target: string, readOnly: boolean): Dockerode.MountSettings {
+  return { Type: 'bind', Source: source, Target: target, ReadOnly: readOnly, BindOptions: { Propagation: 'rprivate' } };
+}

@@ -1,0 +1,234 @@
+import type Dockerode from 'dockerode';
+import { EbbError } from '../../core/errors.ts';
+import type { Instance, InstanceSpec, Target } from '../engine.ts';
+import { createInstanceDir, type InstanceDir, instanceDirPaths, removeInstanceDir } from '../instance-dir.ts';
+import {
+  buildContainerConfig,
+  containerName,
+  type ContainerInput,
+  type HostFacts,
+  type ImageFacts,
+  tenantUid,
+} from './build-host-config.ts';
+import { type DockerClient, daemonWords, statusOf } from './docker-client.ts';
+import { refuseRootUser } from './image-user.ts';
+import { fromDockerLabels, INSTALLATION_LABEL, type LabelledInstance } from './instance-labels.ts';
+import { inspectContainer, removeContainer } from './stop-container.ts';
+import { inspectImage, notFound } from './resolve-image.ts';
+import { toExit } from './to-exit.ts';
+
+/** What {@link createContainerDriver} needs. */
+export interface ContainerDriverOptions {
+  readonly client: DockerClient;
+  readonly installation: string;
+  readonly runDir: string;
+  /** Name of the installation's network. */
+  readonly network: string;
+  readonly runtime: { readonly directory: string; readonly entry: string };
+  /** What instances share, made at the first call. */
+  readonly prepared: (signal?: AbortSignal) => Promise<{ readonly host: HostFacts; readonly runtimeImage: ImageFacts }>;
+  /** Has what instances share made again, since some of it is gone. */
+  readonly forgetPrepared: () => void;
+}
+
+/** Makes and finds the containers of an installation. */
+export interface ContainerDriver {
+  create(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance>;
+  list(): Promise<readonly Instance[]>;
+}
+
+/** Host of an instance that ended before it had an address; never resolves (RFC 2606). */
+const NO_HOST = 'exited.invalid';
+
+/**
+ * The part of the engine that turns instances into containers and back. Names and labels are known before a container
+ * exists, so one whose creation was denied is still found (case 6).
+ */
+export function createContainerDriver(options: ContainerDriverOptions): ContainerDriver {
+  const { client, installation, runDir, network } = options;
+  const { docker, deadlines } = client;
+  const creating = new Map<string, Promise<Instance>>();
+
+  async function create(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance> {
+    refuseUnsupported(spec);
+    const shared = await options.prepared(signal);
+    const image = spec.source.kind === 'code' ? shared.runtimeImage : await presentImage(spec.source, signal);
+    const container = docker.getContainer(containerName(installation, spec.id));
+    const dir = await claimDirectory(spec, container);
+    if ('state' in dir) return dir;
+    try {
+      const { runtime } = options;
+      const createdAt = Date.now();
+      await createContainer({ spec, image, host: shared.host, dir, network, runtime, createdAt }, container, signal);
+      if (spec.user === 'image' && spec.source.kind === 'image') {
+        await refuseRootUser(client, container, spec.source.image, image.user);
+      }
+      await startContainer(spec, container, signal);
+      return await toStarted(spec, container, createdAt, dir);
+    } catch (error) {
+      // A daemon that does not answer keeps the container; the labels lead to it later.
+      await removeContainer(client, container).catch(() => {});
+      await removeInstanceDir(runDir, spec.id).catch(() => {});
+      if (/network .* not found/i.test(daemonWords(error)) || isMissingImage(error)) options.forgetPrepared();
+      throw error;
+    }
+  }
+
+  /** Makes the instance's directory; one that is there belongs to a living instance, or to rests of a dead one. */
+  async function claimDirectory(spec: InstanceSpec, container: Dockerode.Container): Promise<InstanceDir | Instance> {
+    const wanted = { runDir, id: spec.id, secrets: spec.secrets, ownerUid: tenantUid(spec.tenant) };
+    try {
+      return await createInstanceDir(wanted);
+    } catch (error) {
+      if (!isExists(error)) throw error;
+    }
+    const info = await inspectContainer(client, container);
+    const labelled = info && fromDockerLabels(info.Config.Labels, installation);
+    if (info?.State.Running && labelled) {
+      return toInstance(labelled, info.State.Paused ? 'frozen' : 'running', addressOf(info.NetworkSettings.Networks));
+    }
+    await removeContainer(client, container);
+    await removeInstanceDir(runDir, spec.id);
+    return createInstanceDir(wanted);
+  }
+
+  async function createContainer(input: ContainerInput, container: Dockerode.Container, signal?: AbortSignal) {
+    const { id } = input.spec;
+    const ask = () =>
+      client.call(
+        `create the container of "${id}"`,
+        deadlines.changeMs,
+        (abortSignal) => docker.createContainer({ ...buildContainerConfig(input), abortSignal }),
+        signal,
+      );
+    try {
+      await ask();
+    } catch (error) {
+      if (signal?.aborted || isMissingImage(error) || statusOf(error) === 400) throw error;
+      const info = await inspectContainer(client, container);
+      if (!info) throw error;
+      if (info.Config.Labels['ebb.created-at'] === String(input.createdAt)) return;
+      // The name is taken by rests of an earlier attempt: this installation alone uses it.
+      if (!fromDockerLabels(info.Config.Labels, installation)) throw error;
+      await removeContainer(client, container);
+      await ask();
+    }
+  }
+
+  async function startContainer(spec: InstanceSpec, container: Dockerode.Container, signal?: AbortSignal) {
+    try {
+      await client.call(
+        `start the container of "${spec.id}"`,
+        deadlines.startMs,
+        (abortSignal) => container.start({ abortSignal }),
+        signal,
+      );
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      const status = statusOf(error);
+      if (status === 304) return;
+      const info = await inspectContainer(client, container);
+      if (info?.State.Running) return;
+      // The daemon blames the caller when the command does not exist in the image.
+      if (status === 400 && spec.source.kind === 'image') {
+        throw new EbbError('START_FAILED', `the image "${spec.source.image}" does not start: ${daemonWords(error)}`, {
+          cause: error,
+        });
+      }
+      throw error;
+    }
+  }
+
+  async function toStarted(
+    spec: InstanceSpec,
+    container: Dockerode.Container,
+    createdAt: number,
+    dir: InstanceDir,
+  ): Promise<Instance> {
+    const base = { id: spec.id, labels: spec.labels, state: 'running' as const, startedAt: createdAt };
+    if (spec.source.kind === 'code') return { ...base, target: { kind: 'unix', path: dir.socketPath } };
+    const info = await inspectContainer(client, container);
+    const host = addressOf(info?.NetworkSettings.Networks ?? {});
+    if (host !== undefined) return { ...base, target: { kind: 'tcp', host, port: spec.source.port } };
+    if (info) {
+      return {
+        ...base,
+        state: 'exited',
+        exit: toExit(info.State.ExitCode, info.State.OOMKilled),
+        target: { kind: 'tcp', host: NO_HOST, port: spec.source.port },
+      };
+    }
+    throw new EbbError('ENGINE_FAILED', `the container of "${spec.id}" was removed while it started`);
+  }
+
+  async function presentImage(source: { readonly image: string; readonly digest?: string }, signal?: AbortSignal) {
+    const facts = await inspectImage(client, source.digest ?? source.image, signal);
+    if (!facts) throw notFound(source.image, 'it was removed after the deploy; deploy the function again');
+    return facts;
+  }
+
+  function toInstance(labelled: LabelledInstance, state: Instance['state'], host: string | undefined): Instance {
+    const target: Target =
+      labelled.port === undefined
+        ? { kind: 'unix', path: instanceDirPaths(runDir, labelled.id).socketPath }
+        : { kind: 'tcp', host: host ?? NO_HOST, port: labelled.port };
+    return { id: labelled.id, labels: labelled.labels, target, state, startedAt: labelled.createdAt };
+  }
+
+  async function toListed(info: Dockerode.ContainerInfo): Promise<Instance | undefined> {
+    const labelled = fromDockerLabels(info.Labels, installation);
+    // What is being made is not there yet; it must not be taken for a rest of a crash.
+    if (!labelled || creating.has(labelled.id)) return undefined;
+    const host = addressOf(info.NetworkSettings?.Networks ?? {});
+    if (info.State === 'running') return toInstance(labelled, 'running', host);
+    if (info.State === 'paused') return toInstance(labelled, 'frozen', host);
+    if (info.State === 'removing') return undefined;
+    const full = await inspectContainer(client, docker.getContainer(info.Id));
+    if (!full) return undefined;
+    return { ...toInstance(labelled, 'exited', host), exit: toExit(full.State.ExitCode, full.State.OOMKilled) };
+  }
+
+  return {
+    create(spec, signal) {
+      const running = creating.get(spec.id) ?? create(spec, signal).finally(() => creating.delete(spec.id));
+      creating.set(spec.id, running);
+      return running;
+    },
+    async list() {
+      const containers = await client.call('list containers', deadlines.queryMs, (abortSignal) =>
+        docker.listContainers({
+          all: true,
+          filters: JSON.stringify({ label: [`${INSTALLATION_LABEL}=${installation}`] }),
+          abortSignal,
+        }),
+      );
+      const instances = await Promise.all(containers.map(toListed));
+      return instances.filter((instance) => instance !== undefined);
+    },
+  };
+}
+
+/** Refuses what Docker cannot do for an instance. */
+function refuseUnsupported(spec: InstanceSpec): void {
+  if (spec.source.kind === 'image' && spec.network === 'none') {
+    throw new EbbError(
+      'UNSUPPORTED_BY_ENGINE',
+      'a function with an image is spoken to over its network, so "network" cannot be "none"; use "egress" or a runtime',
+    );
+  }
+}
+
+function addressOf(networks: Readonly<Record<string, { readonly IPAddress?: string }>>): string | undefined {
+  return Object.values(networks)
+    .map(({ IPAddress }) => IPAddress)
+    .find((address) => address !== undefined && address !== '');
+}
+
+function isMissingImage(error: unknown): boolean {
+  return statusOf(error) === 404 && /no such image/i.test(daemonWords(error));
+}
+
+function isExists(error: unknown): boolean {
+  const cause = error instanceof EbbError ? error.cause : error;
+  return cause instanceof Error && 'code' in cause && cause.code === 'EEXIST';
+}

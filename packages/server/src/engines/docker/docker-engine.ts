@@ -1,0 +1,194 @@
+import type { Logger } from '../../core/logger.ts';
+import { EbbError } from '../../core/errors.ts';
+import type { Engine, EngineLogLine, Instance, InstanceSpec } from '../engine.ts';
+import { removeInstanceDir } from '../instance-dir.ts';
+import { containerName, type HostFacts, type ImageFacts } from './build-host-config.ts';
+import { createContainerDriver } from './container-driver.ts';
+import { ask, askStream } from './dial.ts';
+import { createDockerClient, type DockerDeadlines, statusOf } from './docker-client.ts';
+import { watchEvents } from './events.ts';
+import { applyFirewall, removeFirewall } from './firewall.ts';
+import { readLogLines } from './logs.ts';
+import { ensureNetwork, networkNames, removeNetwork } from './network.ts';
+import { type DaemonInfo, probeDocker } from './probe.ts';
+import { obtainImage } from './resolve-image.ts';
+import { ensureRuntimeImage } from './runtime-image.ts';
+import { type DockerStats, toInstanceStats } from './stats.ts';
+import { stopContainer, tolerate } from './stop-container.ts';
+
+/** What the Docker engine is made from. */
+export interface DockerEngineOptions {
+  /** Id of the data directory's installation; containers of another are never touched. `[a-z0-9][a-z0-9-]*`. */
+  readonly installation: string;
+  /** Absolute directory of instance directories, visible to the daemon under the same path. */
+  readonly runDir: string;
+  readonly dataDir: string;
+  /** The server that managed instances run: a directory and the script in it to start. */
+  readonly runtime: { readonly directory: string; readonly entry: string };
+  /** Image for managed instances, with Node at `/usr/local/bin/node`; made from this process's Node unless given. */
+  readonly runtimeImage?: string;
+  readonly socketPath?: string;
+  readonly deadlines?: Partial<DockerDeadlines>;
+  readonly logger: Logger;
+}
+
+/** What instances share once it is prepared. */
+interface Prepared {
+  readonly host: HostFacts;
+  readonly runtimeImage: ImageFacts;
+}
+
+/**
+ * The engine that runs each instance in a hardened Docker container. The daemon is the only memory: instances are
+ * found by labels, so a restarted server sees what the last one left.
+ */
+export function createDockerEngine(options: DockerEngineOptions): Engine {
+  const { installation, runDir, logger } = options;
+  const socketPath = options.socketPath ?? '/var/run/docker.sock';
+  const client = createDockerClient({ socketPath, ...(options.deadlines ? { deadlines: options.deadlines } : {}) });
+  const { docker, deadlines } = client;
+  const { network, bridge } = networkNames(installation);
+  const containerOf = (id: string) => docker.getContainer(containerName(installation, id));
+  const stopping = new Map<string, Promise<void>>();
+  let preparing: Promise<Prepared> | undefined;
+
+  const ensureFirewall = async () => {
+    const state = await applyFirewall({ installation, bridge });
+    if (state.kind === 'absent') {
+      logger.warn(
+        { bridge, reason: state.reason },
+        'functions can reach the host and private addresses: the packet rules of their network could not be set; "ebb doctor" says what to do',
+      );
+    }
+  };
+
+  async function prepareNow(signal?: AbortSignal): Promise<Prepared> {
+    const info = await client.call(
+      'say how it is',
+      deadlines.queryMs,
+      (abortSignal) => ask<DaemonInfo>(docker, '/info', abortSignal),
+      signal,
+    );
+    const [image] = await Promise.all([
+      ensureRuntimeImage({
+        client,
+        dataDir: options.dataDir,
+        ...(options.runtimeImage === undefined ? {} : { runtimeImage: options.runtimeImage }),
+        ...(signal ? { signal } : {}),
+      }).then((name) => obtainImage(client, name, signal)),
+      ensureNetwork(client, installation, signal).then(ensureFirewall),
+    ]);
+    return { host: toHostFacts(info), runtimeImage: image };
+  }
+
+  function prepared(signal?: AbortSignal): Promise<Prepared> {
+    preparing ??= prepareNow(signal).catch((error: unknown) => {
+      // The next call tries again.
+      preparing = undefined;
+      throw error;
+    });
+    return preparing;
+  }
+
+  const driver = createContainerDriver({
+    client,
+    installation,
+    runDir,
+    network,
+    runtime: options.runtime,
+    prepared,
+    forgetPrepared: () => {
+      preparing = undefined;
+    },
+  });
+
+  async function* logs(
+    id: string,
+    wanted: { readonly follow: boolean; readonly sinceMs?: number; readonly signal?: AbortSignal },
+  ): AsyncIterable<EngineLogLine> {
+    const closed = new AbortController();
+    const signal = wanted.signal ? AbortSignal.any([wanted.signal, closed.signal]) : closed.signal;
+    const query = {
+      stdout: true,
+      stderr: true,
+      timestamps: true,
+      follow: wanted.follow,
+      ...(wanted.sinceMs === undefined ? {} : { since: (wanted.sinceMs / 1000).toFixed(3) }),
+    };
+    try {
+      const path = `/containers/${containerName(installation, id)}/logs`;
+      // The stream outlives the call that opens it, so it gets the outer signal.
+      const open = () => askStream(docker, path, signal, query);
+      const stream = await client.call(`read the log of "${id}"`, deadlines.queryMs, open, signal);
+      yield* readLogLines(stream);
+    } catch (error) {
+      if (wanted.signal?.aborted || statusOf(error) === 404) return;
+      throw error instanceof EbbError
+        ? error
+        : new EbbError('ENGINE_FAILED', `the log of "${id}" broke off`, { cause: error });
+    } finally {
+      closed.abort();
+    }
+  }
+
+  return {
+    name: 'docker',
+    capabilities: { images: true, runtimes: ['node'], isolation: 'container', freeze: true, limits: true },
+    probe: (signal) =>
+      probeDocker({
+        client,
+        socketPath,
+        installation,
+        bridge,
+        dataDir: options.dataDir,
+        ...(signal ? { signal } : {}),
+      }),
+    prepare: async (signal) => void (await prepared(signal)),
+    resolveImage: async (image, signal) => (await obtainImage(client, image, signal)).id,
+    create: (spec: InstanceSpec, signal?: AbortSignal): Promise<Instance> => driver.create(spec, signal),
+    list: () => driver.list(),
+    stop(id, { graceMs }) {
+      const stop = async () => {
+        await stopContainer(client, containerOf(id), graceMs);
+        await removeInstanceDir(runDir, id);
+      };
+      const running = stopping.get(id) ?? stop().finally(() => stopping.delete(id));
+      stopping.set(id, running);
+      return running;
+    },
+    freeze: (id) =>
+      tolerate(
+        [409],
+        client.call(`freeze "${id}"`, deadlines.changeMs, (abortSignal) => containerOf(id).pause({ abortSignal })),
+      ),
+    thaw: (id) =>
+      tolerate(
+        [409],
+        client.call(`thaw "${id}"`, deadlines.changeMs, (abortSignal) => containerOf(id).unpause({ abortSignal })),
+      ),
+    logs,
+    stats: async (id) =>
+      toInstanceStats(
+        await client.call(`measure "${id}"`, deadlines.queryMs, (abortSignal) =>
+          ask<DockerStats>(docker, `/containers/${containerName(installation, id)}/stats`, abortSignal, {
+            stream: false,
+            'one-shot': true,
+          }),
+        ),
+      ),
+    events: (signal) => watchEvents({ client, installation, signal, onReconnect: ensureFirewall }),
+    async [Symbol.asyncDispose]() {
+      await Promise.allSettled(stopping.values());
+      // Instances that live on keep their network, and their rules with it.
+      if (await removeNetwork(client, installation).catch(() => false)) await removeFirewall({ installation, bridge });
+    },
+  };
+}
+
+function toHostFacts(info: DaemonInfo): HostFacts {
+  return {
+    cpus: info.NCPU ?? 1,
+    cgroupVersion: info.CgroupVersion === '2' ? 2 : 1,
+    appArmor: info.SecurityOptions?.some((option) => option.includes('apparmor')) ?? false,
+  };
+}

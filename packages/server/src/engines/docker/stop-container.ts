@@ -1,0 +1,105 @@
+import type Dockerode from 'dockerode';
+import { EbbError } from '../../core/errors.ts';
+import { type DockerClient, statusOf } from './docker-client.ts';
+
+/**
+ * Ends a container and removes it: SIGTERM, after `graceMs` SIGKILL. Resolves once its exit was seen and it is gone
+ * (E3); at once when there is none. Throws ENGINE_ errors; then it may still run.
+ */
+export async function stopContainer(
+  client: DockerClient,
+  container: Dockerode.Container,
+  graceMs: number,
+): Promise<void> {
+  const { deadlines } = client;
+  const state = await stateOf(client, container);
+  if (state === undefined) return;
+  if (state.Running) {
+    // The engine refuses to signal a paused container, and its processes could not act on it.
+    if (state.Paused)
+      await tolerate(
+        [404, 409],
+        client.call('unpause a container', deadlines.changeMs, (abortSignal) => container.unpause({ abortSignal })),
+      );
+    const kill = (signal: 'SIGTERM' | 'SIGKILL') =>
+      tolerate(
+        [404, 409],
+        client.call(`send ${signal} to a container`, deadlines.changeMs, (abortSignal) =>
+          container.kill({ signal, abortSignal }),
+        ),
+      );
+    if (graceMs > 0) await kill('SIGTERM');
+    if (graceMs <= 0 || !(await hasEnded(client, container, graceMs))) {
+      await kill('SIGKILL');
+      if (!(await hasEnded(client, container, deadlines.startMs))) {
+        throw new EbbError('ENGINE_TIMEOUT', `a container did not end within ${deadlines.startMs} ms of SIGKILL`);
+      }
+    }
+  }
+  await removeContainer(client, container);
+}
+
+/** Removes a container, ended or not, with its volumes; fine when there is none. Resolves when it is gone. */
+export async function removeContainer(client: DockerClient, container: Dockerode.Container): Promise<void> {
+  const { deadlines } = client;
+  const until = performance.now() + deadlines.startMs;
+  for (;;) {
+    try {
+      await client.call('remove a container', deadlines.startMs, (abortSignal) =>
+        container.remove({ force: true, v: true, abortSignal }),
+      );
+      return;
+    } catch (error) {
+      if (statusOf(error) === 404) return;
+      // 409 means that another removal is under way.
+      if (statusOf(error) !== 409 || performance.now() > until) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+/** How a container is, or undefined when there is none. */
+export async function stateOf(
+  client: DockerClient,
+  container: Dockerode.Container,
+): Promise<Dockerode.ContainerInspectInfo['State'] | undefined> {
+  return (await inspectContainer(client, container))?.State;
+}
+
+/** Everything about a container, or undefined when there is none. */
+export async function inspectContainer(
+  client: DockerClient,
+  container: Dockerode.Container,
+): Promise<Dockerode.ContainerInspectInfo | undefined> {
+  try {
+    return await client.call('inspect a container', client.deadlines.queryMs, (abortSignal) =>
+      container.inspect({ abortSignal }),
+    );
+  } catch (error) {
+    if (statusOf(error) === 404) return undefined;
+    throw error;
+  }
+}
+
+async function hasEnded(client: DockerClient, container: Dockerode.Container, ms: number): Promise<boolean> {
+  try {
+    await client.call('wait for a container', ms, (abortSignal) =>
+      container.wait({ condition: 'not-running', abortSignal }),
+    );
+    return true;
+  } catch (error) {
+    if (statusOf(error) === 404) return true;
+    if (error instanceof EbbError && error.code === 'ENGINE_TIMEOUT') return false;
+    throw error;
+  }
+}
+
+/** Takes refusals with these statuses for success. */
+export async function tolerate(statuses: readonly number[], work: Promise<unknown>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    const status = statusOf(error);
+    if (status === undefined || !statuses.includes(status)) throw error;
+  }
+}
