@@ -100,12 +100,7 @@ function driverOf(file: string): string | undefined {
   return match?.[1] !== undefined && DRIVER_ROOMS.includes(match[1]) ? `${match[1]}/${match[2]}` : undefined;
 }
 
-function checkPure(
-  room: string,
-  targetRoom: string,
-  target: string | undefined,
-  found: ModuleImport,
-): string | undefined {
+function checkPure(targetRoom: string, target: string | undefined, found: ModuleImport): string | undefined {
   if (target !== undefined && PURE_FILE.test(target)) return undefined;
   if (found.isType || targetRoom === 'contract') return undefined;
   return `a pure file may import only types, the contract and other pure files, but not "${found.specifier}"`;
