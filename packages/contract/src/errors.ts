@@ -140,6 +140,13 @@ export const ERRORS = define({
     retryable: false,
     description: 'The path exists but not with that method.',
   },
+  UNSUPPORTED_MEDIA_TYPE: {
+    status: 415,
+    component: 'api',
+    fault: 'caller',
+    retryable: false,
+    description: 'The body is sent as a media type that the route does not take. The message names those it does.',
+  },
   PAYLOAD_TOO_LARGE: {
     status: 413,
     component: 'api',

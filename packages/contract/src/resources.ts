@@ -139,6 +139,9 @@ export type NamespaceResource = z.output<typeof namespaceResourceSchema>;
 export const secretResourceSchema = z.object({ name: secretNameSchema, updatedAt: z.iso.datetime() });
 export type SecretResource = z.output<typeof secretResourceSchema>;
 
+/** A secret's value as JSON, for values that are text; other values are sent as plain bytes. */
+export const secretValueSchema = z.strictObject({ value: z.string() });
+
 /** What an upload of code answers. */
 export const codeResourceSchema = z.object({
   digest: digestSchema,

@@ -1,0 +1,55 @@
+import type { Finding, HealthResource, VersionInfo } from '@ebb/contract';
+import type {
+  CodeStore,
+  FunctionRegistry,
+  InstanceDirectory,
+  LogBook,
+  NamespaceRegistry,
+  SecretRegistry,
+} from '../core/ports.ts';
+import { codeRoutes } from './code-routes.ts';
+import { functionRoutes } from './function-routes.ts';
+import { namespaceRoutes } from './namespace-routes.ts';
+import { buildOpenApi } from './openapi.ts';
+import type { Route } from './route.ts';
+import { secretRoutes } from './secret-routes.ts';
+import { serverRoutes } from './server-routes.ts';
+
+/** What a request may be at most; absent ones have defaults. */
+export interface ApiLimits {
+  /** JSON bodies. Default 4 MiB. */
+  readonly bodyMaxBytes?: number;
+  /** Values of secrets. Default 1 MiB. */
+  readonly secretMaxBytes?: number;
+}
+
+/** What the routes speak to. */
+export interface ApiRoutesOptions {
+  readonly registry: FunctionRegistry;
+  readonly namespaces: NamespaceRegistry;
+  readonly secrets: Omit<SecretRegistry, 'reveal'>;
+  readonly code: CodeStore;
+  readonly logs: LogBook;
+  readonly instances: InstanceDirectory;
+  readonly info: VersionInfo;
+  readonly health: () => HealthResource | Promise<HealthResource>;
+  readonly engineFindings: () => Promise<readonly Finding[]>;
+  readonly limits?: ApiLimits;
+}
+
+/** Every route of the control API; what is not in this list is not served. */
+export function apiRoutes(options: ApiRoutesOptions): readonly Route[] {
+  const { bodyMaxBytes = 4 * 2 ** 20, secretMaxBytes = 2 ** 20 } = options.limits ?? {};
+  let document: unknown;
+  const routes: readonly Route[] = [
+    ...serverRoutes({
+      ...options,
+      openApi: () => (document ??= buildOpenApi(routes, options.info.version)),
+    }),
+    ...namespaceRoutes(options),
+    ...functionRoutes({ ...options, bodyMaxBytes }),
+    ...codeRoutes(options),
+    ...secretRoutes({ ...options, secretMaxBytes }),
+  ];
+  return routes;
+}

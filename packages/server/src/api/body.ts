@@ -1,0 +1,56 @@
+import type { IncomingMessage } from 'node:http';
+import { formatBytes, secretValueSchema } from '@ebb/contract';
+import type { z } from 'zod';
+import { EbbError } from '../core/errors.ts';
+import { parseJson } from './parse-json.ts';
+import { validate } from './validate.ts';
+
+/** How a route takes its request's body. */
+export interface Body<T> {
+  /** Media types it takes, each with the schema of its content, or `bytes` for anything. */
+  readonly content: Readonly<Record<string, z.ZodType | 'bytes'>>;
+  /** Reads the body; `type` is one of the media types, lower-case and without parameters. */
+  read(request: IncomingMessage, type: string): Promise<T>;
+}
+
+/** A JSON body that a schema describes. Throws INVALID_REQUEST, UNKNOWN_FIELD, PAYLOAD_TOO_LARGE. */
+export function jsonBody<S extends z.ZodType>(schema: S, maxBytes: number): Body<z.output<S>> {
+  return {
+    content: { 'application/json': schema },
+    read: async (request) => validate(schema, parseJson(await readBytes(request, maxBytes)), 'the body'),
+  };
+}
+
+/** A secret's value: the body's bytes as they are, or the text in the field `value` of a JSON body. */
+export function secretBody(maxBytes: number): Body<Uint8Array> {
+  return {
+    content: { 'application/octet-stream': 'bytes', 'application/json': secretValueSchema },
+    async read(request, type) {
+      // JSON may need up to six bytes for one of text.
+      const bytes = await readBytes(request, type === 'application/json' ? maxBytes * 6 + 64 : maxBytes);
+      if (type !== 'application/json') return bytes;
+      const value = new TextEncoder().encode(validate(secretValueSchema, parseJson(bytes), 'the body').value);
+      if (value.length > maxBytes) throw tooLarge(maxBytes);
+      return value;
+    },
+  };
+}
+
+async function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes);
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) throw tooLarge(maxBytes);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function tooLarge(maxBytes: number): EbbError {
+  return new EbbError(
+    'PAYLOAD_TOO_LARGE',
+    `the body is larger than ${formatBytes(maxBytes)}, the most this route takes`,
+  );
+}

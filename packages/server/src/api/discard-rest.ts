@@ -1,0 +1,18 @@
+import type { IncomingMessage } from 'node:http';
+
+const MAX_DISCARDED_BYTES = 16 * 2 ** 20;
+
+/**
+ * Takes the unread rest of a refused request off the connection, so that the client, which sends first and reads
+ * later, gets to see the refusal. A client that goes on and on is cut off.
+ */
+export function discardRest(request: IncomingMessage): void {
+  if (request.readableEnded || request.destroyed) return;
+  let bytes = 0;
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > MAX_DISCARDED_BYTES) request.destroy();
+  });
+  request.on('error', () => {});
+  request.resume();
+}
