@@ -85,8 +85,9 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
   fail(error: EbbError): void {
     if (this.#done) return;
     this.#failure = error;
+    // Finished first: the abort reports back at once, and that must not count as a crash of the instance.
+    this.#finish(error.code === 'FUNCTION_TIMEOUT' ? 'failed' : 'released');
     this.#controller?.abort(error);
-    this.#finish(error.code === 'FUNCTION_TIMEOUT' || error.component === 'engine' ? 'failed' : 'released');
     if (this.#response.headersSent || this.#headersPending) this.#response.destroy();
     else sendError(this.#response, error, this.callId);
   }
@@ -94,9 +95,10 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
   /** The caller went away: the function's request is aborted and its slot given back. */
   abandon(): void {
     if (this.#done) return;
-    this.#waiting?.abort(new EbbError('BAD_REQUEST', 'the caller went away'));
-    this.#controller?.abort(new EbbError('BAD_REQUEST', 'the caller went away'));
     this.#finish('released', this.#response.headersSent ? this.#response.statusCode : CLIENT_CLOSED_STATUS);
+    const reason = new EbbError('BAD_REQUEST', 'the caller went away');
+    this.#waiting?.abort(reason);
+    this.#controller?.abort(reason);
   }
 
   /** Lets more of the answer come after the caller has read what there was. */

@@ -17,7 +17,8 @@ export function sendErrorOnSocket(socket: Duplex, error: EbbError, callId: strin
     return;
   }
   const body = JSON.stringify(errorBody(error, callId));
-  const headers = [...headersOf(error, callId, body), 'Connection', 'close'];
+  const headers = headersOf(error, callId, body);
+  if (error.code !== 'BAD_REQUEST') headers.push('Connection', 'close');
   let head = `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? 'Error'}\r\n`;
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
   socket.end(`${head}\r\n${body}`);
@@ -34,6 +35,8 @@ function headersOf(error: EbbError, callId: string, body: string): string[] {
     'X-Ebb-Error',
     error.component,
   ];
+  // Where the framing is in doubt, so is where the next request begins.
+  if (error.code === 'BAD_REQUEST') headers.push('Connection', 'close');
   if (error.code === 'UNAUTHENTICATED') headers.push('WWW-Authenticate', 'Bearer realm="ebb"');
   if (error.retryAfterSeconds !== undefined) headers.push('Retry-After', String(error.retryAfterSeconds));
   return headers;

@@ -149,6 +149,9 @@ function carry(slot: Slot, { socket, ...call }: Carriage): Promise<number> {
 function join(one: Duplex, other: Duplex): void {
   one.pipe(other);
   other.pipe(one);
+  // Sockets of an HTTP server may stay half open; a WebSocket has no use for that.
+  one.once('end', () => one.end());
+  other.once('end', () => other.end());
   one.once('close', () => other.destroy());
   other.once('close', () => one.destroy());
   other.on('error', () => one.destroy());

@@ -74,6 +74,11 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     return pool;
   }
 
+  /** The pool of a version, if it has one. */
+  find(key: VersionKey): VersionPool | undefined {
+    return this.#pools.get(key);
+  }
+
   /** Every pool there is. */
   all(): IterableIterator<VersionPool> {
     return this.#pools.values();

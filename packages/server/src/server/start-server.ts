@@ -1,0 +1,307 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { createApi } from '../api/create-api.ts';
+import { ensureAdminSecret } from '../auth/admin-secret.ts';
+import { createAuthenticator } from '../auth/authenticator.ts';
+import { createLocalToken, hashLocalToken } from '../auth/local-token.ts';
+import { ScaleLoop } from '../autoscaler/scale-loop.ts';
+import { createCodeStore } from '../builds/code-store.ts';
+import { loadConfig } from '../config/load-config.ts';
+import { systemClock } from '../core/clock.ts';
+import { asEbbError, EbbError } from '../core/errors.ts';
+import { createLogger } from '../core/logger.ts';
+import type { FunctionRegistry } from '../core/ports.ts';
+import { Gateway } from '../gateway/gateway.ts';
+import { RouteTable } from '../gateway/route-table.ts';
+import { ExitWatch } from '../pool/exit-watch.ts';
+import { InstancePools } from '../pool/instance-pools.ts';
+import { createLauncher } from '../pool/launcher.ts';
+import { StartBudget } from '../pool/start-budget.ts';
+import type { VersionPool } from '../pool/version-pool.ts';
+import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
+import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
+import { createSecretRegistry } from '../registry/secret-registry.ts';
+import { createLogBook } from '../telemetry/log-book.ts';
+import { createMetrics } from '../telemetry/metrics.ts';
+import { createMetricsServer } from '../telemetry/metrics-server.ts';
+import { createTelemetry } from '../telemetry/telemetry.ts';
+import { openInstallation, writeServerFile } from './installation.ts';
+import { openListener } from './listener.ts';
+import { wireEngine } from './wire/wire-engine.ts';
+
+/** How often idle instances are looked at. */
+const SCALE_EVERY_MS = 500;
+/** Uploaded code that no version refers to is kept this long: its deploy may still come. */
+const UNUSED_CODE_MS = 3_600_000;
+const SWEEP_EVERY_MS = 600_000;
+/** Real code compresses to a fifth, rarely to a fiftieth; an archive beyond this is a bomb. */
+const CODE_MAX_RATIO = 200;
+
+/** What a server is started with. */
+export interface StartOptions {
+  /** Settings from the command line, by name. */
+  readonly flags?: Readonly<Record<string, string | undefined>>;
+  /** The environment to read settings from; the process's own by default. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Version of the product, as `/v1/version` shows it. */
+  readonly version: string;
+}
+
+/** A server that runs. */
+export interface RunningServer extends AsyncDisposable {
+  /** Where the gateway and the control API answer, as a client on this machine reaches them. */
+  readonly url: string;
+  readonly metricsUrl?: string;
+  readonly engine: string;
+  readonly dataDir: string;
+  /** The admin secret, at the start that made it. */
+  readonly adminSecret?: string;
+  /** Token for clients on this machine; valid until the server stops. */
+  readonly localToken: string;
+  readonly firstStart: boolean;
+  readonly functionCount: number;
+  /** Sentences the person who started the server should read. */
+  readonly warnings: readonly string[];
+  /** Drains: refuses new calls, lets running ones end, stops the instances, releases everything. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the platform in this process: the one place where its parts are made and joined. Throws CONFIG_INVALID,
+ * DATA_DIR_IN_USE, LISTEN_FAILED, STORE_FAILED or an engine's error; then nothing is left running.
+ */
+export async function startServer(options: StartOptions): Promise<RunningServer> {
+  const {
+    config,
+    origins,
+    warnings: configWarnings,
+  } = loadConfig({
+    ...(options.flags === undefined ? {} : { flags: options.flags }),
+    ...(options.env === undefined ? {} : { env: options.env }),
+  });
+  const clock = systemClock;
+  const logger = createLogger(config.logLevel);
+  const warnings = [...configWarnings];
+  // Whatever fails half-way undoes what was made before it.
+  await using made = new AsyncDisposableStack();
+
+  const installation = openInstallation(config.dataDir);
+  const { createSqliteKeyValue } = await import('../store/sqlite/sqlite-key-value.ts');
+  const store = made.use(await createSqliteKeyValue({ path: join(config.dataDir, 'ebb.db') }));
+  const [wired, admin, namespaces, code] = await Promise.all([
+    wireEngine(config, installation, logger),
+    ensureAdminSecret({ store, given: config.adminSecret }),
+    createNamespaceRegistry({ store, clock }),
+    createCodeStore({
+      directory: join(config.dataDir, 'code'),
+      limits: {
+        archiveBytes: config.uploadMaxBytes,
+        unpackedBytes: config.codeMaxBytes,
+        entries: config.codeMaxFiles,
+        ratio: CODE_MAX_RATIO,
+      },
+    }),
+  ]);
+  const engine = made.use(wired.engine);
+  warnings.push(...wired.warnings);
+  const preparing = engine.prepare();
+  preparing.catch(() => {});
+
+  const functions: { registry?: StoredFunctionRegistry } = {};
+  const secrets = await createSecretRegistry({
+    store,
+    keyPath: join(config.dataDir, 'secrets.key'),
+    namespaces,
+    clock,
+    usedBy: (namespace, name) => functions.registry?.secretUser(namespace, name),
+  });
+
+  const logs = made.use(
+    createLogBook({
+      directory: join(config.dataDir, 'logs'),
+      clock,
+      logger,
+      limits: { maxBytes: config.logMaxBytes, maxLinesPerSecond: config.logMaxLinesPerSecond },
+    }),
+  );
+  const generation = randomUUID();
+  const exits = new ExitWatch();
+  const launcher = createLauncher({
+    engine,
+    installation: installation.id,
+    generation,
+    code,
+    secrets,
+    namespaces,
+    logs,
+    exits,
+    clock,
+    logger,
+    startTimeoutMs: config.startTimeoutMs,
+  });
+  const loop = made.use(
+    new ScaleLoop({ all: () => pools.all(), maxInstances: config.maxInstances, everyMs: SCALE_EVERY_MS }),
+  );
+  const pools = new InstancePools({
+    engine,
+    launcher,
+    exits,
+    budget: new StartBudget(config.maxConcurrentStarts),
+    clock,
+    logger,
+    generation,
+    onDemand: (pool: VersionPool) => loop.poke(pool),
+  });
+  const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
+  functions.registry = registry;
+
+  const metrics = createMetrics({ functions: () => gauges(registry, pools) });
+  const telemetry = made.use(createTelemetry({ metrics, logs, logger }));
+  const localToken = createLocalToken();
+  const authenticator = createAuthenticator({
+    adminSecretHash: admin.hash,
+    localTokenHash: hashLocalToken(localToken),
+    clock,
+  });
+  const routes = made.use(new RouteTable(registry));
+  const gateway = new Gateway({ pools, routes, authenticator, record: (event) => telemetry.record(event) });
+  made.use(
+    registry.watch((change) => {
+      if (change.kind !== 'removed') return;
+      const { namespace, name } = change.previous;
+      metrics.forget(namespace, name);
+      void logs.forget(namespace, name);
+    }),
+  );
+
+  const health = { draining: false };
+  const engineHealth = async () => {
+    const status = await engine.probe();
+    return { name: engine.name, ok: status.ok, ...(status.ok ? {} : { message: status.message }) };
+  };
+  const healthNow = async () => {
+    const state = await engineHealth();
+    return {
+      status: health.draining ? ('draining' as const) : state.ok ? ('ok' as const) : ('degraded' as const),
+      engine: state,
+    };
+  };
+  const api = made.adopt(
+    await createApi({
+      registry,
+      namespaces,
+      secrets,
+      code,
+      logs,
+      instances: pools,
+      authenticator,
+      info: {
+        name: 'ebb',
+        version: options.version,
+        node: process.version,
+        engine: engine.name,
+        installation: installation.id,
+      },
+      health: healthNow,
+      engineFindings: async () => (await engine.probe()).findings,
+      logger,
+    }),
+    (app) => app.close(),
+  );
+
+  // Instances need what `prepare` makes; a daemon that is down now is tried again by the first create.
+  await preparing.catch((error: unknown) => {
+    warnings.push(`the engine could not be prepared: ${asEbbError(error).message}`);
+  });
+  made.adopt(pools, (all) => all.close());
+  await pools.start(registry).catch((error: unknown) => {
+    logger.warn(
+      { err: asEbbError(error) },
+      'what the last run left could not be looked through yet; it is tried again',
+    );
+  });
+  loop.start();
+
+  const listener = await openListener({
+    host: config.listen.host,
+    port: config.listen.port,
+    maxConnections: config.maxConnections,
+    headersTimeoutMs: config.headersTimeoutMs,
+    maxHeaderBytes: config.maxHeaderBytes,
+    onRequest: (request, response) => {
+      if (!gateway.handle(request, response)) api.handle(request, response);
+    },
+    onUpgrade: (request, socket, head) => void gateway.handleUpgrade(request, socket, head),
+  });
+  made.adopt(listener, (open) => open.close(0));
+  const metricsServer = await openMetrics();
+  if (metricsServer) made.use(metricsServer);
+
+  const url = `http://${clientHost(config.listen.host)}:${listener.port}`;
+  made.use(
+    writeServerFile(config.dataDir, {
+      url,
+      ...(metricsServer === undefined ? {} : { metricsUrl: metricsServer.url }),
+      token: localToken,
+      pid: process.pid,
+      installation: installation.id,
+      startedAt: new Date(clock.now()).toISOString(),
+    }),
+  );
+  const sweep = setInterval(() => void sweepCode().catch(() => {}), SWEEP_EVERY_MS).unref();
+  made.defer(() => clearInterval(sweep));
+  void sweepCode().catch(() => {});
+
+  const parts = made.move();
+  let closed: Promise<void> | undefined;
+  const close = async () => {
+    health.draining = true;
+    await gateway.drain(config.drainTimeoutMs);
+    await listener.close(1_000);
+    await parts.disposeAsync();
+  };
+  const stop = () => (closed ??= close());
+  return {
+    url,
+    ...(metricsServer === undefined ? {} : { metricsUrl: metricsServer.url }),
+    engine: engine.name,
+    dataDir: config.dataDir,
+    ...(admin.created === undefined ? {} : { adminSecret: admin.created }),
+    localToken,
+    firstStart: installation.firstStart,
+    functionCount: registry.list().length,
+    warnings,
+    close: stop,
+    [Symbol.asyncDispose]: stop,
+  };
+
+  async function openMetrics() {
+    if (!config.metricsListen) return undefined;
+    try {
+      return await createMetricsServer({ listen: config.metricsListen, metrics, health: healthNow });
+    } catch (error) {
+      // Nobody asked for the default port, so a second server on the host does without.
+      if (origins.metricsListen !== 'default' || !(error instanceof EbbError)) throw error;
+      warnings.push(`metrics are off: ${error.message}; set EBB_METRICS_LISTEN to another address`);
+      return undefined;
+    }
+  }
+
+  async function sweepCode() {
+    await code.sweep(await registry.codeInUse(), UNUSED_CODE_MS);
+  }
+}
+
+function* gauges(registry: FunctionRegistry, pools: InstancePools) {
+  for (const { namespace, name, live } of registry.list()) {
+    const pool = pools.find(live.key);
+    yield { namespace, name, instances: pool?.ready ?? 0, waiting: pool?.waiting ?? 0 };
+  }
+}
+
+/** An address to connect to for one to listen on. */
+function clientHost(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
+}

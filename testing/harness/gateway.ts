@@ -1,0 +1,188 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { DEFAULT_NAMESPACE, type FunctionSpecInput, functionSpecSchema, type LogLine } from '@ebb/contract';
+import { ScaleLoop } from '../../packages/server/src/autoscaler/scale-loop.ts';
+import { systemClock } from '../../packages/server/src/core/clock.ts';
+import { EbbError } from '../../packages/server/src/core/errors.ts';
+import { createLogger } from '../../packages/server/src/core/logger.ts';
+import type { Authenticator, CodeStore, LogBook } from '../../packages/server/src/core/ports.ts';
+import {
+  createMemoryEngine,
+  type MemoryEngine,
+  type MemoryFaults,
+  type MemoryHost,
+} from '../../packages/server/src/engines/memory/memory-engine.ts';
+import type { MemoryServe } from '../../packages/server/src/engines/memory/memory-instance.ts';
+import { Gateway } from '../../packages/server/src/gateway/gateway.ts';
+import { RouteTable } from '../../packages/server/src/gateway/route-table.ts';
+import { ExitWatch } from '../../packages/server/src/pool/exit-watch.ts';
+import { InstancePools } from '../../packages/server/src/pool/instance-pools.ts';
+import { createLauncher } from '../../packages/server/src/pool/launcher.ts';
+import { StartBudget } from '../../packages/server/src/pool/start-budget.ts';
+import { createFunctionRegistry } from '../../packages/server/src/registry/function-registry.ts';
+import { createNamespaceRegistry } from '../../packages/server/src/registry/namespace-registry.ts';
+import { openListener } from '../../packages/server/src/server/listener.ts';
+import type { KeyValue } from '../../packages/server/src/store/key-value.ts';
+import { createMemoryKeyValue } from '../../packages/server/src/store/memory/memory-key-value.ts';
+import type { InvocationEvent } from '../../packages/server/src/telemetry/invocation-event.ts';
+
+/** Digest that every code function of the harness deploys; the memory engine never looks at the code. */
+const CODE = `sha256:${'0'.repeat(64)}`;
+
+/** What a test of the data plane is made with. */
+export interface GatewayHarnessOptions {
+  readonly serve: MemoryServe;
+  readonly faults?: MemoryFaults;
+  /** Shared by two harnesses to stand for a server before and after its restart. */
+  readonly host?: MemoryHost;
+  readonly store?: KeyValue;
+  readonly maxInstances?: number;
+  readonly maxConcurrentStarts?: number;
+  readonly startTimeoutMs?: number;
+}
+
+/** The real data plane over in-process instances. */
+export interface GatewayHarness extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+  readonly engine: MemoryEngine;
+  readonly pools: InstancePools;
+  readonly gateway: Gateway;
+  readonly events: InvocationEvent[];
+  readonly lines: LogLine[];
+  readonly store: KeyValue;
+  /** Deploys a function; the spec needs nothing but what the test is about. */
+  deploy(name: string, spec?: Partial<FunctionSpecInput>, options?: { readonly probe?: boolean }): Promise<void>;
+  remove(name: string): Promise<void>;
+  /** Lets go of everything in memory but not of the instances, as a killed server would. */
+  kill(): Promise<void>;
+}
+
+/** The only credentials the harness knows. */
+export const HARNESS_AUTHORIZATION = 'Bearer harness-secret';
+
+/** Joins registry, pools, autoscaler and gateway as the composition root does, over the memory engine. */
+export async function createGatewayHarness(options: GatewayHarnessOptions): Promise<GatewayHarness> {
+  const runDir = await mkdtemp('/tmp/ebb-t-');
+  const store = options.store ?? createMemoryKeyValue();
+  const clock = systemClock;
+  const logger = createLogger('silent');
+  const events: InvocationEvent[] = [];
+  const lines: LogLine[] = [];
+  const engine = createMemoryEngine({
+    runDir,
+    serve: options.serve,
+    ...(options.faults === undefined ? {} : { faults: options.faults }),
+    ...(options.host === undefined ? {} : { host: options.host }),
+  });
+  const namespaces = await createNamespaceRegistry({ store, clock });
+  const code = { has: () => true, directory: () => join(runDir, 'code') } as unknown as CodeStore;
+  const logs = { append: (line: LogLine) => lines.push(line) } as unknown as LogBook;
+  const secrets = {
+    list: () => Promise.resolve([]),
+    has: () => Promise.resolve(false),
+    set: () => Promise.reject(new Error('unused')),
+    remove: () => Promise.reject(new Error('unused')),
+    reveal: () => Promise.reject(new Error('unused')),
+  };
+  const exits = new ExitWatch();
+  const generation = crypto.randomUUID();
+  const launcher = createLauncher({
+    engine,
+    installation: 'test',
+    generation,
+    code,
+    secrets,
+    namespaces,
+    logs,
+    exits,
+    clock,
+    logger,
+    startTimeoutMs: options.startTimeoutMs ?? 5_000,
+  });
+  const loop = new ScaleLoop({ all: () => pools.all(), maxInstances: options.maxInstances ?? 100, everyMs: 20 });
+  const pools = new InstancePools({
+    engine,
+    launcher,
+    exits,
+    budget: new StartBudget(options.maxConcurrentStarts ?? 4),
+    clock,
+    logger,
+    generation,
+    onDemand: (pool) => loop.poke(pool),
+  });
+  const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
+  const routes = new RouteTable(registry);
+  const authenticator: Authenticator = {
+    authenticate: (authorization) =>
+      authorization === HARNESS_AUTHORIZATION
+        ? Promise.resolve({ kind: 'admin' })
+        : Promise.reject(new EbbError('UNAUTHENTICATED', 'wrong credentials')),
+  };
+  const gateway = new Gateway({ pools, routes, authenticator, record: (event) => events.push(event) });
+  await pools.start(registry);
+  loop.start();
+  const listener = await openListener({
+    host: '127.0.0.1',
+    port: 0,
+    maxConnections: 10_000,
+    headersTimeoutMs: 5_000,
+    maxHeaderBytes: 16_384,
+    onRequest: (request, response) => {
+      if (gateway.handle(request, response)) return;
+      response.writeHead(404);
+      response.end('elsewhere');
+    },
+    onUpgrade: (request, socket, head) => void gateway.handleUpgrade(request, socket, head),
+  });
+
+  const kill = async () => {
+    loop[Symbol.dispose]();
+    await listener.close(0);
+  };
+  return {
+    url: `http://127.0.0.1:${listener.port}`,
+    port: listener.port,
+    engine,
+    pools,
+    gateway,
+    events,
+    lines,
+    store,
+    deploy: async (name, spec = {}, { probe = false } = {}) => {
+      const parsed = functionSpecSchema.parse({ ...(spec.image === undefined ? { runtime: 'node' } : {}), ...spec });
+      await registry.put(
+        { namespace: DEFAULT_NAMESPACE, name, spec: parsed, ...(parsed.image === undefined ? { code: CODE } : {}) },
+        { probe },
+      );
+    },
+    remove: (name) => registry.remove(DEFAULT_NAMESPACE, name),
+    kill,
+    [Symbol.asyncDispose]: async () => {
+      await kill();
+      await pools.close();
+      await engine[Symbol.asyncDispose]();
+      await rm(runDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Waits until `condition` holds, at most `limitMs`. */
+export async function eventually(condition: () => boolean | Promise<boolean>, limitMs = 5_000): Promise<void> {
+  const until = performance.now() + limitMs;
+  while (!(await condition())) {
+    if (performance.now() > until)
+      throw new Error(`it did not come true within ${limitMs} ms: ${condition.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** A plain HTTP server on a free port of the loopback address. */
+export async function listenOnLoopback(server: Server = createServer()): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server has no port');
+  return address.port;
+}
