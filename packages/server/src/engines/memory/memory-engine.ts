@@ -146,9 +146,9 @@ export function createMemoryEngine(options: MemoryEngineOptions): MemoryEngine {
       await call('thaw an instance');
       living(id).setFrozen(false);
     },
-    async *logs(id, { follow, sinceMs = 0, signal }) {
-      await call('read a log', signal);
-      yield* own(id)?.logs(follow, sinceMs, signal) ?? [];
+    async *logs(id, logOptions) {
+      await call('read a log', logOptions.signal);
+      yield* own(id)?.logs(logOptions) ?? [];
     },
     async stats(id) {
       await call('measure an instance');

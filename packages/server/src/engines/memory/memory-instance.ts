@@ -1,8 +1,8 @@
 import { rename } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
-import { createBroadcast } from '../broadcast.ts';
-import type { EngineLogLine, Instance, InstanceExit, InstanceSpec } from '../engine.ts';
+import type { Instance, InstanceExit, InstanceSpec } from '../engine.ts';
 import { type InstanceDir, PENDING_SOCKET_NAME } from '../instance-dir.ts';
+import { createLogBuffer, type LogBuffer } from '../log-buffer.ts';
 import { join } from 'node:path';
 
 /** What the code of a memory instance can do besides answering requests. */
@@ -26,7 +26,7 @@ export interface MemoryInstance {
   /** Lets running requests finish for `graceMs`, then cuts them. Resolves when the instance is gone. */
   drain(graceMs: number): Promise<void>;
   setFrozen(isFrozen: boolean): void;
-  logs(follow: boolean, sinceMs: number, signal?: AbortSignal): AsyncIterable<EngineLogLine>;
+  readonly logs: LogBuffer['read'];
   requestsServed(): number;
 }
 
@@ -38,11 +38,7 @@ export function createMemoryInstance(
   onExit: (exit: InstanceExit) => void,
 ): MemoryInstance {
   const startedAt = Date.now();
-  const lines: EngineLogLine[] = [];
-  const newLines = createBroadcast<EngineLogLine>({
-    capacity: 10_000,
-    overflow: { at: new Date(0).toISOString(), source: 'platform', text: 'lines were dropped' },
-  });
+  const log = createLogBuffer();
   const held: (() => void)[] = [];
   let isFrozen = false;
   let exit: InstanceExit | undefined;
@@ -57,15 +53,13 @@ export function createMemoryInstance(
     clearTimeout(startTimer);
     server.close();
     server.closeAllConnections();
-    newLines.close();
+    log.end();
     onIdle();
     onExit(how);
   };
   const made = serve(spec, {
     log(text, source = 'stdout', callId) {
-      const line = { at: new Date().toISOString(), source, text, ...(callId === undefined ? {} : { callId }) };
-      lines.push(line);
-      newLines.send(line);
+      log.append({ at: new Date().toISOString(), source, text, ...(callId === undefined ? {} : { callId }) });
     },
     exit: (how = {}) => end({ outOfMemory: false, ...(how.signal === undefined ? { code: 1 } : {}), ...how }),
   });
@@ -131,12 +125,7 @@ export function createMemoryInstance(
       isFrozen = value;
       if (!value) for (const handle of held.splice(0)) handle();
     },
-    async *logs(follow, sinceMs, signal) {
-      const isAsked = (line: EngineLogLine) => Date.parse(line.at) >= sinceMs;
-      const coming = follow ? newLines.subscribe(signal) : [];
-      yield* lines.filter(isAsked);
-      for await (const line of coming) if (isAsked(line)) yield line;
-    },
+    logs: (options) => log.read(options),
     requestsServed: () => served,
   };
 }

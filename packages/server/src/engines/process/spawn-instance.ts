@@ -1,0 +1,84 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync } from 'node:fs';
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EbbError } from '../../core/errors.ts';
+import type { PreparedRuntime } from '../../runtimes/prepare-runtime.ts';
+import type { CodeSource, InstanceSpec } from '../engine.ts';
+import type { InstanceDir } from '../instance-dir.ts';
+import { openOutputFiles } from './instance-output.ts';
+
+/** Part of the memory limit that JavaScript objects may take; the rest is for buffers and the runtime itself. */
+const HEAP_SHARE = 0.75;
+const MIN_HEAP_MIB = 32;
+
+/** Name of the folder in an instance's directory that holds its output. */
+export const LOG_DIR = 'log';
+
+/** Where an instance's process works: its own folder, with the code's entries linked into it. */
+async function makeWorkDir(dir: InstanceDir, codeDir: string): Promise<string> {
+  const work = join(dir.root, 'work');
+  await Promise.all([work, join(dir.root, 'tmp'), join(dir.root, LOG_DIR)].map((path) => mkdir(path, { mode: 0o700 })));
+  const names = await readdir(codeDir);
+  await Promise.all(names.map((name) => symlink(join(codeDir, name), join(work, name))));
+  return work;
+}
+
+/** The environment entry by which a process of an instance is known, whatever became of its parents. */
+export function instanceMark(dir: InstanceDir): string {
+  return `EBB_SOCKET=${dir.socketPath}`;
+}
+
+/**
+ * Starts the process of an instance in a process group of its own, so that it outlives the server and ends with all
+ * it started. Throws ENGINE_FAILED when it cannot be started.
+ */
+export async function spawnInstance(
+  spec: InstanceSpec & { readonly source: CodeSource },
+  dir: InstanceDir,
+  runtime: PreparedRuntime,
+): Promise<ChildProcess & { readonly pid: number }> {
+  let files: ReturnType<typeof openOutputFiles> | undefined;
+  try {
+    const work = await makeWorkDir(dir, spec.source.codeDir);
+    files = openOutputFiles(join(dir.root, LOG_DIR));
+    const heapMib = Math.max(MIN_HEAP_MIB, Math.floor((spec.limits.memoryBytes / 2 ** 20) * HEAP_SHARE));
+    const child = spawn(process.execPath, [`--max-old-space-size=${heapMib}`, join(runtime.directory, runtime.entry)], {
+      cwd: work,
+      detached: true,
+      stdio: ['ignore', files.stdout, files.stderr],
+      // A fresh object: nothing of the server's own environment, which may hold its secrets (T2, E2).
+      env: {
+        PATH: process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
+        LANG: 'C.UTF-8',
+        HOME: work,
+        TMPDIR: join(dir.root, 'tmp'),
+        ...spec.env,
+        EBB_SOCKET: dir.socketPath,
+        EBB_CODE_DIR: spec.source.codeDir,
+        EBB_SECRETS_DIR: dir.secretsDir,
+      },
+    });
+    await once(child, 'spawn');
+    child.unref();
+    if (!hasPid(child)) throw new Error('it has no process id');
+    // Short of memory, the kernel should end functions before the server.
+    writeFile(`/proc/${child.pid}/oom_score_adj`, '500').catch(() => {});
+    return child;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new EbbError('ENGINE_FAILED', `the process of instance "${spec.id}" cannot be started: ${reason}`, {
+      cause: error,
+    });
+  } finally {
+    if (files) {
+      closeSync(files.stdout);
+      closeSync(files.stderr);
+    }
+  }
+}
+
+function hasPid(child: ChildProcess): child is ChildProcess & { readonly pid: number } {
+  return child.pid !== undefined;
+}
