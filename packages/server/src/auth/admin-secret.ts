@@ -24,7 +24,10 @@ export interface AdminSecret {
  */
 export async function ensureAdminSecret({ store, given }: AdminSecretOptions): Promise<AdminSecret> {
   if (given === '') {
-    throw new EbbError('CONFIG_INVALID', 'the admin secret is empty; give it a value, or leave the setting out to have one made');
+    throw new EbbError(
+      'CONFIG_INVALID',
+      'the admin secret is empty; give it a value, or leave the setting out to have one made',
+    );
   }
   const hash = (await store.get(KEY))?.value;
   if (hash !== undefined && (given === undefined || (await verifySecret(given, hash)))) return { hash };

@@ -38,9 +38,15 @@ export async function verifySecret(secret: string, hash: string): Promise<boolea
 function derive(secret: string, salt: Uint8Array, { logN, r, p }: Cost): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     // Both sides in one normal form, so that a secret typed on another system is the same.
-    scrypt(secret.normalize('NFC'), salt, HASH_BYTES, { N: 2 ** logN, r, p, maxmem: MAX_MEMORY_BYTES }, (error, hash) => {
-      if (error) reject(error);
-      else resolve(hash);
-    });
+    scrypt(
+      secret.normalize('NFC'),
+      salt,
+      HASH_BYTES,
+      { N: 2 ** logN, r, p, maxmem: MAX_MEMORY_BYTES },
+      (error, hash) => {
+        if (error) reject(error);
+        else resolve(hash);
+      },
+    );
   });
 }

@@ -72,7 +72,7 @@ export async function createCodeStore(options: CodeStoreOptions): Promise<CodeSt
 
     async sweep(inUse, minAgeMs) {
       const removed: string[] = [];
-      for (const hex of [...stored]) {
+      for (const hex of stored) {
         const digest = `sha256:${hex}`;
         if (inUse.has(digest)) continue;
         const path = join(root, hex);

@@ -11,6 +11,8 @@ export interface TreeNames {
   emptyFolders(): readonly string[];
 }
 
+type OneOutcome = { readonly kind: 'new' | 'present' } | { readonly kind: 'refused'; readonly reason: string };
+
 interface Known {
   readonly path: string;
   readonly kind: 'file' | 'folder';
@@ -24,16 +26,16 @@ interface Known {
 export function createTreeNames(): TreeNames {
   const known = new Map<string, Known>();
 
-  const addOne = (path: string, kind: 'file' | 'folder', explicit: boolean): string | 'new' | 'present' => {
+  const addOne = (path: string, kind: 'file' | 'folder', isLast: boolean): OneOutcome => {
     const key = fold(path);
     const other = known.get(key);
     if (!other) {
       known.set(key, { path, kind, empty: true });
-      return 'new';
+      return { kind: 'new' };
     }
-    if (other.path !== path) return `differs from "${other.path}" only by case or Unicode form`;
-    if (other.kind !== kind) return 'is both a file and a folder';
-    return kind === 'file' && explicit ? 'is there twice' : 'present';
+    if (other.path !== path) return refused(`differs from "${other.path}" only by case or Unicode form`);
+    if (other.kind !== kind) return refused('is both a file and a folder');
+    return kind === 'file' && isLast ? refused('is there twice') : { kind: 'present' };
   };
 
   return {
@@ -46,15 +48,20 @@ export function createTreeNames(): TreeNames {
         const isLast = index === segments.length - 1;
         const ownKind = isLast ? kind : 'folder';
         const outcome = addOne(path, ownKind, isLast);
-        if (outcome !== 'new' && outcome !== 'present') return { kind: 'refused', reason: outcome };
+        if (outcome.kind === 'refused') return outcome;
         if (parent) parent.empty = false;
-        if (outcome === 'new' && ownKind === 'folder') newFolders.push(path);
+        if (outcome.kind === 'new' && ownKind === 'folder') newFolders.push(path);
       }
       return { kind: 'added', newFolders };
     },
 
-    emptyFolders: () => [...known.values()].filter(({ kind, empty }) => kind === 'folder' && empty).map(({ path }) => path),
+    emptyFolders: () =>
+      [...known.values()].filter(({ kind, empty }) => kind === 'folder' && empty).map(({ path }) => path),
   };
+}
+
+function refused(reason: string): { readonly kind: 'refused'; readonly reason: string } {
+  return { kind: 'refused', reason };
 }
 
 function fold(path: string): string {

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, closeSync, constants, fchmodSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, constants, fchmodSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatBytes } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import { type CodeLimits, RATIO_FREE_BYTES } from './code-limits.ts';
 import { contentDigest, type FileFacts } from './content-digest.ts';
 import { parseEntryPath } from './entry-path.ts';
+import { syncTree } from './sync-tree.ts';
 import { createTreeNames } from './tree-names.ts';
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
@@ -48,6 +49,7 @@ export function refuseEntry(name: string, reason: string): never {
 export function createTreeWriter(root: string, archiveBytes: number, limits: CodeLimits): TreeWriter {
   const names = createTreeNames();
   const files: FileFacts[] = [];
+  const paths: string[] = [];
   let entries = 0;
   let sizeBytes = 0;
   let unpackedBytes = 0;
@@ -55,17 +57,23 @@ export function createTreeWriter(root: string, archiveBytes: number, limits: Cod
   const add = (name: string, kind: 'file' | 'folder'): string => {
     const parsed = parseEntryPath(name);
     if (parsed.kind === 'refused') refuseEntry(name, parsed.reason);
-    if (kind === 'file' && (parsed.segments.length === 0 || name.endsWith('/'))) refuseEntry(name, 'is a file without a name');
+    if (kind === 'file' && (parsed.segments.length === 0 || name.endsWith('/')))
+      refuseEntry(name, 'is a file without a name');
     const added = names.add(parsed.segments, kind);
     if (added.kind === 'refused') refuseEntry(name, added.reason);
     entries += added.newFolders.length + (kind === 'file' ? 1 : 0);
     if (entries > limits.entries) {
-      throw new EbbError('CODE_TOO_LARGE', `the archive holds more than the ${limits.entries} files and folders allowed`);
+      throw new EbbError(
+        'CODE_TOO_LARGE',
+        `the archive holds more than the ${limits.entries} files and folders allowed`,
+      );
     }
     for (const folder of added.newFolders) {
-      mkdirSync(join(root, folder), { mode: FOLDER_MODE });
+      const path = join(root, folder);
+      paths.push(path);
+      mkdirSync(path, { mode: FOLDER_MODE });
       // The process may mask the mode out; instances of another user must be able to read.
-      chmodSync(join(root, folder), FOLDER_MODE);
+      chmodSync(path, FOLDER_MODE);
     }
     return parsed.segments.join('/');
   };
@@ -78,7 +86,10 @@ export function createTreeWriter(root: string, archiveBytes: number, limits: Cod
   const countContent = (bytes: number): void => {
     sizeBytes += bytes;
     if (sizeBytes > limits.unpackedBytes) {
-      throw new EbbError('CODE_TOO_LARGE', `the archive unpacks to more than the ${formatBytes(limits.unpackedBytes)} allowed`);
+      throw new EbbError(
+        'CODE_TOO_LARGE',
+        `the archive unpacks to more than the ${formatBytes(limits.unpackedBytes)} allowed`,
+      );
     }
     checkRatio(sizeBytes);
   };
@@ -93,11 +104,12 @@ export function createTreeWriter(root: string, archiveBytes: number, limits: Cod
       const mode = executable ? EXECUTABLE_MODE : FILE_MODE;
       const descriptor = openSync(join(root, path), O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, mode);
       const hash = createHash('sha256');
+      paths.push(join(root, path));
       return {
         write(chunk) {
           countContent(chunk.byteLength);
           hash.update(chunk);
-          for (let offset = 0; offset < chunk.byteLength; ) offset += writeSync(descriptor, chunk, offset);
+          for (let offset = 0; offset < chunk.byteLength;) offset += writeSync(descriptor, chunk, offset);
         },
         end() {
           fchmodSync(descriptor, mode);
@@ -113,13 +125,16 @@ export function createTreeWriter(root: string, archiveBytes: number, limits: Cod
       // Headers and padding of every entry on top of the content; more is a bomb that hides in them.
       const most = limits.unpackedBytes + (limits.entries + 1) * ENTRY_OVERHEAD_BYTES;
       if (unpackedBytes > most) {
-        throw new EbbError('CODE_TOO_LARGE', `the archive unpacks to more than the ${formatBytes(limits.unpackedBytes)} allowed`);
+        throw new EbbError(
+          'CODE_TOO_LARGE',
+          `the archive unpacks to more than the ${formatBytes(limits.unpackedBytes)} allowed`,
+        );
       }
     },
 
     finish() {
       if (files.length === 0) throw new EbbError('CODE_INVALID', 'the archive holds no files; put the handler into it');
-      for (const { path } of files) syncPath(join(root, path));
+      syncTree(root, paths);
       return { hex: contentDigest(files, names.emptyFolders()), sizeBytes, files: files.length };
     },
   };
@@ -127,12 +142,3 @@ export function createTreeWriter(root: string, archiveBytes: number, limits: Cod
 
 /** Most that a header with its extensions and the padding of one tar entry take. */
 const ENTRY_OVERHEAD_BYTES = 4096;
-
-function syncPath(path: string): void {
-  const descriptor = openSync(path, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}

@@ -2,8 +2,11 @@ import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { type Entry, extract } from 'tar-stream';
+import { extract, type Extract } from 'tar-stream';
 import { refuseEntry, type TreeWriter } from './tree-writer.ts';
+
+/** One entry of a tar file: its header, and its content as a stream. */
+type Entry = Extract extends AsyncIterable<infer T> ? T : never;
 
 const OWNER_EXECUTE = 0o100;
 const CHUNK_BYTES = 256 * 1024;
@@ -29,17 +32,14 @@ export async function unpackTar(path: string, writer: TreeWriter): Promise<void>
   const fed = (await isGzip(path))
     ? pipeline(file, createGunzip({ chunkSize: CHUNK_BYTES }), counted, tar)
     : pipeline(file, counted, tar);
-  const feedFailure = fed.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
+  // When it fails, it destroys `tar`, and the iteration fails with the same error.
+  fed.catch(() => {});
   for await (const entry of tar) await take(entry, writer);
-  const failure = await feedFailure;
-  if (failure !== undefined) throw failure;
+  await fed;
 }
 
 async function take(entry: Entry, writer: TreeWriter): Promise<void> {
-  const { name, type, mode = 0 } = entry.header;
+  const { name, type, mode } = entry.header;
   if (type === 'directory') {
     writer.folder(name);
     entry.resume();
@@ -48,7 +48,7 @@ async function take(entry: Entry, writer: TreeWriter): Promise<void> {
     for await (const chunk of entry) file.write(chunk as Buffer);
     file.end();
   } else {
-    refuseEntry(name, REFUSED_KINDS[type ?? ''] ?? 'is of an unknown kind; only files and folders are taken');
+    refuseEntry(name, REFUSED_KINDS[type] ?? 'is of an unknown kind; only files and folders are taken');
   }
 }
 

@@ -27,5 +27,10 @@ function describe(error: unknown, format: 'tar' | 'zip'): UnpackReply {
   if (error instanceof Error && 'syscall' in error) {
     return { kind: 'failed', code: 'STORE_FAILED', message: `the archive could not be unpacked: ${cause}`, cause };
   }
-  return { kind: 'failed', code: 'CODE_INVALID', message: `the archive is not a sound ${format} file: ${cause}`, cause };
+  return {
+    kind: 'failed',
+    code: 'CODE_INVALID',
+    message: `the archive is not a sound ${format} file: ${cause}`,
+    cause,
+  };
 }

@@ -15,7 +15,10 @@ export async function unpackZip(path: string, writer: TreeWriter, limits: CodeLi
   const zip = await openPromise(path, { lazyEntries: true, strictFileNames: true, validateEntrySizes: true });
   try {
     if (zip.entryCount > limits.entries) {
-      throw new EbbError('CODE_TOO_LARGE', `the archive holds more than the ${limits.entries} files and folders allowed`);
+      throw new EbbError(
+        'CODE_TOO_LARGE',
+        `the archive holds more than the ${limits.entries} files and folders allowed`,
+      );
     }
     for await (const entry of zip.eachEntry()) await take(zip, entry, writer);
   } finally {

@@ -2,7 +2,11 @@
 export const KEPT_VERSIONS = 50;
 
 /** Which stored version numbers to drop so that besides `live` the newest `kept` stay. */
-export function decideRetention(stored: readonly number[], live: number, kept: number = KEPT_VERSIONS): readonly number[] {
+export function decideRetention(
+  stored: readonly number[],
+  live: number,
+  kept: number = KEPT_VERSIONS,
+): readonly number[] {
   return stored
     .filter((version) => version !== live)
     .toSorted((left, right) => right - left)

@@ -59,10 +59,16 @@ export function createDeployer(options: DeployerOptions): Deployer {
     const present = await Promise.all(input.spec.secrets.map((secret) => secrets.has(input.namespace, secret)));
     const missing = input.spec.secrets.find((_secret, index) => !present[index]);
     if (missing !== undefined) {
-      throw new EbbError('SECRET_NOT_FOUND', `"secrets" names "${missing}", which namespace "${input.namespace}" does not have`);
+      throw new EbbError(
+        'SECRET_NOT_FOUND',
+        `"secrets" names "${missing}", which namespace "${input.namespace}" does not have`,
+      );
     }
     if (input.code === undefined ? input.spec.runtime !== undefined : !code.has(input.code)) {
-      throw new EbbError('CODE_NOT_FOUND', `"code" is ${input.code ?? 'missing'}, which was not uploaded; upload the code first`);
+      throw new EbbError(
+        'CODE_NOT_FOUND',
+        `"code" is ${input.code ?? 'missing'}, which was not uploaded; upload the code first`,
+      );
     }
   };
 

@@ -35,7 +35,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
 
   const announce = (change: RegistryChange): void => {
     ordered = undefined;
-    for (const listener of [...listeners]) {
+    for (const listener of listeners) {
       try {
         listener(change);
       } catch (error) {

@@ -8,7 +8,9 @@ import { KEY_BYTES } from './seal.ts';
 export async function readKeyFile(path: string): Promise<Uint8Array | undefined> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
-    throw new EbbError('STORE_FAILED', `the key of the secrets ${path} cannot be read by the user of the server`, { cause });
+    throw new EbbError('STORE_FAILED', `the key of the secrets ${path} cannot be read by the user of the server`, {
+      cause,
+    });
   });
   if (text === undefined) return undefined;
   const key = Buffer.from(text.trim(), 'base64url');
@@ -34,9 +36,13 @@ export async function createKeyFile(path: string): Promise<Uint8Array> {
     await using folder: FileHandle = await open(dirname(path), 'r');
     await folder.sync();
   } catch (cause) {
-    throw new EbbError('STORE_FAILED', `the key of the secrets ${path} cannot be written; check its folder and the disk`, {
-      cause,
-    });
+    throw new EbbError(
+      'STORE_FAILED',
+      `the key of the secrets ${path} cannot be written; check its folder and the disk`,
+      {
+        cause,
+      },
+    );
   }
   return key;
 }

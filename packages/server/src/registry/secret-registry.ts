@@ -130,6 +130,8 @@ function parse(entry: Entry): SecretRecord {
   try {
     return recordSchema.parse(JSON.parse(entry.value));
   } catch (cause) {
-    throw new EbbError('STORE_FAILED', `the stored record "${entry.key}" cannot be read; set the secret again`, { cause });
+    throw new EbbError('STORE_FAILED', `the stored record "${entry.key}" cannot be read; set the secret again`, {
+      cause,
+    });
   }
 }
