@@ -20,7 +20,7 @@ export function parseJson(bytes: Uint8Array): unknown {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw invalid(`the body is not valid JSON${placeOf(error, text)}`, error);
+    throw invalid(`the body is not valid JSON${reasonOf(error)}`, error);
   }
   if (namesPrototype(value)) throw invalid('the body has a field "__proto__", which is not allowed anywhere');
   return value;
@@ -51,12 +51,15 @@ function namesPrototype(value: unknown): boolean {
   return Object.hasOwn(value, '__proto__') || Object.values(value).some(namesPrototype);
 }
 
-/** The parser's own words repeat the body, which may hold a secret; only the place is passed on. */
-function placeOf(error: unknown, text: string): string {
-  const position = /at position (\d+)/.exec(error instanceof Error ? error.message : '')?.[1];
-  if (position === undefined) return '';
-  const before = text.slice(0, Number(position)).split('\n');
-  return `: see line ${before.length}, column ${(before.at(-1) ?? '').length + 1}`;
+/** What the parser says, without the piece of the body it may repeat, which may be a secret. */
+function reasonOf(error: unknown): string {
+  const words = error instanceof Error ? error.message : '';
+  const reason =
+    /^(?:Unexpected|Expected|Bad|Unterminated|No number|Exponent)[^"]{0,80}?(?=, "|, \.\.\."| in JSON| \(|$)/.exec(
+      words,
+    )?.[0];
+  const place = /\(line \d+ column \d+\)/.exec(words)?.[0];
+  return [reason && `: ${reason}`, place && ` ${place}`].filter((part) => part !== undefined).join('');
 }
 
 function invalid(message: string, cause?: unknown): EbbError {
