@@ -186,7 +186,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       engine: state,
     };
   };
-  const api = made.adopt(
+  const api = made.use(
     await createApi({
       registry,
       namespaces,
@@ -206,7 +206,6 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       engineFindings: async () => (await engine.probe()).findings,
       logger,
     }),
-    (app) => app.close(),
   );
 
   // Instances need what `prepare` makes; a daemon that is down now is tried again by the first create.
@@ -257,6 +256,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const close = async () => {
     health.draining = true;
     await gateway.drain(config.drainTimeoutMs);
+    // Ends followed logs, which would keep their connections open.
+    await api[Symbol.asyncDispose]();
     await listener.close(1_000);
     await parts.disposeAsync();
   };
@@ -276,7 +277,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   };
 
   async function openMetrics() {
-    if (!config.metricsListen) return undefined;
+    if (config.metricsListen === 'off') return undefined;
     try {
       return await createMetricsServer({ listen: config.metricsListen, metrics, health: healthNow });
     } catch (error) {
