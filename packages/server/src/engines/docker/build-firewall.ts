@@ -22,7 +22,7 @@ export interface Firewall {
 }
 
 /**
- * Where no function may connect to: private, shared, link-local with the clouds' metadata services, documentation,
+ * Where no function may connect to: private, shared, link-local with the clouds' metadata services,
  * benchmark, multicast and reserved ranges (RFC 6890), and the two metadata addresses outside of them: Oracle's
  * 192.0.0.192 and Azure's 168.63.129.16. Alibaba's 100.100.100.200 lies in 100.64/10.
  */
@@ -35,11 +35,8 @@ export const FORBIDDEN_RANGES = [
   '169.254.0.0/16',
   '172.16.0.0/12',
   '192.0.0.0/24',
-  '192.0.2.0/24',
   '192.168.0.0/16',
   '198.18.0.0/15',
-  '198.51.100.0/24',
-  '203.0.113.0/24',
   '224.0.0.0/3',
 ] as const;
 

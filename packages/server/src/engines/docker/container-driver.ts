@@ -51,6 +51,18 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
 
   async function create(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance> {
     refuseUnsupported(spec);
+    try {
+      return await createOnce(spec, signal);
+    } catch (error) {
+      const isSharedGone = isMissingNetwork(error) || (spec.source.kind === 'code' && isMissingImage(error));
+      if (!isSharedGone) throw error;
+      // Somebody pruned what instances share.
+      options.forgetPrepared();
+      return createOnce(spec, signal);
+    }
+  }
+
+  async function createOnce(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance> {
     const shared = await options.prepared(signal);
     const image = spec.source.kind === 'code' ? shared.runtimeImage : await presentImage(spec.source, signal);
     const container = docker.getContainer(containerName(installation, spec.id));
@@ -59,17 +71,19 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     try {
       const { runtime } = options;
       const createdAt = Date.now();
-      await createContainer({ spec, image, host: shared.host, dir, network, runtime, createdAt }, container, signal);
+      // Steps are finished before an abort counts: a request that was cut off could still make a container later.
+      await createContainer({ spec, image, host: shared.host, dir, network, runtime, createdAt }, container);
+      signal?.throwIfAborted();
       if (spec.user === 'image' && spec.source.kind === 'image') {
         await refuseRootUser(client, container, spec.source.image, image.user);
       }
-      await startContainer(spec, container, signal);
+      await startContainer(spec, container);
+      signal?.throwIfAborted();
       return await toStarted(spec, container, createdAt, dir);
     } catch (error) {
       // A daemon that does not answer keeps the container; the labels lead to it later.
       await removeContainer(client, container).catch(() => {});
       await removeInstanceDir(runDir, spec.id).catch(() => {});
-      if (/network .* not found/i.test(daemonWords(error)) || isMissingImage(error)) options.forgetPrepared();
       throw error;
     }
   }
@@ -92,19 +106,16 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     return createInstanceDir(wanted);
   }
 
-  async function createContainer(input: ContainerInput, container: Dockerode.Container, signal?: AbortSignal) {
+  async function createContainer(input: ContainerInput, container: Dockerode.Container) {
     const { id } = input.spec;
     const ask = () =>
-      client.call(
-        `create the container of "${id}"`,
-        deadlines.changeMs,
-        (abortSignal) => docker.createContainer({ ...buildContainerConfig(input), abortSignal }),
-        signal,
+      client.call(`create the container of "${id}"`, deadlines.changeMs, (abortSignal) =>
+        docker.createContainer({ ...buildContainerConfig(input), abortSignal }),
       );
     try {
       await ask();
     } catch (error) {
-      if (signal?.aborted || isMissingImage(error) || statusOf(error) === 400) throw error;
+      if (isMissingImage(error) || statusOf(error) === 400) throw error;
       const info = await inspectContainer(client, container);
       if (!info) throw error;
       if (info.Config.Labels['ebb.created-at'] === String(input.createdAt)) return;
@@ -115,16 +126,12 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     }
   }
 
-  async function startContainer(spec: InstanceSpec, container: Dockerode.Container, signal?: AbortSignal) {
+  async function startContainer(spec: InstanceSpec, container: Dockerode.Container) {
     try {
-      await client.call(
-        `start the container of "${spec.id}"`,
-        deadlines.startMs,
-        (abortSignal) => container.start({ abortSignal }),
-        signal,
+      await client.call(`start the container of "${spec.id}"`, deadlines.startMs, (abortSignal) =>
+        container.start({ abortSignal }),
       );
     } catch (error) {
-      if (signal?.aborted) throw error;
       const status = statusOf(error);
       if (status === 304) return;
       const info = await inspectContainer(client, container);
@@ -226,6 +233,10 @@ function addressOf(networks: Readonly<Record<string, { readonly IPAddress?: stri
 
 function isMissingImage(error: unknown): boolean {
   return statusOf(error) === 404 && /no such image/i.test(daemonWords(error));
+}
+
+function isMissingNetwork(error: unknown): boolean {
+  return statusOf(error) === 404 && /network .* not found/i.test(daemonWords(error));
 }
 
 function isExists(error: unknown): boolean {

@@ -176,7 +176,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
           }),
         ),
       ),
-    events: (signal) => watchEvents({ client, installation, signal, onReconnect: ensureFirewall }),
+    events: (signal) => watchEvents({ client, installation, signal, sinceMs: Date.now(), onReconnect: ensureFirewall }),
     async [Symbol.asyncDispose]() {
       await Promise.allSettled(stopping.values());
       // Instances that live on keep their network, and their rules with it.

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EngineEvent } from '../engine.ts';
-import { type DockerClient } from './docker-client.ts';
+import { askStream } from './dial.ts';
+import type { DockerClient } from './docker-client.ts';
 import { fromDockerLabels, INSTALLATION_LABEL } from './instance-labels.ts';
-import { inspectContainer } from './stop-container.ts';
+import { hasEnded, inspectContainer } from './stop-container.ts';
 import { toExit } from './to-exit.ts';
 
 /** What {@link watchEvents} needs. */
@@ -10,6 +11,8 @@ export interface WatchEventsOptions {
   readonly client: DockerClient;
   readonly installation: string;
   readonly signal: AbortSignal;
+  /** Moment (Unix epoch) from which on nothing may be missed; opening the stream takes a while. */
+  readonly sinceMs: number;
   /** Called before each `resync` after the stream broke: the daemon may have restarted. */
   readonly onReconnect: () => Promise<void>;
   /** Pause after the first failure; doubled up to twenty times. */
@@ -28,22 +31,25 @@ export async function* watchEvents(options: WatchEventsOptions): AsyncIterable<E
   const { client, installation, signal } = options;
   const firstPauseMs = options.pauseMs ?? 100;
   let pauseMs = firstPauseMs;
-  let wasOpen = false;
+  let sinceMs = options.sinceMs;
+  let isBroken = false;
   while (!signal.aborted) {
     try {
-      const stream = await openStream(client, installation, signal);
-      if (wasOpen) await options.onReconnect();
-      // What happened before the stream opened is known to nobody, the first time as well as later.
-      yield { kind: 'resync' };
-      wasOpen = true;
+      const stream = await openStream(client, installation, sinceMs, signal);
+      if (isBroken) {
+        await options.onReconnect();
+        yield { kind: 'resync' };
+      }
       pauseMs = firstPauseMs;
       for await (const event of readEvents(stream)) {
+        sinceMs = event.atMs;
         const hint = await toHint(client, installation, event);
         if (hint) yield hint;
       }
     } catch {
-      wasOpen = true;
+      // Whatever it was, the stream is opened again.
     }
+    isBroken = true;
     if (signal.aborted) return;
     await sleep(pauseMs, undefined, { signal }).catch(() => {});
     pauseMs = Math.min(pauseMs * 2, firstPauseMs * 20);
@@ -54,43 +60,33 @@ interface DockerEvent {
   readonly action: string;
   readonly attributes: Readonly<Record<string, string>>;
   readonly containerId: string;
+  readonly atMs: number;
 }
 
 async function openStream(
   client: DockerClient,
   installation: string,
+  sinceMs: number,
   signal: AbortSignal,
-): Promise<AsyncIterable<unknown>> {
+): Promise<AsyncIterable<Uint8Array>> {
   // The stream lives longer than the call that opens it, so it gets the outer signal.
-  const opened = client.docker.getEvents({
-    filters: JSON.stringify({
-      type: ['container'],
-      event: ['die', 'oom'],
-      label: [`${INSTALLATION_LABEL}=${installation}`],
-    }),
-    abortSignal: signal,
-  });
-  opened.then(
-    (stream) => signal.addEventListener('abort', () => destroy(stream), { once: true }),
-    () => {},
-  );
-  return (await client.call(
-    'open the event stream',
-    client.deadlines.queryMs,
-    () => opened,
-    signal,
-  )) as AsyncIterable<unknown> & NodeJS.ReadableStream;
+  const open = () =>
+    askStream(client.docker, '/events', signal, {
+      since: (sinceMs / 1000).toFixed(3),
+      filters: JSON.stringify({
+        type: ['container'],
+        event: ['die', 'oom'],
+        label: [`${INSTALLATION_LABEL}=${installation}`],
+      }),
+    });
+  return client.call('open the event stream', client.deadlines.queryMs, open, signal);
 }
 
-function destroy(stream: NodeJS.ReadableStream): void {
-  if ('destroy' in stream && typeof stream.destroy === 'function') stream.destroy();
-}
-
-async function* readEvents(stream: AsyncIterable<unknown>): AsyncIterable<DockerEvent> {
+async function* readEvents(stream: AsyncIterable<Uint8Array>): AsyncIterable<DockerEvent> {
   const decoder = new TextDecoder();
   let rest = '';
   for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk as Uint8Array, { stream: true })).split('\n');
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = lines.pop() ?? '';
     if (rest.length > MAX_EVENT_BYTES) throw new Error('an event of Docker is too long');
     for (const line of lines) {
@@ -102,9 +98,18 @@ async function* readEvents(stream: AsyncIterable<unknown>): AsyncIterable<Docker
 
 function parseEvent(line: string): DockerEvent | undefined {
   if (line.trim() === '') return undefined;
-  const event = JSON.parse(line) as { Action?: unknown; Actor?: { ID?: unknown; Attributes?: Record<string, string> } };
+  const event = JSON.parse(line) as {
+    Action?: unknown;
+    timeNano?: unknown;
+    Actor?: { ID?: unknown; Attributes?: Record<string, string> };
+  };
   if (typeof event.Action !== 'string' || typeof event.Actor?.ID !== 'string') return undefined;
-  return { action: event.Action, attributes: event.Actor.Attributes ?? {}, containerId: event.Actor.ID };
+  return {
+    action: event.Action,
+    attributes: event.Actor.Attributes ?? {},
+    containerId: event.Actor.ID,
+    atMs: Number(event.timeNano ?? 0) / 1e6,
+  };
 }
 
 async function toHint(
@@ -116,10 +121,10 @@ async function toHint(
   if (!instance) return undefined;
   if (event.action === 'oom') return { kind: 'exited', id: instance.id, exit: { outOfMemory: true } };
   const code = Number(event.attributes['exitCode'] ?? 0);
-  let outOfMemory = false;
-  if (code === 137) {
-    const info = await inspectContainer(client, client.docker.getContainer(event.containerId)).catch(() => undefined);
-    outOfMemory = info?.State.OOMKilled ?? false;
-  }
+  const container = client.docker.getContainer(event.containerId);
+  // The daemon announces an end shortly before its own lists show it.
+  await hasEnded(client, container, client.deadlines.queryMs).catch(() => {});
+  const info = code === 137 ? await inspectContainer(client, container).catch(() => undefined) : undefined;
+  const outOfMemory = info?.State.OOMKilled ?? false;
   return { kind: 'exited', id: instance.id, exit: toExit(code, outOfMemory) };
 }

@@ -68,13 +68,7 @@ export function findings(facts: DaemonFacts): readonly Finding[] {
         ),
     disk('docker disk', facts.dockerFreeBytes, 'Remove unused images with "docker system prune", or enlarge the disk.'),
     disk('data disk', facts.dataFreeBytes, 'Free space on the disk of the data directory, or move it.'),
-    facts.firewall.kind === 'active'
-      ? ok('network rules', 'functions reach public addresses only')
-      : unsafe(
-          'network rules',
-          `functions can reach the host and private addresses: ${facts.firewall.reason}`,
-          'Run the server as root on the Docker host with iptables installed, or set "network: none" for functions you do not trust.',
-        ),
+    networkFinding(facts.firewall),
   ];
 }
 
@@ -136,6 +130,18 @@ function containerdFinding(version: string | undefined): Finding {
         'Update to containerd 1.7.29, 2.0.7 or newer.',
       )
     : ok('containerd', `containerd ${version}`);
+}
+
+function networkFinding(state: FirewallState): Finding {
+  const check = 'network rules';
+  if (state.kind === 'active') return ok(check, 'functions reach public addresses only');
+  if (state.kind === 'pending')
+    return ok(check, 'the rules are set together with the network, before the first instance');
+  return unsafe(
+    check,
+    `functions can reach the host and private addresses: ${state.reason}`,
+    'Run the server as root on the Docker host with iptables installed, or set "network: none" for functions you do not trust.',
+  );
 }
 
 function controller(name: string, isThere: boolean, what: string): Finding {

@@ -6,7 +6,11 @@ import { isIPv4 } from 'node:net';
 import { buildFirewall, type Firewall } from './build-firewall.ts';
 
 /** Whether the packet rules of a bridge are in force; if not, why. */
-export type FirewallState = { readonly kind: 'active' } | { readonly kind: 'absent'; readonly reason: string };
+export type FirewallState =
+  | { readonly kind: 'active' }
+  /** Nothing to protect yet: the bridge is made with the first instance, and its rules with it. */
+  | { readonly kind: 'pending' }
+  | { readonly kind: 'absent'; readonly reason: string };
 
 const TIMEOUT_MS = 10_000;
 
@@ -50,6 +54,18 @@ export async function checkFirewall(options: FirewallOptions): Promise<FirewallS
   }
 }
 
+/** What would become of the rules if the bridge were made now. Never throws. */
+export async function foreseeFirewall(): Promise<FirewallState> {
+  const obstacle = findHostObstacle();
+  if (obstacle !== undefined) return { kind: 'absent', reason: obstacle };
+  try {
+    await iptables('iptables', ['-w', '5', '-n', '-L', 'INPUT']);
+    return { kind: 'pending' };
+  } catch (error) {
+    return { kind: 'absent', reason: `iptables failed: ${firstLine(error)}` };
+  }
+}
+
 /** Takes the rules of an installation away, and nothing else. Never throws. */
 export async function removeFirewall(options: FirewallOptions): Promise<void> {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return;
@@ -63,9 +79,14 @@ export async function removeFirewall(options: FirewallOptions): Promise<void> {
   }
 }
 
-function findObstacle(bridge: string): string | undefined {
+function findHostObstacle(): string | undefined {
   if (process.platform !== 'linux') return 'the host is not Linux';
-  if (process.getuid?.() !== 0) return 'the server does not run as root';
+  return process.getuid?.() === 0 ? undefined : 'the server does not run as root';
+}
+
+function findObstacle(bridge: string): string | undefined {
+  const obstacle = findHostObstacle();
+  if (obstacle !== undefined) return obstacle;
   if (!existsSync(`/sys/class/net/${bridge}`)) return 'the Docker daemon runs in another network namespace';
   return undefined;
 }

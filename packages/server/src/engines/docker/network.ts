@@ -70,7 +70,8 @@ export async function removeNetwork(client: DockerClient, installation: string):
   }
 }
 
-async function networkExists(client: DockerClient, name: string, signal?: AbortSignal): Promise<boolean> {
+/** Whether the daemon has a network of that name. Throws ENGINE_ errors. */
+export async function networkExists(client: DockerClient, name: string, signal?: AbortSignal): Promise<boolean> {
   try {
     await client.call(
       `look for the network "${name}"`,

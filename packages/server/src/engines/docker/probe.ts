@@ -4,7 +4,8 @@ import type { EngineStatus } from '../engine.ts';
 import { ask } from './dial.ts';
 import type { DockerClient } from './docker-client.ts';
 import { type DaemonFacts, findings } from './findings.ts';
-import { checkFirewall } from './firewall.ts';
+import { checkFirewall, type FirewallState, foreseeFirewall } from './firewall.ts';
+import { networkExists, networkNames } from './network.ts';
 
 /** What {@link probeDocker} looks at. */
 export interface ProbeOptions {
@@ -67,7 +68,7 @@ export async function probeDocker(options: ProbeOptions): Promise<EngineStatus> 
       storageDriver: info.Driver ?? 'unknown',
       dockerFreeBytes: await freeBytes(info.DockerRootDir ?? '/'),
       dataFreeBytes: await freeBytes(options.dataDir),
-      firewall: await checkFirewall(options),
+      firewall: await firewallState(options),
     };
     return { ok: true, message: `Docker ${version.Version}`, findings: findings(facts) };
   } catch (error) {
@@ -88,6 +89,13 @@ export async function probeDocker(options: ProbeOptions): Promise<EngineStatus> 
       ],
     };
   }
+}
+
+/** The rules of a network that exists, else whether they can be set once it does. */
+async function firewallState(options: ProbeOptions): Promise<FirewallState> {
+  const { client, installation, bridge, signal } = options;
+  const hasNetwork = await networkExists(client, networkNames(installation).network, signal);
+  return hasNetwork ? checkFirewall({ installation, bridge }) : foreseeFirewall();
 }
 
 async function freeBytes(path: string): Promise<number | undefined> {

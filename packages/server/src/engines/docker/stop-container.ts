@@ -81,7 +81,8 @@ export async function inspectContainer(
   }
 }
 
-async function hasEnded(client: DockerClient, container: Dockerode.Container, ms: number): Promise<boolean> {
+/** Waits at most `ms` for the end of a container; one that is not there has ended. */
+export async function hasEnded(client: DockerClient, container: Dockerode.Container, ms: number): Promise<boolean> {
   try {
     await client.call('wait for a container', ms, (abortSignal) =>
       container.wait({ condition: 'not-running', abortSignal }),
