@@ -36,11 +36,33 @@ export function secretBody(maxBytes: number): Body<Uint8Array> {
   };
 }
 
+/** A sender that is silent for this long in the middle of a body is cut off. */
+const SILENCE_MS = 30_000;
+
+/**
+ * The body's bytes as they come. Giving up on it leaves the connection open for the answer; a sender that falls
+ * silent, or goes away, makes it throw.
+ */
+export async function* readChunks(request: IncomingMessage): AsyncGenerator<Buffer, void, undefined> {
+  const startWaiting = () => setTimeout(() => request.destroy(new Error('the sender fell silent')), SILENCE_MS).unref();
+  let silence = startWaiting();
+  try {
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      // The time the reader takes is not the sender's silence.
+      clearTimeout(silence);
+      yield chunk;
+      silence = startWaiting();
+    }
+  } finally {
+    clearTimeout(silence);
+  }
+}
+
 async function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes);
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+  for await (const chunk of readChunks(request)) {
     bytes += chunk.length;
     if (bytes > maxBytes) throw tooLarge(maxBytes);
     chunks.push(chunk);

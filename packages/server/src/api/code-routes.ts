@@ -1,5 +1,6 @@
 import { codeResourceSchema } from '@ebb/contract';
 import type { CodeStore, NamespaceRegistry } from '../core/ports.ts';
+import { readChunks } from './body.ts';
 import { namespaceParams, requireNamespace } from './namespace-routes.ts';
 import { defineRoute, type Route } from './route.ts';
 
@@ -29,9 +30,7 @@ export function codeRoutes({ namespaces, code }: CodeRouteOptions): readonly Rou
       errors: ['NAMESPACE_NOT_FOUND', 'CODE_INVALID', 'CODE_TOO_LARGE', 'STORE_FAILED'],
       handle({ params, body, request, signal }) {
         requireNamespace(namespaces, params.namespace);
-        // A refused archive must not cut the connection before the answer.
-        const archive = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
-        return code.put(archive, body === 'application/zip' ? 'zip' : 'tar', signal);
+        return code.put(readChunks(request), body === 'application/zip' ? 'zip' : 'tar', signal);
       },
     }),
   ];

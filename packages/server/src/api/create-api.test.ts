@@ -133,7 +133,7 @@ describe('errors', () => {
       headers: { authorization: `Bearer ${SECRET}`, 'content-type': 'application/json' },
       body: chunks.pipeThrough(new TransformStream({ transform: limitTo(3_000_000) })),
       duplex: 'half',
-    } as RequestInit);
+    });
     expect(await refusal(response)).toMatchObject({ status: 413, code: 'PAYLOAD_TOO_LARGE' });
   });
 

@@ -32,7 +32,7 @@ export interface RouteDefinition<P, Q, B> {
   /** HTTP status by value, for a route whose status is not always 200. */
   readonly statusOf?: (value: unknown) => number;
   /** Does the work and returns the value of {@link answer}. */
-  handle(input: RouteInput<P, Q, B>): unknown;
+  readonly handle: (input: RouteInput<P, Q, B>) => unknown;
 }
 
 /** A request after all checks. */
@@ -59,7 +59,7 @@ export interface Route extends Omit<RouteDefinition<never, never, never>, 'param
   readonly query?: z.ZodType;
   readonly body?: Pick<Body<unknown>, 'content'>;
   /** Checks the inputs, then does the work. */
-  run(input: RawInput): Promise<unknown>;
+  readonly run: (input: RawInput) => Promise<unknown>;
 }
 
 const NO_QUERY = z.strictObject({});

@@ -125,8 +125,10 @@ function fileEntry(path: string, name: string, value: unknown): [string, string]
     throw invalid(`the settings file ${path} has an unknown setting "${clip(name)}"${hint(name, names)}`);
   }
   if (value === null) return [];
-  if (typeof value === 'object') throw invalid(`${name} (file ${path}) must be a single value, not a list or a map`);
-  return [[name, String(value)]];
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') {
+    return [[name, String(value)]];
+  }
+  throw invalid(`${name} (file ${path}) must be a single value, not a list or a map`);
 }
 
 function refuseUnknownFlags(flags: NonNullable<ConfigInputs['flags']>): void {

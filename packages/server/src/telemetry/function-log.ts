@@ -16,7 +16,7 @@ export interface FunctionLogLimits {
 /** A log cut in two at one moment. */
 export interface LogCut {
   /** The newest `count` lines before the cut that pass the filter, oldest first. */
-  history(count: number, filter: LogFilter): Promise<readonly LogLine[]>;
+  readonly history: (count: number, filter: LogFilter) => Promise<readonly LogLine[]>;
   /** Gets the lines after the cut, if the reader follows. */
   readonly follower: LogFollower;
 }

@@ -91,15 +91,6 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     help: 'Invocations waiting for a slot now.',
     labelNames: ['function_name'],
     registers,
-    collect() {
-      instances.reset();
-      waiting.reset();
-      for (const gauge of options.functions?.() ?? []) {
-        const label = { function_name: `${gauge.name}.${gauge.namespace}` };
-        instances.set(label, gauge.instances);
-        waiting.set(label, gauge.waiting);
-      }
-    },
   });
   collectDefaultMetrics({ register: registry });
   const functions = new Map<string, Series>();
@@ -115,6 +106,16 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     };
     functions.set(label, made);
     return made;
+  }
+
+  function readGauges(): void {
+    instances.reset();
+    waiting.reset();
+    for (const gauge of options.functions?.() ?? []) {
+      const label = `${gauge.name}.${gauge.namespace}`;
+      instances.labels(label).set(gauge.instances);
+      waiting.labels(label).set(gauge.waiting);
+    }
   }
 
   return {
@@ -143,6 +144,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       functions.delete(label);
     },
     async expose() {
+      readGauges();
       return { contentType: registry.contentType, text: await registry.metrics() };
     },
   };

@@ -1,0 +1,71 @@
+import { ERRORS } from '@ebb/contract';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startApi } from './fixture/start-api.ts';
+import { errorsOf } from './openapi.ts';
+
+interface Operation {
+  readonly operationId: string;
+  readonly security?: readonly unknown[];
+  readonly parameters: readonly { readonly name: string; readonly in: string; readonly required: boolean }[];
+  readonly requestBody?: { readonly content: Readonly<Record<string, unknown>> };
+  readonly responses: Readonly<Record<string, { readonly description: string; readonly content?: unknown }>>;
+}
+
+interface Document {
+  readonly openapi: string;
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { readonly schemas: Readonly<Record<string, unknown>> };
+}
+
+let server: Awaited<ReturnType<typeof startApi>>;
+let document: Document;
+beforeAll(async () => {
+  server = await startApi();
+  document = (await (await fetch(`${server.url}/v1/openapi.json`)).json()) as Document;
+});
+afterAll(() => server.stop());
+
+/** Every `$ref` anywhere in a value. */
+function refsIn(value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) =>
+    key === '$ref' && typeof inner === 'string' ? [inner] : refsIn(inner),
+  );
+}
+
+describe('the OpenAPI document', () => {
+  test('describes exactly the routes that are served', () => {
+    expect(document.openapi).toBe('3.1.0');
+    const described = Object.entries(document.paths).flatMap(([path, operations]) =>
+      Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    expect(described.toSorted()).toEqual(server.api.routes.map((one) => `${one.method} ${one.path}`).toSorted());
+    const ids = server.api.routes.map((one) => one.operation);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  test('names the parameters, bodies, answers and errors of every route', () => {
+    for (const route of server.api.routes) {
+      const operation = document.paths[route.path]?.[route.method.toLowerCase()];
+      const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
+      expect(operation?.parameters.filter((one) => one.in === 'path').map((one) => one.name)).toEqual(inPath);
+      expect(operation?.parameters.filter((one) => one.in === 'path').every((one) => one.required)).toBe(true);
+      expect(Object.keys(operation?.requestBody?.content ?? {})).toEqual(Object.keys(route.body?.content ?? {}));
+      expect(operation?.security).toEqual(route.scope === 'open' ? [] : undefined);
+      expect(Object.keys(operation?.responses ?? {})).toContain(route.answer.kind === 'nothing' ? '204' : '200');
+      for (const code of errorsOf(route)) {
+        expect(operation?.responses[String(ERRORS[code].status)]?.description).toContain(code);
+      }
+    }
+  });
+
+  test('refers only to schemas it holds, and repeats none of the large ones', () => {
+    for (const ref of refsIn(document)) {
+      expect(Object.keys(document.components.schemas)).toContain(ref.replace('#/components/schemas/', ''));
+    }
+    expect(document.paths['/v1/namespaces/{namespace}/functions/{name}']?.['put']).toMatchObject({
+      parameters: expect.arrayContaining([expect.objectContaining({ name: 'probe', in: 'query', required: false })]),
+      responses: { 200: { content: { 'application/json': { schema: { $ref: '#/components/schemas/Deploy' } } } } },
+    });
+  });
+});

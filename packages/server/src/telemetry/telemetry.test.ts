@@ -1,0 +1,178 @@
+import type { LogLine } from '@ebb/contract';
+import { describe, expect, test } from 'vitest';
+import { createLogger } from '../core/logger.ts';
+import type { InvocationEvent } from './invocation-event.ts';
+import { createMetrics, type FunctionGauges } from './metrics.ts';
+import { createMetricsServer } from './metrics-server.ts';
+import { createTelemetry } from './telemetry.ts';
+
+const event = (more: Partial<InvocationEvent> = {}): InvocationEvent => ({
+  callId: 'call-1',
+  namespace: 'openfaas-fn',
+  name: 'hello',
+  version: 3,
+  instance: 'i1',
+  method: 'GET',
+  status: 200,
+  startedAt: Date.parse('2026-11-21T10:00:00Z'),
+  durationMs: 12.34,
+  cold: false,
+  phases: { queueMs: 0.2, firstByteMs: 11 },
+  ...more,
+});
+
+/** The value of one series on a metrics page. */
+const valueOf = (page: string, series: string): number | undefined => {
+  const line = page.split('\n').find((text) => text.startsWith(`${series} `));
+  return line === undefined ? undefined : Number(line.slice(series.length + 1));
+};
+
+describe('telemetry', () => {
+  test('turns one event into metrics and one platform line in the function’s log', async () => {
+    const lines: LogLine[] = [];
+    const metrics = createMetrics();
+    const telemetry = createTelemetry({
+      metrics,
+      logs: { append: (line) => lines.push(line) },
+      logger: createLogger('silent'),
+    });
+    telemetry.record(event());
+    telemetry.record(
+      event({
+        callId: 'call-2',
+        status: 503,
+        errorCode: 'START_FAILED',
+        cold: true,
+        durationMs: 250,
+        phases: { queueMs: 240, startMs: 230 },
+      }),
+    );
+    expect(lines).toEqual([]);
+    telemetry.flush();
+    expect(lines).toEqual([
+      {
+        at: '2026-11-21T10:00:00.012Z',
+        namespace: 'openfaas-fn',
+        function: 'hello',
+        version: 3,
+        instance: 'i1',
+        source: 'platform',
+        callId: 'call-1',
+        text: 'GET 200 in 12 ms',
+      },
+      expect.objectContaining({
+        callId: 'call-2',
+        text: 'GET 503 in 250 ms, START_FAILED, cold start 230 ms, waited 240 ms',
+      }),
+    ]);
+    const { text } = await metrics.expose();
+    const name = 'function_name="hello.openfaas-fn"';
+    expect(valueOf(text, `gateway_function_invocation_total{${name},code="200"}`)).toBe(1);
+    expect(valueOf(text, `gateway_function_invocation_total{${name},code="503"}`)).toBe(1);
+    expect(valueOf(text, `gateway_function_invocation_started{${name}}`)).toBe(2);
+    expect(valueOf(text, `gateway_functions_seconds_count{${name},code="200"}`)).toBe(1);
+    expect(valueOf(text, `gateway_functions_seconds_sum{${name},code="503"}`)).toBeCloseTo(0.25);
+    expect(valueOf(text, `ebb_cold_starts_total{${name}}`)).toBe(1);
+    await telemetry[Symbol.asyncDispose]();
+  });
+
+  test('works events off by itself, and what is left when it is disposed of', async () => {
+    const seen: string[] = [];
+    const telemetry = createTelemetry({
+      metrics: { record: (one) => seen.push(one.callId) },
+      logs: { append: () => {} },
+      logger: createLogger('silent'),
+      flushMs: 5,
+    });
+    telemetry.record(event({ callId: 'a' }));
+    await expect.poll(() => seen).toEqual(['a']);
+    telemetry.record(event({ callId: 'b' }));
+    await telemetry[Symbol.asyncDispose]();
+    expect(seen).toEqual(['a', 'b']);
+  });
+
+  test('an event that cannot be worked off does not take the others with it', () => {
+    const seen: string[] = [];
+    const telemetry = createTelemetry({
+      metrics: {
+        record: (one) => {
+          if (one.callId === 'bad') throw new Error('no');
+          seen.push(one.callId);
+        },
+      },
+      logs: { append: () => {} },
+      logger: createLogger('silent'),
+    });
+    for (const callId of ['bad', 'good']) telemetry.record(event({ callId }));
+    telemetry.flush();
+    expect(seen).toEqual(['good']);
+  });
+});
+
+describe('metrics', () => {
+  test('calls of names that mean no function share one series, whatever the names', async () => {
+    const metrics = createMetrics();
+    for (let index = 0; index < 50; index += 1) {
+      metrics.record(event({ name: `guess-${index}`, version: 0, status: 404 }));
+    }
+    const { text } = await metrics.expose();
+    expect(text).not.toContain('guess-');
+    expect(valueOf(text, 'gateway_function_invocation_total{function_name="unknown",code="404"}')).toBe(50);
+  });
+
+  test('gauges are read at each scrape, and removed functions leave nothing behind', async () => {
+    let functions: FunctionGauges[] = [{ namespace: 'openfaas-fn', name: 'hello', instances: 2, waiting: 5 }];
+    const metrics = createMetrics({ functions: () => functions });
+    metrics.record(event());
+    const first = (await metrics.expose()).text;
+    expect(valueOf(first, 'gateway_service_count{function_name="hello.openfaas-fn"}')).toBe(2);
+    expect(valueOf(first, 'ebb_queue_waiting{function_name="hello.openfaas-fn"}')).toBe(5);
+    expect(first).toContain('process_resident_memory_bytes');
+    functions = [];
+    metrics.forget('openfaas-fn', 'hello');
+    expect((await metrics.expose()).text).not.toContain('hello.openfaas-fn');
+    metrics.record(event());
+    expect((await metrics.expose()).text).toContain('hello.openfaas-fn');
+  });
+
+  test('two of them in one process do not share series', async () => {
+    const [one, other] = [createMetrics(), createMetrics()];
+    one.record(event());
+    expect((await other.expose()).text).not.toContain('hello');
+  });
+});
+
+describe('the metrics port', () => {
+  test('serves /metrics and /healthz and nothing else, and closes as often as asked', async () => {
+    const metrics = createMetrics();
+    metrics.record(event());
+    let status: 'ok' | 'draining' = 'ok';
+    const server = await createMetricsServer({
+      listen: { host: '127.0.0.1', port: 0 },
+      metrics,
+      health: () => ({ status, engine: { name: 'memory', ok: true } }),
+    });
+    const page = await fetch(`${server.url}/metrics`);
+    expect(page.headers.get('content-type')).toContain('text/plain; version=0.0.4');
+    expect(await page.text()).toContain('gateway_function_invocation_total');
+    expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+    status = 'draining';
+    expect((await fetch(`${server.url}/healthz`)).status).toBe(503);
+    expect(await (await fetch(`${server.url}/v1/functions`)).json()).toMatchObject({ code: 'NOT_FOUND' });
+    const wrong = await fetch(`${server.url}/metrics`, { method: 'POST' });
+    expect([wrong.status, wrong.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+
+    const second = createMetricsServer({
+      listen: { host: '127.0.0.1', port: server.port },
+      metrics,
+      health: () => ({ status, engine: { name: 'memory', ok: true } }),
+    });
+    await expect(second).rejects.toMatchObject({
+      code: 'LISTEN_FAILED',
+      message: `the metrics cannot be served at 127.0.0.1:${server.port}: another program listens there; set --metrics-listen`,
+    });
+    await server[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
+    await expect(fetch(`${server.url}/metrics`)).rejects.toThrow();
+  });
+});
