@@ -15,6 +15,7 @@ export async function unpack(task: UnpackTask, signal?: AbortSignal): Promise<Wr
   const worker = new Worker(workerFile(), {
     workerData: task,
     name: 'ebb-unpack',
+    execArgv: [],
     resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
   });
   const stop = (): void => void worker.terminate();

@@ -23,7 +23,7 @@ interface Waiting {
  * and DATA_DIR_IN_USE when another process has it open.
  */
 export async function createSqliteKeyValue(options: SqliteKeyValueOptions): Promise<KeyValue> {
-  const worker = new Worker(workerFile(), { workerData: { path: options.path }, name: 'ebb-store' });
+  const worker = new Worker(workerFile(), { workerData: { path: options.path }, name: 'ebb-store', execArgv: [] });
   const waiting: Waiting[] = [];
   let inFlight: Waiting[] = [];
   let broken: EbbError | undefined;
