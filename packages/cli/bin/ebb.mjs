@@ -1,0 +1,53 @@
+#!/usr/bin/env node
+// Starts the command line under a Node that can run it. Plain JavaScript, so that even an old Node gets this far.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import module from 'node:module';
+import { constants } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const OLDEST_NODE = 24;
+
+if (Number(process.versions.node.split('.')[0]) >= OLDEST_NODE) {
+  module.enableCompileCache?.();
+  const source = new URL('../src/main.ts', import.meta.url);
+  const { main } = await import(existsSync(fileURLToPath(source)) ? source.href : '../dist/main.js');
+  await main();
+} else {
+  const node = pinnedNode();
+  if (node === undefined) {
+    process.stderr.write(
+      `error: ebb needs Node ${OLDEST_NODE} or newer, but this is ${process.version}; run "npm install" or update Node\n`,
+    );
+    process.exit(1);
+  }
+  runUnder(node);
+}
+
+/** The Node of the `node` package from npm, where that is installed. */
+function pinnedNode() {
+  try {
+    const manifest = createRequire(import.meta.url).resolve('node/package.json');
+    const binary = join(dirname(manifest), 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+    return existsSync(binary) ? binary : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Becomes, as far as anybody can tell, the same command under another Node. */
+function runUnder(node) {
+  const child = spawn(node, [...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: 'inherit',
+  });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  child.on('error', (error) => {
+    process.stderr.write(`error: ${node} could not be started: ${error.message}\n`);
+    process.exit(1);
+  });
+  child.on('exit', (code, signal) => {
+    process.exit(signal === null ? code : 128 + (constants.signals[signal] ?? 0));
+  });
+}

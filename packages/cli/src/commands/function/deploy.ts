@@ -1,0 +1,101 @@
+import { type CommandContext, defineCommand } from '../../core/command.ts';
+import { formatClock } from '../../core/format-time.ts';
+import type { Deployed } from '../../deploy/deploy-target.ts';
+import { SPEC_OPTIONS } from '../../deploy/spec-options.ts';
+import type { Target } from '../../deploy/load-targets.ts';
+import { SILENT_TASK } from '../../terminal/progress.ts';
+
+export const deployCommand = defineCommand({
+  name: 'function deploy',
+  aliases: ['deploy'],
+  summary: 'deploy the functions of ebb.yaml, a directory or an image',
+  args: [{ name: 'what', summary: 'directories, or names from ebb.yaml; default: all of ebb.yaml', kind: 'many' }],
+  options: [
+    { flags: '-f, --file <file>', summary: 'another file than ./ebb.yaml' },
+    { flags: '-w, --watch', summary: 'deploy again whenever the code changes, until Ctrl-C' },
+    { flags: '--no-install', summary: 'do not install missing dependencies with npm' },
+    { flags: '--no-probe', summary: 'do not wait for a first instance before the version serves' },
+    ...SPEC_OPTIONS,
+  ],
+  examples: [
+    'ebb deploy',
+    'ebb deploy ./hello --name hello',
+    'ebb deploy --watch',
+    'ebb deploy --name web --image registry.example.org/web:1.4 --port 8080',
+  ],
+  async run(context) {
+    const { parameters, output, signal, env, cwd, startTask } = context;
+    const [{ selectTargets }, { createUploadMemory, deployTarget }] = await Promise.all([
+      import('../../deploy/select-targets.ts'),
+      import('../../deploy/deploy-target.ts'),
+    ]);
+    const targets = await selectTargets(context);
+    const { client } = await context.connect();
+    const options = {
+      client,
+      startTask,
+      signal,
+      env,
+      cwd,
+      memory: createUploadMemory(),
+      install: parameters.flag('install'),
+      probe: parameters.flag('probe'),
+    };
+    const isWatching = parameters.flag('watch');
+    const done: Deployed[] = [];
+    for (const target of targets) {
+      try {
+        const deployed = await deployTarget(target, options);
+        done.push(deployed);
+        if (isWatching) output.resultLine(valueOf(deployed), () => lineOf(deployed));
+        else if (!output.mode.json) output.result(undefined, () => textOf(deployed, output.mode.quiet));
+      } catch (error) {
+        if (!isWatching || signal.aborted) throw error;
+        context.report(error);
+      }
+    }
+    if (isWatching) {
+      const redeploy = { ...options, startTask: () => Promise.resolve(SILENT_TASK) };
+      await watch(context, targets, (target) => deployTarget(target, redeploy));
+    } else if (output.mode.json) output.result(done.map(valueOf), () => undefined);
+  },
+});
+
+async function watch(
+  context: CommandContext,
+  targets: readonly Target[],
+  deploy: (target: Target) => Promise<Deployed>,
+): Promise<void> {
+  const { watchTargets } = await import('../../deploy/watch-targets.ts');
+  const { output, signal } = context;
+  output.note(`Watching ${targets.length === 1 ? 'the function' : `${targets.length} functions`}; Ctrl-C ends it.`);
+  await watchTargets(targets, {
+    signal,
+    onError: context.report,
+    async onChange(changed) {
+      for (const target of changed) {
+        try {
+          const deployed = await deploy(target);
+          if (deployed.resource.change === 'unchanged') continue;
+          output.resultLine(valueOf(deployed), () => lineOf(deployed));
+        } catch (error) {
+          if (!signal.aborted) context.report(error);
+        }
+      }
+    },
+  });
+}
+
+function valueOf(deployed: Deployed) {
+  return { ...deployed.resource, url: deployed.url, tookMs: Math.round(deployed.tookMs) };
+}
+
+function lineOf({ resource, tookMs }: Deployed): string {
+  return `${formatClock(Date.now())} ${resource.name} version ${resource.version} ${resource.change} in ${Math.round(tookMs)} ms`;
+}
+
+function textOf({ resource, url, tookMs }: Deployed, isQuiet: boolean): string {
+  if (isQuiet) return url;
+  const how = resource.change === 'unchanged' ? 'is unchanged' : `is ${resource.state}`;
+  return `${resource.name} ${how} (version ${resource.version}, ${(tookMs / 1000).toFixed(1)} s)\n  ${url}\n  curl ${url}`;
+}

@@ -1,0 +1,75 @@
+import type { FunctionResource, InstanceResource, VersionResource } from '@ebb/contract';
+import { defineCommand } from '../../core/command.ts';
+import { formatAge } from '../../core/format-time.ts';
+import { functionRefOf } from '../../core/function-ref.ts';
+import { formatFields, formatTable } from '../../terminal/table.ts';
+
+const VERSIONS_SHOWN = 10;
+
+export const describeCommand = defineCommand({
+  name: 'function describe',
+  aliases: ['function get', 'describe'],
+  summary: 'show one function with its versions and instances',
+  args: [{ name: 'function', summary: 'NAME or NAME.NAMESPACE' }],
+  async run(context) {
+    const { parameters, output, signal } = context;
+    const ref = await functionRefOf(context, parameters.required('function'));
+    const { client, url } = await context.connect();
+    const [resource, versions, instances] = await Promise.all([
+      client.functions.get(ref, { signal }),
+      client.functions.versions(ref, { signal }),
+      client.functions.instances(ref, { signal }),
+    ]);
+    output.result({ ...resource, url: `${url}${resource.path}`, versions, runningInstances: instances }, () =>
+      [fields(resource, url), versionTable(versions), instanceTable(instances)].filter(Boolean).join('\n\n'),
+    );
+  },
+});
+
+function fields(resource: FunctionResource, url: string): string {
+  const { spec } = resource;
+  return formatFields([
+    ['Name', resource.name],
+    ['Namespace', resource.namespace],
+    ['Address', `${url}${resource.path}`],
+    ['Runs', spec.image ?? spec.runtime],
+    ['Handler', spec.handler],
+    ['State', `${resource.state}, ${resource.instances} of at most ${spec.scale.max} instances`],
+    ['Version', `${resource.version}, deployed ${formatAge(resource.updatedAt, Date.now())}`],
+    ['Limits', `${spec.memory} memory, ${spec.cpu} cpu, ${spec.concurrency} calls at once, timeout ${spec.timeout}`],
+    ['Scale', `${spec.scale.min} to ${spec.scale.max}, idle after ${spec.scale.idle}`],
+    ['Callers', spec.auth === 'required' ? 'with a token' : 'anybody'],
+    ['Environment', Object.keys(spec.env).join(', ')],
+    ['Secrets', spec.secrets.join(', ')],
+    ['Labels', pairs(spec.labels)],
+    ['Annotations', pairs(spec.annotations)],
+  ]);
+}
+
+function pairs(map: Readonly<Record<string, string>>): string {
+  return Object.entries(map)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(', ');
+}
+
+function versionTable(versions: readonly VersionResource[]): string {
+  return formatTable(versions.slice(0, VERSIONS_SHOWN), [
+    { title: 'version', value: (item) => item.version, align: 'right' },
+    { title: 'live', value: (item) => (item.live ? 'yes' : 'no') },
+    { title: 'runs', value: (item) => item.spec.image ?? item.spec.runtime ?? '' },
+    { title: 'digest', value: (item) => item.digest.slice(0, 'sha256:'.length + 12) },
+    { title: 'made', value: (item) => formatAge(item.createdAt, Date.now()) },
+  ]);
+}
+
+function instanceTable(instances: readonly InstanceResource[]): string {
+  if (instances.length === 0) return 'No instances; the next call starts one.';
+  return formatTable(instances, [
+    { title: 'instance', value: (item) => item.id },
+    { title: 'version', value: (item) => item.version, align: 'right' },
+    { title: 'state', value: (item) => item.state },
+    { title: 'calls', value: (item) => item.inFlight, align: 'right' },
+    { title: 'engine', value: (item) => item.engine },
+    { title: 'started', value: (item) => formatAge(item.startedAt, Date.now()) },
+  ]);
+}

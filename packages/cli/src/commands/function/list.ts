@@ -1,0 +1,37 @@
+import type { FunctionResource } from '@ebb/contract';
+import { defineCommand } from '../../core/command.ts';
+import { formatAge } from '../../core/format-time.ts';
+import { namespaceOf } from '../../core/function-ref.ts';
+import { type Column, formatTable } from '../../terminal/table.ts';
+
+export const listCommand = defineCommand({
+  name: 'function list',
+  aliases: ['function ls', 'list', 'ls'],
+  summary: 'show the functions',
+  options: [{ flags: '-A, --all-namespaces', summary: 'show those of every namespace' }],
+  async run(context) {
+    const { parameters, output, signal } = context;
+    const namespace = await namespaceOf(context);
+    const { client, url } = await context.connect();
+    const isAll = parameters.flag('allNamespaces');
+    const namespaces = isAll ? (await client.namespaces.list({ signal })).map(({ name }) => name) : [namespace];
+    const lists = await Promise.all(namespaces.map((name) => client.functions.list(name, { signal })));
+    const functions = lists.flat();
+    if (functions.length === 0)
+      output.note(`no functions in ${namespaces.join(', ')}; "ebb new hello" makes a first one`);
+    output.result(functions, () => (functions.length === 0 ? undefined : formatTable(functions, columns(isAll, url))));
+  },
+});
+
+function columns(showNamespace: boolean, url: string): Column<FunctionResource>[] {
+  return [
+    { title: 'name', value: (item) => item.name },
+    ...(showNamespace ? [{ title: 'namespace', value: (item: FunctionResource) => item.namespace }] : []),
+    { title: 'runs', value: (item) => item.spec.image ?? item.spec.runtime ?? '' },
+    { title: 'version', value: (item) => item.version, align: 'right' },
+    { title: 'state', value: (item) => item.state },
+    { title: 'instances', value: (item) => item.instances, align: 'right' },
+    { title: 'deployed', value: (item) => formatAge(item.updatedAt, Date.now()) },
+    { title: 'address', value: (item) => `${url}${item.path}` },
+  ];
+}

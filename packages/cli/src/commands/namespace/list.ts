@@ -1,0 +1,19 @@
+import { defineCommand } from '../../core/command.ts';
+import { formatAge } from '../../core/format-time.ts';
+import { formatTable } from '../../terminal/table.ts';
+
+export const listNamespacesCommand = defineCommand({
+  name: 'namespace list',
+  aliases: ['namespace ls'],
+  summary: 'show the namespaces',
+  async run({ output, connect, signal }) {
+    const { client } = await connect();
+    const namespaces = await client.namespaces.list({ signal });
+    output.result(namespaces, () =>
+      formatTable(namespaces, [
+        { title: 'name', value: (namespace) => namespace.name },
+        { title: 'made', value: (namespace) => formatAge(namespace.createdAt, Date.now()) },
+      ]),
+    );
+  },
+});

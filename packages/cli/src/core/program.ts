@@ -1,0 +1,111 @@
+import { Argument, Command, Option } from 'commander';
+import type { ArgumentDefinition, CommandDefinition, OptionDefinition } from './command.ts';
+
+/** Options every command takes. */
+const GLOBAL_OPTIONS: readonly OptionDefinition[] = [
+  { flags: '--url <url>', summary: 'address of the server (EBB_URL)' },
+  { flags: '--token <token>', summary: 'secret to log in with (EBB_TOKEN)' },
+  { flags: '--data-dir <dir>', summary: 'data directory of a server on this machine (EBB_DATA_DIR)' },
+  { flags: '-n, --namespace <name>', summary: 'namespace of functions and secrets' },
+  { flags: '--json', summary: 'print results and errors as JSON' },
+  { flags: '-q, --quiet', summary: 'print results and errors only' },
+  { flags: '--no-color', summary: 'print without colours (NO_COLOR)' },
+];
+
+const NOUNS: Readonly<Record<string, { readonly aliases: readonly string[]; readonly summary: string }>> = {
+  function: { aliases: ['fn'], summary: 'deploy, call and look after functions' },
+  namespace: { aliases: ['ns'], summary: 'make and remove namespaces' },
+  secret: { aliases: [], summary: 'set and remove secrets' },
+  server: { aliases: [], summary: 'start a server and look at it' },
+};
+
+/** A command that was asked for, with all that was given to it. */
+export type Selected = (command: CommandDefinition, values: Readonly<Record<string, unknown>>) => void;
+
+/** Makes the parser for a list of commands; `select` is called with the one asked for. */
+export function createProgram(commands: readonly CommandDefinition[], version: string, select: Selected): Command {
+  const program = new Command('ebb')
+    .description('Ebb runs your functions and container images and lets them ebb away when they are idle.')
+    .version(version, '-V, --version', 'print the version')
+    .usage('<command> [options]')
+    .helpCommand(false)
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true, helpWidth: Math.min(process.stdout.columns ?? 100, 110) })
+    .optionsGroup('Options of every command:');
+  for (const option of GLOBAL_OPTIONS) program.addOption(toOption(option));
+  program.commandsGroup('Commands:');
+  const groups = new Map<string, Command>();
+  for (const definition of commands) {
+    for (const [noun, verbs] of verbsByNoun(definition)) {
+      const parent = noun === '' ? program : groupOf(program, groups, noun);
+      addCommand(parent, verbs, definition, select);
+    }
+  }
+  return program;
+}
+
+/** The ways to say a command, by the word before the verb (`''` for none). */
+function verbsByNoun(definition: CommandDefinition): Map<string, string[]> {
+  const verbs = new Map<string, string[]>();
+  for (const path of [definition.name, ...(definition.aliases ?? [])]) {
+    const [noun, verb] = path.includes(' ') ? path.split(' ') : ['', path];
+    if (noun === undefined || verb === undefined) continue;
+    verbs.set(noun, [...(verbs.get(noun) ?? []), verb]);
+  }
+  return verbs;
+}
+
+function groupOf(program: Command, groups: Map<string, Command>, noun: string): Command {
+  const existing = groups.get(noun);
+  if (existing) return existing;
+  const { aliases, summary } = NOUNS[noun] ?? { aliases: [], summary: '' };
+  const group = program.command(noun).description(summary).usage('<verb> [options]').helpCommand(false);
+  group.helpGroup('Commands by noun:');
+  if (aliases.length > 0) group.aliases(aliases);
+  groups.set(noun, group);
+  return group;
+}
+
+function addCommand(parent: Command, verbs: readonly string[], definition: CommandDefinition, select: Selected): void {
+  const [verb = '', ...aliases] = verbs;
+  const command = parent.command(verb).description(definition.summary).aliases(aliases);
+  for (const argument of definition.args ?? []) command.addArgument(toArgument(argument));
+  for (const option of definition.options ?? []) command.addOption(toOption(option));
+  const examples = definition.examples ?? [];
+  if (examples.length > 0) {
+    command.addHelpText('after', `\nExamples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`);
+  }
+  command.action(() => {
+    const values: Record<string, unknown> = { ...command.optsWithGlobals() };
+    definition.args?.forEach((argument, index) => (values[argument.name] = command.processedArgs[index] as unknown));
+    select(definition, values);
+  });
+}
+
+/** Adds options that had to be loaded first to the command they belong to, wherever it is in the tree. */
+export function addLoadedOptions(
+  program: Command,
+  definition: CommandDefinition,
+  options: readonly OptionDefinition[],
+): void {
+  for (const [noun, [verb]] of verbsByNoun(definition)) {
+    const parent = noun === '' ? program : program.commands.find((command) => command.name() === noun);
+    const command = parent?.commands.find((candidate) => candidate.name() === verb);
+    for (const option of options) command?.addOption(toOption(option));
+  }
+}
+
+function toOption(definition: OptionDefinition): Option {
+  const option = new Option(definition.flags, definition.summary);
+  if (definition.repeats === true) {
+    option.argParser((value: string, previous: readonly string[] | undefined) => [...(previous ?? []), value]);
+  }
+  return option;
+}
+
+function toArgument(definition: ArgumentDefinition): Argument {
+  const { kind = 'required', name, summary } = definition;
+  const shown = kind === 'required' ? `<${name}>` : kind === 'optional' ? `[${name}]` : `[${name}...]`;
+  return new Argument(shown, summary);
+}
