@@ -40,7 +40,7 @@ async function runMain(words: readonly string[]): Promise<number> {
     if (!(error instanceof CommanderError)) return reportError(error, early, env);
     if (error.exitCode === 0) return EXIT.ok;
     if (!early.mode.json) return EXIT.usage;
-    return reportError(new CliError('USAGE', error.message.replace(/^error: /, '')), early, env);
+    return reportError(new CliError('USAGE', error.message.replace(/^error: /, '').replaceAll('\n', ' ')), early, env);
   }
   return runCommand(selected.definition, selected.values, version);
 }

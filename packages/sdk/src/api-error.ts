@@ -49,7 +49,7 @@ export class EbbUnreachableError extends Error {
 }
 
 /** Reads an error answer; one that is not from Ebb (a proxy's page) becomes an error that says so. */
-export async function readApiError(response: Response): Promise<EbbApiError> {
+export async function readApiError(response: Response, url: string): Promise<EbbApiError> {
   const text = await response.text().catch(() => '');
   const body = parseBody(text);
   const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN);
@@ -62,7 +62,7 @@ export async function readApiError(response: Response): Promise<EbbApiError> {
     return new EbbApiError(message, { ...details, code, component, callId, ...(logs ? { logs } : {}) });
   }
   const callId = response.headers.get('x-call-id');
-  return new EbbApiError(`the server at ${response.url} answered ${response.status} without saying why; is it Ebb?`, {
+  return new EbbApiError(`the server at ${url} answered ${response.status} without saying why; is it Ebb?`, {
     ...details,
     code: 'INTERNAL',
     ...(callId === null ? {} : { callId }),

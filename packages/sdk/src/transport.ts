@@ -63,7 +63,7 @@ export function createTransport(options: TransportOptions): Transport {
   async function request(path: string, given: RequestOptions = {}): Promise<Response> {
     const headers = { ...given.headers, ...(authorization === undefined ? {} : { authorization }) };
     const response = await send(path, { ...given, headers });
-    if (!response.ok) throw await readApiError(response);
+    if (!response.ok) throw await readApiError(response, base);
     return response;
   }
 

@@ -36,11 +36,14 @@ export function createProgram(commands: readonly CommandDefinition[], version: s
   for (const option of GLOBAL_OPTIONS) program.addOption(toOption(option));
   program.commandsGroup('Commands:');
   const groups = new Map<string, Command>();
-  for (const definition of commands) {
-    for (const [noun, verbs] of verbsByNoun(definition)) {
-      const parent = noun === '' ? program : groupOf(program, groups, noun);
-      addCommand(parent, verbs, definition, select);
-    }
+  const paths = commands.flatMap((definition) =>
+    [...verbsByNoun(definition)].map(([noun, verbs]) => ({ definition, noun, verbs })),
+  );
+  for (const { definition, noun, verbs } of [
+    ...paths.filter((path) => path.noun === ''),
+    ...paths.filter((path) => path.noun !== ''),
+  ]) {
+    addCommand(noun === '' ? program : groupOf(program, groups, noun), verbs, definition, select);
   }
   return program;
 }

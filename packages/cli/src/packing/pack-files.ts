@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import { type Header, type Pack, pack } from 'tar-stream';
+import { type Pack, pack } from 'tar-stream';
 import { CliError } from '../core/cli-error.ts';
 import type { CodeFile } from './list-files.ts';
 
@@ -45,7 +45,7 @@ async function writeAll(archive: Pack, files: readonly CodeFile[], onBytes: (byt
 }
 
 async function writeOne(archive: Pack, file: CodeFile): Promise<void> {
-  const header: Header = { name: file.path, mode: file.isExecutable ? 0o755 : 0o644, mtime: EPOCH };
+  const header = { name: file.path, mode: file.isExecutable ? 0o755 : 0o644, mtime: EPOCH };
   if (file.sizeBytes > WHOLE_FILE_BYTES) {
     await pipeline(createReadStream(file.source), archive.entry({ ...header, size: file.sizeBytes }));
     return;
