@@ -1,6 +1,9 @@
-import { type IncomingMessage, type RequestListener, Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, Server as HttpServer, ServerResponse } from 'node:http';
 import { answerError, answerProblem } from './answer-error.ts';
 import type { Answer, Upgrade } from './shape.ts';
+
+// As in serve.ts: an import would load fetch.
+const { Server } = process.getBuiltinModule('node:http');
 
 type NodeHandler = (request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void) => unknown;
 
@@ -33,8 +36,8 @@ export async function answerWithNode(value: unknown): Promise<{ answer: Answer; 
 }
 
 /** Frameworks whose application is neither a listener nor a server know how to become one. */
-async function resolveApplication(value: unknown): Promise<NodeHandler | Server> {
-  if (value instanceof Server || typeof value === 'function') return value as NodeHandler | Server;
+async function resolveApplication(value: unknown): Promise<NodeHandler | HttpServer> {
+  if (value instanceof Server || typeof value === 'function') return value as NodeHandler | HttpServer;
   const application = value as { ready?: () => Promise<unknown>; server?: unknown; callback?: () => RequestListener };
   if (application.server instanceof Server) {
     await application.ready?.();

@@ -35,7 +35,7 @@ export async function prepareNodeRuntime(options: { readonly dataDir: string }):
     await chmod(pending, 0o755);
     await rename(pending, directory);
   } catch (error) {
-    await rm(pending, { recursive: true, force: true });
+    await rm(pending, { recursive: true, force: true }).catch(() => {});
     // Somebody else was faster: what is there has the same content.
     if (await exists(directory)) return runtime;
     throw new EbbError('STORE_FAILED', `the Node runtime cannot be written to "${directory}"`, { cause: error });

@@ -3,6 +3,7 @@ import { EbbError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { PreparedRuntime } from '../../runtimes/prepare-runtime.ts';
 import { createBroadcast } from '../broadcast.ts';
+import { openCompileCache } from '../compile-cache.ts';
 import type { CodeSource, Engine, EngineEvent, Instance, InstanceSpec } from '../engine.ts';
 import {
   createInstanceDir,
@@ -81,7 +82,7 @@ export function createProcessEngine(options: ProcessEngineOptions): Engine {
       // Before the process, so that a server killed in between leaves nothing unknown.
       await writeState(dir.root, state);
       signal?.throwIfAborted();
-      const child = await spawnInstance(spec, dir, runtime);
+      const child = await spawnInstance(spec, dir, runtime, await openCompileCache(runDir, spec.labels));
       const process = { pid: child.pid, startTicks: readProcess(child.pid)?.startTicks ?? '' };
       const started = { ...state, process };
       instance = createProcessInstance({ id: spec.id, runDir, dir, state: started, child });

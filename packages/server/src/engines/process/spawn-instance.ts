@@ -38,6 +38,7 @@ export async function spawnInstance(
   spec: InstanceSpec & { readonly source: CodeSource },
   dir: InstanceDir,
   runtime: PreparedRuntime,
+  compileCache: string | undefined,
 ): Promise<ChildProcess & { readonly pid: number }> {
   let files: ReturnType<typeof openOutputFiles> | undefined;
   try {
@@ -54,6 +55,7 @@ export async function spawnInstance(
         LANG: 'C.UTF-8',
         HOME: work,
         TMPDIR: join(dir.root, 'tmp'),
+        ...(compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache }),
         ...spec.env,
         EBB_SOCKET: dir.socketPath,
         EBB_CODE_DIR: spec.source.codeDir,
