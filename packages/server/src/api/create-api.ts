@@ -31,7 +31,7 @@ export interface Api extends AsyncDisposable {
  * followed logs and waits for running requests.
  */
 export async function createApi(options: ApiOptions): Promise<Api> {
-  const { authenticator, logger } = options;
+  const { logger } = options;
   const routes = apiRoutes(options);
   const closing = new AbortController();
   const app = fastify({
@@ -78,7 +78,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     const details = { callId: request.id, method: request.method, path: pathOf(request), status: reply.statusCode };
     logger[level]({ ...details, durationMs: Math.round(reply.elapsedTime) }, 'control request');
   });
-  for (const route of routes) mount(app, route, authenticator, closing.signal);
+  for (const route of routes) mount(app, route, options, closing.signal);
   await app.ready();
 
   return {
@@ -91,7 +91,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   };
 }
 
-function mount(app: FastifyInstance, route: Route, authenticator: Authenticator, closing: AbortSignal): void {
+function mount(app: FastifyInstance, route: Route, { authenticator, logger }: ApiOptions, closing: AbortSignal): void {
   app.route({
     method: route.method,
     url: route.path.replace(/\{(\w+)\}/g, ':$1'),
@@ -117,7 +117,9 @@ function mount(app: FastifyInstance, route: Route, authenticator: Authenticator,
         'cache-control': 'no-store',
         'content-type': 'application/x-ndjson',
       });
-      return streamLines(reply.raw, value as AsyncIterable<unknown>, signal);
+      await streamLines(reply.raw, value as AsyncIterable<unknown>, signal).catch((error: unknown) => {
+        logger.error({ callId: request.id, path: pathOf(request), err: error }, 'a stream of lines broke off');
+      });
     },
   });
 }

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { ERRORS } from '@ebb/contract';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startApi } from './fixture/start-api.ts';
@@ -32,6 +33,14 @@ function refsIn(value: unknown): string[] {
     key === '$ref' && typeof inner === 'string' ? [inner] : refsIn(inner),
   );
 }
+
+test('docs/api.md lists exactly the routes there are, with their scopes', async () => {
+  const page = await readFile(new URL('../../../../docs/api.md', import.meta.url), 'utf8');
+  const rows = page.matchAll(/^\| `([A-Z]+)` \| `(\S+)` \| `?([a-z:]+)`? \|/gm);
+  expect([...rows].map(([, method, path, scope]) => `${method} ${path} ${scope}`)).toEqual(
+    server.api.routes.map((one) => `${one.method} ${one.path} ${one.scope}`),
+  );
+});
 
 describe('the OpenAPI document', () => {
   test('describes exactly the routes that are served', () => {

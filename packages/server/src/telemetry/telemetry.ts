@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Logger } from '../core/logger.ts';
 import type { LogBook } from '../core/ports.ts';
 import { describeInvocation } from './describe-invocation.ts';
@@ -23,6 +24,8 @@ export interface Telemetry extends AsyncDisposable {
 
 /** Most events kept between two flushes; beyond it an event is dropped and counted. */
 const MAX_PENDING = 200_000;
+/** Events worked off in one go, so that calls in flight wait less than a millisecond for it. */
+const BATCH = 250;
 
 /** Makes the telemetry: events are gathered and worked off in batches, away from the calls they are about. */
 export function createTelemetry(options: TelemetryOptions): Telemetry {
@@ -30,16 +33,9 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   let pending: InvocationEvent[] = [];
   let dropped = 0;
   let timer: NodeJS.Timeout | undefined;
+  let isDisposed = false;
 
-  function flush(): void {
-    clearTimeout(timer);
-    timer = undefined;
-    const batch = pending;
-    pending = [];
-    if (dropped > 0) {
-      logger.warn({ dropped }, 'invocation events were dropped: more came than could be worked off');
-      dropped = 0;
-    }
+  function workOff(batch: readonly InvocationEvent[]): void {
     for (const event of batch) {
       try {
         metrics.record(event);
@@ -50,6 +46,35 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     }
   }
 
+  function warnOfDrops(): void {
+    if (dropped === 0) return;
+    logger.warn({ dropped }, 'invocation events were dropped: more came than could be worked off');
+    dropped = 0;
+  }
+
+  async function flushGently(): Promise<void> {
+    warnOfDrops();
+    while (pending.length > 0 && !isDisposed) {
+      const batch = pending.slice(0, BATCH);
+      pending = pending.slice(BATCH);
+      workOff(batch);
+      await setImmediate();
+    }
+    timer = undefined;
+    if (pending.length > 0) schedule();
+  }
+
+  function schedule(): void {
+    timer ??= setTimeout(() => void flushGently(), flushMs).unref();
+  }
+
+  function flush(): void {
+    warnOfDrops();
+    const batch = pending;
+    pending = [];
+    workOff(batch);
+  }
+
   return {
     record(event) {
       if (pending.length >= MAX_PENDING) {
@@ -57,10 +82,12 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
         return;
       }
       pending.push(event);
-      timer ??= setTimeout(flush, flushMs).unref();
+      schedule();
     },
     flush,
     async [Symbol.asyncDispose]() {
+      isDisposed = true;
+      clearTimeout(timer);
       flush();
     },
   };
