@@ -13,6 +13,7 @@ import type {
   VersionInfo,
   VersionResource,
 } from '@ebb/contract';
+import { readApiError } from './api-error.ts';
 import { type InvokeRequest, invokeFunction } from './invoke.ts';
 import { readJsonLines } from './read-lines.ts';
 import { createTransport, type RequestBody, type TransportOptions } from './transport.ts';
@@ -51,8 +52,14 @@ export function createEbbClient(options: EbbClientOptions) {
   return {
     /** The server's address. */
     url: options.url.replace(/\/+$/, ''),
-    /** How the server is; needs no token. */
-    health: (call: CallOptions = {}) => json<HealthResource>('/v1/health', call),
+    /** How the server is, also while it shuts down; needs no token. */
+    async health(call: CallOptions = {}): Promise<HealthResource> {
+      const response = await transport.send('/v1/health', call);
+      // A server that drains says so with 503, so that load balancers understand.
+      const text = await response.clone().text();
+      if (text.includes('"status"')) return JSON.parse(text) as HealthResource;
+      throw await readApiError(response, options.url);
+    },
     version: (call: CallOptions = {}) => json<VersionInfo>('/v1/version', call),
     /** What the server's host offers and lacks. */
     doctor: (call: CallOptions = {}) => json<readonly Finding[]>('/v1/doctor', call),

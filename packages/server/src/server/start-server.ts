@@ -6,6 +6,7 @@ import { createAuthenticator } from '../auth/authenticator.ts';
 import { createLocalToken, hashLocalToken } from '../auth/local-token.ts';
 import { ScaleLoop } from '../autoscaler/scale-loop.ts';
 import { createCodeStore } from '../builds/code-store.ts';
+import type { Config } from '../config/config-schema.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
@@ -43,6 +44,8 @@ export interface StartOptions {
   readonly flags?: Readonly<Record<string, string | undefined>>;
   /** The environment to read settings from; the process's own by default. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Level of the server's own log when no setting says one; a terminal wants less than a log file. */
+  readonly defaultLogLevel?: Config['logLevel'];
   /** Version of the product, as `/v1/version` shows it. */
   readonly version: string;
 }
@@ -80,7 +83,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     ...(options.env === undefined ? {} : { env: options.env }),
   });
   const clock = systemClock;
-  const logger = createLogger(config.logLevel);
+  const logger = createLogger(
+    origins.logLevel === 'default' ? (options.defaultLogLevel ?? config.logLevel) : config.logLevel,
+  );
   const warnings = [...configWarnings];
   // Whatever fails half-way undoes what was made before it.
   await using made = new AsyncDisposableStack();

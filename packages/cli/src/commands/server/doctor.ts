@@ -18,7 +18,7 @@ export const doctorCommand = defineCommand({
   summary: 'say what this machine and the server offer and lack, and what to do',
   async run(context) {
     const { output, startTask } = context;
-    const task = await startTask('looking');
+    const task = await startTask('checking this machine and the server');
     const { inspectHost } = await import('../../doctor/inspect-host.ts');
     const [local, server] = await Promise.all([inspectHost(context), askServer(context)]);
     task.done();

@@ -33,7 +33,12 @@ export const upCommand = defineCommand({
     ]);
     const task = await startTask('starting the server');
     const flags = await flagsOf(context);
-    const server = await startServer({ flags, env, version }).catch((error: unknown) => {
+    const server = await startServer({
+      flags,
+      env,
+      version,
+      ...(context.stderr.isTTY ? { defaultLogLevel: 'warn' as const } : {}),
+    }).catch((error: unknown) => {
       task.failed();
       throw error;
     });
@@ -46,7 +51,6 @@ export const upCommand = defineCommand({
       await server.close();
       drain.done('stopped');
     }
-    output.note('');
   },
 });
 
