@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { answerError, answerProblem } from './answer-error.ts';
 import { type Context, createContext } from './context.ts';
 import type { Settings } from './settings.ts';
-import type { Answer } from './shape.ts';
+import { type Answer, hasBody } from './shape.ts';
 
 /** Most bytes of an event: it is held in memory. A handler that takes more streams it through `fetch`. */
 const MAX_EVENT_BYTES = 32 * 2 ** 20;
@@ -21,7 +21,7 @@ async function respond(
   settings: Settings,
 ): Promise<void> {
   try {
-    const body = await readBody(request);
+    const body = hasBody(request) ? await readBody(request) : NO_BODY;
     if (body === undefined) {
       answerProblem(response, 413, `the event is larger than ${MAX_EVENT_BYTES} bytes`);
       return;
@@ -43,17 +43,25 @@ async function respond(
   }
 }
 
-async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > MAX_EVENT_BYTES) return undefined;
-    chunks.push(chunk);
-  }
-  const [only] = chunks;
-  return chunks.length === 1 && only ? only : Buffer.concat(chunks);
+/** The whole body, or undefined when it is too large. Rejects when the caller goes away. */
+function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let sizeBytes = 0;
+    request.on('data', (chunk: Buffer) => {
+      sizeBytes += chunk.length;
+      if (sizeBytes <= MAX_EVENT_BYTES) chunks.push(chunk);
+      else resolve(undefined);
+    });
+    request.once('end', () => {
+      const [only] = chunks;
+      resolve(chunks.length === 1 ? only : Buffer.concat(chunks));
+    });
+    request.once('error', reject);
+  });
 }
+
+const NO_BODY = Buffer.alloc(0);
 
 function toEvent(body: Buffer, request: IncomingMessage): unknown {
   const type = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';

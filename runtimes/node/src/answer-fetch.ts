@@ -4,7 +4,7 @@ import { answerError } from './answer-error.ts';
 import { type Context, createContext } from './context.ts';
 import { sendResponse } from './send-response.ts';
 import type { Settings } from './settings.ts';
-import type { Answer } from './shape.ts';
+import { type Answer, hasBody } from './shape.ts';
 
 type FetchHandler = (request: Request, context: Context) => Response | Promise<Response>;
 
@@ -39,17 +39,13 @@ function toRequest(incoming: IncomingMessage, context: Context): Request {
   const raw = incoming.rawHeaders;
   for (let index = 0; index + 1 < raw.length; index += 2) headers.push([raw[index] ?? '', raw[index + 1] ?? '']);
   const method = incoming.method ?? 'GET';
-  const hasBody = method !== 'GET' && method !== 'HEAD' && hasContent(incoming);
+  const isBodied = method !== 'GET' && method !== 'HEAD' && hasBody(incoming);
   return new Request(urlOf(incoming), {
     method,
     headers,
     signal: context.signal,
-    ...(hasBody ? { body: Readable.toWeb(incoming) as ReadableStream<Uint8Array>, duplex: 'half' as const } : {}),
+    ...(isBodied ? { body: Readable.toWeb(incoming) as ReadableStream<Uint8Array>, duplex: 'half' as const } : {}),
   });
-}
-
-function hasContent({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 }
 
 function urlOf(incoming: IncomingMessage): string {

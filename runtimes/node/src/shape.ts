@@ -7,6 +7,11 @@ export type Answer = (request: IncomingMessage, response: ServerResponse) => voi
 /** Takes over the connection of an upgrade request, as for WebSockets. */
 export type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
+/** Whether a request has a body: only then does it say how long it is or that it comes in chunks (RFC 9112, 6.3). */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
+}
+
 /** How a handler is called, and the value to call. */
 export interface Shape {
   readonly signature: Exclude<Signature, 'auto'>;
