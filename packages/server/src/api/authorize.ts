@@ -1,7 +1,7 @@
 import type { Identity } from '../core/ports.ts';
 
 /** What a route needs a caller to be allowed. */
-export const SCOPES = [
+const SCOPES = [
   'server:read',
   'namespaces:read',
   'namespaces:write',

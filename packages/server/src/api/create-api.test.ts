@@ -2,7 +2,7 @@ import { createConnection } from 'node:net';
 import type { ErrorBody } from '@ebb/contract';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLogger } from '../core/logger.ts';
-import { SECRET, startApi } from './fixture/start-api.ts';
+import { SECRET, startApi } from '../../../../testing/harness/api.ts';
 import type { Route } from './route.ts';
 
 const SPEC = { image: 'example:1' };

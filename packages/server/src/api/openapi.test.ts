@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { ERRORS } from '@ebb/contract';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startApi } from './fixture/start-api.ts';
+import { startApi } from '../../../../testing/harness/api.ts';
 import { errorsOf } from './openapi.ts';
 
 interface Operation {

@@ -16,7 +16,7 @@ import { pack } from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { EbbError } from '../core/errors.ts';
-import { SECRET, startApi } from './fixture/start-api.ts';
+import { SECRET, startApi } from '../../../../testing/harness/api.ts';
 
 const HOME = '/v1/namespaces/openfaas-fn';
 

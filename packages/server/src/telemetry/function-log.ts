@@ -34,7 +34,10 @@ export interface FunctionLog {
    */
   cut(follow: boolean): LogCut;
   leave(follower: LogFollower): void;
-  /** Removes everything stored and ends every follower. */
+  /**
+   * Removes everything stored and ends every follower. What instances of the removed versions still write is not
+   * kept: version numbers of a name only grow, so a function deployed later under the name is told apart.
+   */
   forget(): Promise<void>;
   /** Ends every follower and writes what waits. */
   close(): Promise<void>;
@@ -65,6 +68,8 @@ export function createFunctionLog(options: FunctionLogOptions): FunctionLog {
   let announcedDrops = 0;
   let unwrittenLength = 0;
   let dropped: { count: number; last: LogLine; sinceMs: number } | undefined;
+  let highestVersion = 0;
+  let forgottenVersion = 0;
   let chain: Promise<unknown> = Promise.resolve();
 
   function keep(line: LogLine): void {
@@ -123,6 +128,8 @@ export function createFunctionLog(options: FunctionLogOptions): FunctionLog {
 
   return {
     append(line) {
+      if (line.version <= forgottenVersion) return;
+      highestVersion = Math.max(highestVersion, line.version);
       const cap = line.source === 'platform' ? caps.platform : caps.instance;
       if (unwrittenLength > MAX_UNWRITTEN_LENGTH || !cap.admits(line.text.length, clock.monotonic())) {
         drop(line);
@@ -158,7 +165,13 @@ export function createFunctionLog(options: FunctionLogOptions): FunctionLog {
       for (const line of pending) unwrittenLength -= line.length;
       pending = [];
       dropped = undefined;
-      const removed = chain.then(() => segments.remove());
+      forgottenVersion = highestVersion;
+      const removed = chain.then(async () => {
+        // After a restart the versions before it are known from disk only.
+        const [newest] = await segments.readNewest(await segments.position(), 1, () => true);
+        forgottenVersion = Math.max(forgottenVersion, newest?.version ?? 0);
+        await segments.remove();
+      });
       chain = removed.catch(() => {});
       await removed;
     },

@@ -191,8 +191,14 @@ describe('the log book', () => {
     expect(await texts()).toEqual(['old']);
     await book.forget(SCOPE.namespace, SCOPE.name);
     expect(readdirSync(join(directory, 'openfaas-fn'))).toEqual([]);
-    book.append(line('new'));
+    book.append(line('late words of a removed instance'));
+    book.append(line('new', { version: 2 }));
     expect(await texts()).toEqual(['new']);
+    await book[Symbol.asyncDispose]();
+    book = open();
+    await book.forget(SCOPE.namespace, SCOPE.name);
+    book.append(line('late words after a restart', { version: 2 }));
+    expect(await texts()).toEqual([]);
   });
 
   test('fault case 18: names that lead elsewhere touch nothing', async () => {
