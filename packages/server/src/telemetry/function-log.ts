@@ -68,8 +68,8 @@ export function createFunctionLog(options: FunctionLogOptions): FunctionLog {
   let announcedDrops = 0;
   let unwrittenLength = 0;
   let dropped: { count: number; last: LogLine; sinceMs: number } | undefined;
-  let highestVersion = 0;
-  let forgottenVersion = 0;
+  let highestVersion = -1;
+  let forgottenVersion = -1;
   let chain: Promise<unknown> = Promise.resolve();
 
   function keep(line: LogLine): void {
@@ -169,7 +169,7 @@ export function createFunctionLog(options: FunctionLogOptions): FunctionLog {
       const removed = chain.then(async () => {
         // After a restart the versions before it are known from disk only.
         const [newest] = await segments.readNewest(await segments.position(), 1, () => true);
-        forgottenVersion = Math.max(forgottenVersion, newest?.version ?? 0);
+        forgottenVersion = Math.max(forgottenVersion, newest?.version ?? -1);
         await segments.remove();
       });
       chain = removed.catch(() => {});
