@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -570,6 +570,22 @@ describe('the Node runtime', { timeout: 30_000 }, () => {
       expect(living()).toEqual(pids);
       await engine.stop(id, { graceMs: 2000 });
       await expect.poll(living).toEqual([]);
+    });
+  });
+
+  describe('templates', () => {
+    const template = async (name: string) => {
+      const directory = join(import.meta.dirname, '../../../../templates', name);
+      const names = await readdir(directory);
+      const files = names.map(async (file) => [file, await readFile(join(directory, file), 'utf8')] as const);
+      return Object.fromEntries(await Promise.all(files));
+    };
+
+    test.each(['node', 'node-event', 'node-http'])('%s greets', async (name) => {
+      const { target } = await startReady(await template(name));
+      const answer = await send(target, '/?name=Ada', { headers: { 'x-call-id': 'c-1' } });
+      expect(answer).toMatchObject({ status: 200, headers: { 'content-type': 'application/json' } });
+      expect(JSON.parse(answer.body)).toMatchObject({ message: 'Hello, Ada!' });
     });
   });
 });
