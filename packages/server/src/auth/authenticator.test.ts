@@ -15,7 +15,8 @@ function setUp(localTokenHash?: string) {
   const clock: Clock = { now: () => 0, monotonic: () => time };
   const options =
     localTokenHash === undefined ? { adminSecretHash, clock } : { adminSecretHash, localTokenHash, clock };
-  const { authenticate } = createAuthenticator(options);
+  const authenticator = createAuthenticator(options);
+  const authenticate = (header: string | undefined, address: string) => authenticator.authenticate(header, address);
   return { authenticate, pass: (ms: number) => (time += ms) };
 }
 

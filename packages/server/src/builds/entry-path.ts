@@ -21,7 +21,6 @@ export function parseEntryPath(name: string): EntryPath {
   if (!name.isWellFormed() || name.includes('\ufffd')) return refused('has a name that is not valid text');
   if (name.includes('\\')) return refused('has a backslash in its name; use "/" between folders');
   if (name.startsWith('/')) return refused('is an absolute path; paths must be inside the folder');
-  if (/^(?:\.\/)?[A-Za-z]:/.test(name)) return refused('starts with a drive letter; paths must be inside the folder');
   if (Buffer.byteLength(name) > MAX_PATH_BYTES) return refused(`has a path longer than ${MAX_PATH_BYTES} bytes`);
 
   const inner = name.replace(/^\.\//, '').replace(/\/$/, '');
@@ -29,6 +28,7 @@ export function parseEntryPath(name: string): EntryPath {
   const segments = inner.split('/');
   if (segments.includes('..')) return refused('leads out of the folder with ".."');
   if (segments.includes('.') || segments.includes('')) return refused('has an empty or "." part in its path');
+  if (segments.some((segment) => /^[A-Za-z]:/.test(segment))) return refused('has a drive letter in its path');
   if (segments.some((segment) => Buffer.byteLength(segment) > MAX_SEGMENT_BYTES)) {
     return refused(`has a name longer than ${MAX_SEGMENT_BYTES} bytes`);
   }

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, closeSync, constants, fchmodSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatBytes } from '@ebb/contract';
-import { EbbError } from '../core/errors.ts';
+import { ArchiveError, refuseEntry } from './archive-error.ts';
 import { type CodeLimits, RATIO_FREE_BYTES } from './code-limits.ts';
 import { contentDigest, type FileFacts } from './content-digest.ts';
 import { parseEntryPath } from './entry-path.ts';
@@ -13,6 +12,8 @@ const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 const FOLDER_MODE = 0o755;
 const FILE_MODE = 0o644;
 const EXECUTABLE_MODE = 0o755;
+/** Most that a header with its extensions and the padding of one tar entry take. */
+const ENTRY_OVERHEAD_BYTES = 4096;
 
 /** A tree that was written. */
 export interface WrittenTree {
@@ -39,12 +40,6 @@ export interface FileWriter {
   end(): void;
 }
 
-/** Throws CODE_INVALID that names the entry; `reason` ends the sentence. */
-export function refuseEntry(name: string, reason: string): never {
-  const shown = JSON.stringify(name.length > 120 ? `${name.slice(0, 117)}...` : name);
-  throw new EbbError('CODE_INVALID', `the entry ${shown} of the archive ${reason}`);
-}
-
 /** Makes a writer into `root`, an empty folder that nobody else can write to. */
 export function createTreeWriter(root: string, archiveBytes: number, limits: CodeLimits): TreeWriter {
   const names = createTreeNames();
@@ -57,13 +52,14 @@ export function createTreeWriter(root: string, archiveBytes: number, limits: Cod
   const add = (name: string, kind: 'file' | 'folder'): string => {
     const parsed = parseEntryPath(name);
     if (parsed.kind === 'refused') refuseEntry(name, parsed.reason);
-    if (kind === 'file' && (parsed.segments.length === 0 || name.endsWith('/')))
+    if (kind === 'file' && (parsed.segments.length === 0 || name.endsWith('/'))) {
       refuseEntry(name, 'is a file without a name');
+    }
     const added = names.add(parsed.segments, kind);
     if (added.kind === 'refused') refuseEntry(name, added.reason);
     entries += added.newFolders.length + (kind === 'file' ? 1 : 0);
     if (entries > limits.entries) {
-      throw new EbbError(
+      throw new ArchiveError(
         'CODE_TOO_LARGE',
         `the archive holds more than the ${limits.entries} files and folders allowed`,
       );
@@ -80,15 +76,15 @@ export function createTreeWriter(root: string, archiveBytes: number, limits: Cod
 
   const checkRatio = (bytes: number): void => {
     if (bytes <= RATIO_FREE_BYTES || bytes <= archiveBytes * limits.ratio) return;
-    throw new EbbError('CODE_TOO_LARGE', `the archive unpacks to more than ${limits.ratio} times its size`);
+    throw new ArchiveError('CODE_TOO_LARGE', `the archive unpacks to more than ${limits.ratio} times its size`);
   };
 
   const countContent = (bytes: number): void => {
     sizeBytes += bytes;
     if (sizeBytes > limits.unpackedBytes) {
-      throw new EbbError(
+      throw new ArchiveError(
         'CODE_TOO_LARGE',
-        `the archive unpacks to more than the ${formatBytes(limits.unpackedBytes)} allowed`,
+        `the archive unpacks to more than the ${limits.unpackedBytes} bytes allowed`,
       );
     }
     checkRatio(sizeBytes);
@@ -125,20 +121,18 @@ export function createTreeWriter(root: string, archiveBytes: number, limits: Cod
       // Headers and padding of every entry on top of the content; more is a bomb that hides in them.
       const most = limits.unpackedBytes + (limits.entries + 1) * ENTRY_OVERHEAD_BYTES;
       if (unpackedBytes > most) {
-        throw new EbbError(
+        throw new ArchiveError(
           'CODE_TOO_LARGE',
-          `the archive unpacks to more than the ${formatBytes(limits.unpackedBytes)} allowed`,
+          `the archive unpacks to more than the ${limits.unpackedBytes} bytes allowed`,
         );
       }
     },
 
     finish() {
-      if (files.length === 0) throw new EbbError('CODE_INVALID', 'the archive holds no files; put the handler into it');
+      if (files.length === 0)
+        throw new ArchiveError('CODE_INVALID', 'the archive holds no files; put the handler into it');
       syncTree(root, paths);
       return { hex: contentDigest(files, names.emptyFolders()), sizeBytes, files: files.length };
     },
   };
 }
-
-/** Most that a header with its extensions and the padding of one tar entry take. */
-const ENTRY_OVERHEAD_BYTES = 4096;

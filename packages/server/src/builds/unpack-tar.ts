@@ -3,7 +3,8 @@ import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { extract, type Extract } from 'tar-stream';
-import { refuseEntry, type TreeWriter } from './tree-writer.ts';
+import { refuseEntry } from './archive-error.ts';
+import type { TreeWriter } from './tree-writer.ts';
 
 /** One entry of a tar file: its header, and its content as a stream. */
 type Entry = Extract extends AsyncIterable<infer T> ? T : never;

@@ -1,18 +1,17 @@
 /** The thread that unpacks one archive: thousands of small writes that must not hold up a request. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { EbbError } from '../core/errors.ts';
+import { ArchiveError } from './archive-error.ts';
 import { createTreeWriter } from './tree-writer.ts';
 import type { UnpackReply, UnpackTask } from './unpack-protocol.ts';
-import { unpackTar } from './unpack-tar.ts';
-import { unpackZip } from './unpack-zip.ts';
 
 parentPort?.postMessage(await unpack(workerData as UnpackTask));
 
 async function unpack({ archive, archiveBytes, format, root, limits }: UnpackTask): Promise<UnpackReply> {
   try {
     const writer = createTreeWriter(root, archiveBytes, limits);
-    if (format === 'tar') await unpackTar(archive, writer);
-    else await unpackZip(archive, writer, limits);
+    // Loaded as needed: the thread is made for one archive, and starting it is most of the time of a small one.
+    if (format === 'tar') await (await import('./unpack-tar.ts')).unpackTar(archive, writer);
+    else await (await import('./unpack-zip.ts')).unpackZip(archive, writer, limits);
     return { kind: 'done', tree: writer.finish() };
   } catch (error) {
     return describe(error, format);
@@ -21,7 +20,7 @@ async function unpack({ archive, archiveBytes, format, root, limits }: UnpackTas
 
 function describe(error: unknown, format: 'tar' | 'zip'): UnpackReply {
   const cause = error instanceof Error ? error.message : String(error);
-  if (error instanceof EbbError && (error.code === 'CODE_INVALID' || error.code === 'CODE_TOO_LARGE')) {
+  if (error instanceof ArchiveError) {
     return { kind: 'failed', code: error.code, message: error.message, cause };
   }
   if (error instanceof Error && 'syscall' in error) {

@@ -1,8 +1,8 @@
 import { crc32 } from 'node:zlib';
 import { type Entry, openPromise, type ZipFile } from 'yauzl';
-import { EbbError } from '../core/errors.ts';
+import { ArchiveError, refuseEntry } from './archive-error.ts';
 import type { CodeLimits } from './code-limits.ts';
-import { refuseEntry, type TreeWriter } from './tree-writer.ts';
+import type { TreeWriter } from './tree-writer.ts';
 
 const KIND = 0o170000;
 const KIND_FILE = 0o100000;
@@ -15,7 +15,7 @@ export async function unpackZip(path: string, writer: TreeWriter, limits: CodeLi
   const zip = await openPromise(path, { lazyEntries: true, strictFileNames: true, validateEntrySizes: true });
   try {
     if (zip.entryCount > limits.entries) {
-      throw new EbbError(
+      throw new ArchiveError(
         'CODE_TOO_LARGE',
         `the archive holds more than the ${limits.entries} files and folders allowed`,
       );

@@ -148,7 +148,7 @@ describe('a deploy', () => {
     ['an unknown namespace', { ...deploy(), namespace: 'nowhere' }, 'NAMESPACE_NOT_FOUND'],
     ['a secret the namespace does not have (T3)', deploy({ secrets: ['key', 'other'] }), 'SECRET_NOT_FOUND'],
     ['code that was not uploaded', { ...deploy(), code: `sha256:${'c'.repeat(64)}` }, 'CODE_NOT_FOUND'],
-    ['a runtime without code', { ...deploy(), code: undefined as never }, 'CODE_NOT_FOUND'],
+    ['a runtime without code', { namespace: 'openfaas-fn', name: 'hello', spec: spec() }, 'CODE_NOT_FOUND'],
   ])('with %s is refused before the engine is asked', async (_what, input, code) => {
     const { registry, gate } = await setUp();
     await expect(registry.put(input, PROBED)).rejects.toMatchObject({ code });
