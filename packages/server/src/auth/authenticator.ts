@@ -1,12 +1,16 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';
+import { createLane } from '../core/lane.ts';
 import type { Authenticator, Identity } from '../core/ports.ts';
 import { type AttemptOutcome, createGuessGuard } from './guess-guard.ts';
 import { hashLocalToken } from './local-token.ts';
 import { ADMIN_USER, parseCredentials } from './parse-credentials.ts';
 import { verifySecret } from './secret-hash.ts';
-import { createSlowLane } from './slow-lane.ts';
+
+/** Secrets hashed at once, and those that may wait for it: each takes memory and a core. */
+const HASHING = 2;
+const WAITING = 32;
 
 const ADMIN: Identity = { kind: 'admin' };
 
@@ -31,7 +35,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   const digest = (secret: string): Buffer => createHmac('sha256', digestKey).update(secret).digest();
   const localDigest = localTokenHash === undefined ? undefined : digest(localTokenHash);
   const checks = new Map<string, Promise<boolean>>();
-  const lane = createSlowLane();
+  const lane = createLane({ running: HASHING, queue: { waiting: WAITING, refuse: refuseBusy } });
   let verified: Buffer | undefined;
 
   const isKnown = (secret: string, own: Buffer): boolean => {
@@ -85,4 +89,10 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       throw new EbbError('UNAUTHENTICATED', 'the user or the secret is wrong; run `ebb login` with the right secret');
     },
   };
+}
+
+function refuseBusy(): EbbError {
+  return new EbbError('TOO_MANY_ATTEMPTS', 'too many credentials are being checked at once; try again in 1 s', {
+    retryAfterSeconds: 1,
+  });
 }

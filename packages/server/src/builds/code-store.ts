@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import type { CodeResource } from '@ebb/contract';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';
+import { createLane } from '../core/lane.ts';
 import type { CodeStore } from '../core/ports.ts';
 import { type CodeLimits, DEFAULT_CODE_LIMITS } from './code-limits.ts';
 import { receiveArchive } from './receive-archive.ts';
@@ -16,6 +17,9 @@ export interface CodeStoreOptions {
   readonly clock?: Clock;
 }
 
+/** Archives unpacked at once; each takes a core. Others wait, received but packed. */
+const UNPACKING = 2;
+
 const HEX = /^[0-9a-f]{64}$/;
 const DIGEST = /^sha256:([0-9a-f]{64})$/;
 /** What is unfinished or being removed has a name that starts so; a start removes what a crash left. */
@@ -25,6 +29,7 @@ const UNFINISHED = '.unfinished-';
 export async function createCodeStore(options: CodeStoreOptions): Promise<CodeStore> {
   const { limits = DEFAULT_CODE_LIMITS, clock = systemClock } = options;
   const root = resolve(options.directory);
+  const lane = createLane({ running: UNPACKING });
   const stored = await guarded(() => openRoot(root));
 
   const pathOf = (digest: string): string => {
@@ -58,7 +63,7 @@ export async function createCodeStore(options: CodeStoreOptions): Promise<CodeSt
         const archiveBytes = await receiveArchive(archive, file, limits.archiveBytes, signal);
         await guarded(() => mkdir(tree, { mode: 0o700 }));
         const task = { archive: file, archiveBytes, format, root: tree, limits };
-        const { hex, sizeBytes, files } = await unpack(task, signal);
+        const { hex, sizeBytes, files } = await lane(() => unpack(task, signal));
         await guarded(() => keep(tree, hex));
         return { digest: `sha256:${hex}`, sizeBytes, files };
       } finally {
