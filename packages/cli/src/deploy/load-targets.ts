@@ -11,6 +11,8 @@ export interface Target {
   readonly spec: FunctionSpecInput;
   /** Absolute path of the code of a managed runtime. */
   readonly codeDir?: string;
+  /** The file that says so. */
+  readonly manifest?: string;
 }
 
 /** Names under which a manifest is looked for in a directory. */
@@ -50,7 +52,7 @@ export async function loadTargets(path: string, options: LoadOptions): Promise<r
       const message = `"functions.${name}.code" is only for functions with a runtime, but this one has an image`;
       throw new CliError('MANIFEST_INVALID', `${file}: ${message}`);
     }
-    const target = { ref: { namespace, name }, spec };
+    const target = { ref: { namespace, name }, spec, manifest: path };
     return spec.runtime === undefined ? target : { ...target, codeDir: codeDirOf(directory, name, code) };
   });
 }

@@ -1,33 +1,41 @@
 import { watch } from 'node:fs';
-import { relative } from 'node:path';
+import { basename, dirname, relative } from 'node:path';
 import { readIgnoreRules } from '../packing/list-files.ts';
 import type { Target } from './load-targets.ts';
 
 /** Editors write a file in several steps; what comes within this time is one change. */
 const SETTLE_MS = 30;
 
+/** Names a function among those that are watched. */
+export function targetKey(target: Target): string {
+  return `${target.ref.namespace}/${target.ref.name}`;
+}
+
 /** What to do about changes. */
 export interface WatchOptions {
   readonly signal: AbortSignal;
-  /** Called after changes under the code of some functions have settled; never twice at once. */
-  readonly onChange: (changed: readonly Target[]) => Promise<void>;
+  /**
+   * Called after changes of code or manifests of some functions have settled; never twice at once. They are named by
+   * {@link targetKey}.
+   */
+  readonly onChange: (changed: ReadonlySet<string>) => Promise<void>;
   /** Called when a directory can no longer be watched. */
   readonly onError: (error: Error) => void;
 }
 
 /**
- * Watches the code directories of functions until the signal aborts. A change during `onChange` is reported after it.
+ * Watches the code directories and manifests of functions until the signal aborts. A change during `onChange` is reported after it.
  */
 export async function watchTargets(targets: readonly Target[], options: WatchOptions): Promise<void> {
-  const changed = new Set<Target>();
+  let changed = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
   let isBusy = false;
   const settle = () => {
     clearTimeout(timer);
     timer = setTimeout(() => {
       if (isBusy || changed.size === 0) return;
-      const batch = [...changed];
-      changed.clear();
+      const batch = changed;
+      changed = new Set();
       isBusy = true;
       void options.onChange(batch).finally(() => {
         isBusy = false;
@@ -35,20 +43,29 @@ export async function watchTargets(targets: readonly Target[], options: WatchOpt
       });
     }, SETTLE_MS);
   };
-  const directories = Map.groupBy(
-    targets.filter((target) => target.codeDir !== undefined),
-    (target) => target.codeDir ?? '',
-  );
-  for (const [directory, owners] of directories) {
-    const isIgnored = ignoreTest(directory);
-    const watcher = watch(directory, { recursive: true, signal: options.signal }, (_event, name) => {
-      if (name !== null && isIgnored(name)) return;
-      for (const owner of owners) changed.add(owner);
+  const observe = (directory: string, isRecursive: boolean, ownersOf: (name: string | null) => readonly Target[]) => {
+    const onEvent = (_event: string, name: string | null) => {
+      const owners = ownersOf(name);
+      if (owners.length === 0) return;
+      for (const owner of owners) changed.add(targetKey(owner));
       settle();
-    });
-    watcher.on('error', (error) => {
-      if (!options.signal.aborted) options.onError(error);
-    });
+    };
+    try {
+      const watcher = watch(directory, { recursive: isRecursive, signal: options.signal }, onEvent);
+      watcher.on('error', (error) => {
+        if (!options.signal.aborted) options.onError(error);
+      });
+    } catch (error) {
+      options.onError(error instanceof Error ? error : new Error(String(error)));
+    }
+  };
+  for (const [directory, owners] of groupBy(targets, (target) => target.codeDir)) {
+    const isIgnored = ignoreTest(directory);
+    observe(directory, true, (name) => (name !== null && isIgnored(name) ? [] : owners));
+  }
+  for (const [manifest, owners] of groupBy(targets, (target) => target.manifest)) {
+    // The directory, since editors replace the file itself.
+    observe(dirname(manifest), false, (name) => (name === null || name === basename(manifest) ? owners : []));
   }
   await new Promise<void>((resolve) => {
     if (options.signal.aborted) resolve();
@@ -63,4 +80,16 @@ function ignoreTest(directory: string): (name: string) => boolean {
     const path = relative('.', name);
     return path !== '' && !path.startsWith('..') && rules.ignores(path);
   };
+}
+
+function groupBy(
+  targets: readonly Target[],
+  keyOf: (target: Target) => string | undefined,
+): ReadonlyMap<string, readonly Target[]> {
+  const groups = new Map<string, Target[]>();
+  for (const target of targets) {
+    const key = keyOf(target);
+    if (key !== undefined) groups.set(key, [...(groups.get(key) ?? []), target]);
+  }
+  return groups;
 }

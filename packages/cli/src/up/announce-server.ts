@@ -1,4 +1,7 @@
+import { join, relative } from 'node:path';
+import { DEFAULT_NAMESPACE } from '@ebb/contract';
 import type { RunningServer } from '@ebb/server';
+import { bundledDirectory } from '../core/bundled-directory.ts';
 import type { CommandContext } from '../core/command.ts';
 import { connectTo } from '../core/connect.ts';
 import { formatFields } from '../terminal/table.ts';
@@ -15,45 +18,49 @@ export async function announceServer(
 ): Promise<void> {
   const { output, parameters } = context;
   for (const warning of server.warnings) output.warn(warning);
-  const { url, engine, dataDir, metricsUrl, adminSecret, firstStart } = server;
-  output.result({ url, metricsUrl, engine, dataDir, adminSecret, firstStart, warnings: server.warnings }, () =>
-    [
-      `${output.style('bold', 'Ebb')} ${context.version} is up`,
-      '',
-      formatFields([
-        ['Address', output.style('bold', url)],
-        ['Engine', engine === 'process' ? 'process (functions are not isolated from this machine)' : engine],
-        ['Metrics', metricsUrl],
-        ['Data', dataDir],
-        ['Admin secret', adminSecret],
-      ]).replace(/^/gm, '  '),
-      ...(adminSecret === undefined
-        ? []
-        : ['                (shown this once; commands on this machine need no login)']),
-    ].join('\n'),
-  );
+  const { url, engine, dataDir, metricsUrl, adminSecret, firstStart, warnings } = server;
+  output.result({ url, metricsUrl, engine, dataDir, adminSecret, firstStart, warnings }, () => banner(server, context));
+  const { client } = await connectTo({ url, token: server.localToken });
   const wantsSamples = parameters.flag('samples') && server.functionCount === 0;
   const examples = wantsSamples ? samplesDirectory() : undefined;
-  if (examples === undefined) return showCommands(context, url, server.functionCount > 0 || !wantsSamples);
-  const { client } = await connectTo({ url, token: server.localToken });
   const [first, ...others] = SAMPLES;
-  await deploySamples(first === undefined ? [] : [first], { context, client, examples, signal });
+  if (examples !== undefined && first !== undefined) {
+    await deploySamples([first], { context, client, examples, signal });
+  }
   if (signal.aborted) return;
-  showCommands(context, url, true);
-  void deploySamples(others, { context, client, examples, signal });
+  const deployed = (await client.functions.list(DEFAULT_NAMESPACE, { signal })).map(({ name }) => name);
+  const names = examples === undefined ? deployed : [...deployed, ...others];
+  output.note(['', 'Try:', ...commandsToTry(names, url, context).map((line) => `  ${line}`), ''].join('\n'));
+  if (examples !== undefined) void deploySamples(others, { context, client, examples, signal });
 }
 
-function showCommands({ output, env }: CommandContext, url: string, isAny: boolean): void {
-  if (!isAny) return;
+function banner({ url, engine, metricsUrl, dataDir, adminSecret }: RunningServer, context: CommandContext): string {
+  const { output, version } = context;
+  const fields = formatFields([
+    ['Address', output.style('bold', url)],
+    ['Engine', engine === 'process' ? 'process (functions are not isolated from this machine)' : engine],
+    ['Metrics', metricsUrl],
+    ['Data', dataDir],
+    ['Admin secret', adminSecret],
+  ]);
+  const hint = 'The admin secret is shown this once. Commands on this machine need no login.';
+  return [
+    `${output.style('bold', 'Ebb')} ${version} is up`,
+    '',
+    fields.replace(/^/gm, '  '),
+    ...(adminSecret === undefined ? [] : ['', `  ${hint}`]),
+  ].join('\n');
+}
+
+/** Three commands that work with what is deployed. */
+function commandsToTry(names: readonly string[], url: string, { env, cwd }: CommandContext): string[] {
   const ebb = env['npm_lifecycle_event'] === undefined ? 'ebb' : 'npx ebb';
-  output.note(
-    [
-      '',
-      'Try:',
-      `  curl ${url}/function/hello`,
-      `  ${ebb} invoke thumbnail < examples/thumbnail/photo.jpg > small.webp`,
-      `  ${ebb} list`,
-      '',
-    ].join('\n'),
-  );
+  const first = names.includes('hello') ? 'hello' : names[0];
+  if (first === undefined) return [`${ebb} new hello`, `cd hello && ${ebb} deploy`, `${ebb} invoke hello`];
+  const examples = bundledDirectory('examples');
+  const second =
+    names.includes('thumbnail') && examples !== undefined
+      ? `${ebb} invoke thumbnail < ${relative(cwd, join(examples, 'thumbnail', 'photo.jpg'))} > small.webp`
+      : `${ebb} invoke ${first}`;
+  return [`curl ${url}/function/${first}`, second, `${ebb} list`];
 }

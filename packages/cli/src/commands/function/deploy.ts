@@ -56,34 +56,62 @@ export const deployCommand = defineCommand({
     }
     if (isWatching) {
       const redeploy = { ...options, startTask: () => Promise.resolve(SILENT_TASK) };
-      await watch(context, targets, (target) => deployTarget(target, redeploy));
+      await watch(context, targets, {
+        select: () => selectTargets(context),
+        deploy: (target) => deployTarget(target, redeploy),
+      });
     } else if (output.mode.json) output.result(done.map(valueOf), () => undefined);
   },
 });
 
-async function watch(
-  context: CommandContext,
-  targets: readonly Target[],
-  deploy: (target: Target) => Promise<Deployed>,
-): Promise<void> {
-  const { watchTargets } = await import('../../deploy/watch-targets.ts');
+interface WatchActions {
+  readonly select: () => Promise<readonly Target[]>;
+  readonly deploy: (target: Target) => Promise<Deployed>;
+}
+
+/** Deploys what changes until the person stops it; an error is said and the next change is waited for. */
+async function watch(context: CommandContext, initial: readonly Target[], actions: WatchActions): Promise<void> {
+  const { targetKey, watchTargets } = await import('../../deploy/watch-targets.ts');
   const { output, signal } = context;
+  let targets = initial;
   output.note(`Watching ${targets.length === 1 ? 'the function' : `${targets.length} functions`}; Ctrl-C ends it.`);
-  await watchTargets(targets, {
-    signal,
-    onError: context.report,
-    async onChange(changed) {
-      for (const target of changed) {
+  while (!signal.aborted) {
+    const round = new AbortController();
+    await watchTargets(targets, {
+      signal: AbortSignal.any([signal, round.signal]),
+      onError: context.report,
+      async onChange(changed) {
         try {
-          const deployed = await deploy(target);
-          if (deployed.resource.change === 'unchanged') continue;
-          output.resultLine(valueOf(deployed), () => lineOf(deployed));
+          const before = new Map(targets.map((target) => [targetKey(target), JSON.stringify(target)]));
+          const places = placesOf(targets);
+          targets = await actions.select();
+          const due = targets.filter(
+            (target) => changed.has(targetKey(target)) || before.get(targetKey(target)) !== JSON.stringify(target),
+          );
+          for (const target of due) await redeploy(target, context, actions);
+          // Other functions or directories than before need other watchers.
+          if (placesOf(targets) !== places) round.abort();
         } catch (error) {
           if (!signal.aborted) context.report(error);
         }
-      }
-    },
-  });
+      },
+    });
+  }
+}
+
+async function redeploy(target: Target, context: CommandContext, actions: WatchActions): Promise<void> {
+  const { output, signal } = context;
+  try {
+    const deployed = await actions.deploy(target);
+    if (deployed.resource.change === 'unchanged') return;
+    output.resultLine(valueOf(deployed), () => lineOf(deployed));
+  } catch (error) {
+    if (!signal.aborted) context.report(error);
+  }
+}
+
+function placesOf(targets: readonly Target[]): string {
+  return JSON.stringify(targets.map(({ ref, codeDir, manifest }) => [ref, codeDir, manifest]));
 }
 
 function valueOf(deployed: Deployed) {

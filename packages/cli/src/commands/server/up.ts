@@ -17,7 +17,7 @@ export const upCommand = defineCommand({
   examples: ['ebb up', 'ebb up --listen 127.0.0.1:0 --engine process', 'EBB_DATA_DIR=/var/lib/ebb ebb up'],
   ownsSignals: true,
   async run(context) {
-    const { output, startTask, env, version } = context;
+    const { startTask, env, version } = context;
     const stopping = Promise.withResolvers<void>();
     const stop = new AbortController();
     using _ = onStopSignals(
@@ -44,7 +44,9 @@ export const upCommand = defineCommand({
     });
     task.done();
     try {
-      await announceServer(server, context, stop.signal);
+      await announceServer(server, context, stop.signal).catch((error: unknown) => {
+        if (!stop.signal.aborted) throw error;
+      });
       await stopping.promise;
     } finally {
       const drain = await startTask('draining: running calls may finish; Ctrl-C again stops at once');
