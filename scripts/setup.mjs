@@ -1,5 +1,6 @@
 // Runs before `npm start`, `npm test` and `npm run bench`, under whatever Node the machine has: installs the locked
-// dependencies where they are missing or stale. Plain old JavaScript, because an old Node must still be told why.
+// dependencies where they are missing or stale; with --examples those of the examples, which the tests use, too.
+// Plain old JavaScript, because an old Node must still be told why.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -74,7 +75,10 @@ if (nodeMajor < OLDEST_NODE) {
 }
 
 const examples = path.join(root, 'examples');
-const samples = existsSync(examples) ? readdirSync(examples).map((name) => path.join(examples, name)) : [];
+const samples =
+  process.argv.includes('--examples') && existsSync(examples)
+    ? readdirSync(examples).map((name) => path.join(examples, name))
+    : [];
 for (const directory of [root, ...samples]) {
   if (!existsSync(path.join(directory, 'package-lock.json'))) continue;
   const stamp = wantedStamp(directory);
