@@ -96,7 +96,7 @@ class CallContext implements Context {
 }
 
 /** A signal that aborts when the connection of a response ends before the response does. */
-export function abortSignalOf(response: ServerResponse): AbortSignal {
+function abortSignalOf(response: ServerResponse): AbortSignal {
   const controller = new AbortController();
   const abort = () => controller.abort(new DOMException('the caller went away', 'AbortError'));
   if (response.destroyed && !response.writableFinished) abort();

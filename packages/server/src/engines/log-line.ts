@@ -1,15 +1,13 @@
 /** Longest line of an instance that is kept, in bytes; the rest is cut and counted. */
 export const MAX_LINE_BYTES = 16_384;
 
-/** Encloses the call id with which the managed runtimes start a line that was written during a call. */
-export const CALL_MARK = '\x1e';
-
 /** A line as an instance wrote it, with the call it was written in taken off. */
 export interface InstanceLine {
   readonly text: string;
   readonly callId?: string;
 }
 
+/** The managed runtimes start a line that was written during a call with the call's id between two marks. */
 const MARKED_LINE = /^\x1e([\x21-\x7e]{1,128})\x1e/; // oxlint-disable-line no-control-regex
 
 /**

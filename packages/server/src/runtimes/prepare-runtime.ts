@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { createRequire, stripTypeScriptTypes } from 'node:module';
+import { stripTypeScriptTypes } from 'node:module';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { newShortId } from '../core/ids.ts';
 import { EbbError } from '../core/errors.ts';
 
@@ -19,7 +20,7 @@ export interface PreparedRuntime {
  */
 export async function prepareNodeRuntime(options: { readonly dataDir: string }): Promise<PreparedRuntime> {
   // The package may be a link in a workspace or an installed dependency; only its name is certain.
-  const main = createRequire(import.meta.url).resolve('@ebb/runtime-node');
+  const main = fileURLToPath(import.meta.resolve('@ebb/runtime-node'));
   const sources = await readSources(dirname(main));
   const hash = createHash('sha256').update(`${TRANSLATION}\0${process.version}\0`);
   for (const { name, text } of sources) hash.update(`${name}\0${text.length}\0${text}`);
