@@ -4,14 +4,15 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import module from 'node:module';
-import { constants } from 'node:os';
+import { constants, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const OLDEST_NODE = 24;
 
 if (Number(process.versions.node.split('.')[0]) >= OLDEST_NODE) {
-  module.enableCompileCache?.();
+  // In a directory of one's own: a shared one would let other users of the machine put code into this process.
+  module.enableCompileCache?.(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'ebb', 'compiled'));
   const source = new URL('../src/main.ts', import.meta.url);
   const { main } = await import(existsSync(fileURLToPath(source)) ? source.href : '../dist/main.js');
   await main();

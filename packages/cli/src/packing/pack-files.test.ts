@@ -2,6 +2,7 @@ import { chmod, mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/p
 import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { extract } from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -40,8 +41,7 @@ describe('packing a code directory', () => {
         entries.set(name, { content: Buffer.concat(chunks), mode, type });
       }
     })();
-    for await (const chunk of packFiles(listFiles(code))) reader.write(chunk);
-    reader.end();
+    Readable.from(packFiles(listFiles(code))).pipe(reader);
     await reading;
     return entries;
   };
