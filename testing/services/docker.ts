@@ -141,6 +141,7 @@ async function launch(options: LaunchOptions): Promise<PrivateDocker | { readonl
     },
     async restart(signal = 'SIGTERM') {
       await end(daemon, signal);
+      await endContainerd(directory);
       await start();
     },
     [Symbol.asyncDispose]: dispose,
@@ -179,7 +180,8 @@ async function waitUntilReady(daemon: ChildProcess, directory: string): Promise<
     await sleep(50);
   }
   await end(daemon, 'SIGKILL');
-  throw new Error(await readFile(join(directory, 'dockerd.log'), 'utf8').catch(() => 'it says nothing'));
+  const log = await readFile(join(directory, 'dockerd.log'), 'utf8').catch(() => '');
+  throw new Error(`dockerd does not answer: ${log.trim().split('\n').slice(-3).join('\n')}`);
 }
 
 async function end(daemon: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
@@ -195,20 +197,27 @@ async function end(daemon: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise
   }
 }
 
-/** Ends what a killed daemon leaves: its containerd, the shims, and mounts in its directory. */
+/** Ends what a killed daemon leaves: its containerd, and mounts in its directory. */
 async function cleanUp(directory: string): Promise<void> {
-  const pid = Number(await readFile(join(directory, 'exec/containerd/containerd.pid'), 'utf8').catch(() => ''));
-  if (pid > 1 && (await isRunning(pid, directory))) {
-    process.kill(pid, 'SIGTERM');
-    for (let round = 0; round < 100 && (await isRunning(pid, directory)); round += 1) await sleep(50);
-    if (await isRunning(pid, directory)) process.kill(pid, 'SIGKILL');
-  }
+  await endContainerd(directory);
   const mounts = await readFile('/proc/self/mounts', 'utf8').catch(() => '');
   const inside = mounts
     .split('\n')
     .map((line) => line.split(' ')[1] ?? '')
     .filter((path) => path.startsWith(`${directory}/`));
   for (const path of inside.reverse()) await run('umount', ['--lazy', path]).catch(() => {});
+}
+
+/** A killed daemon takes its containerd along, but a new one would take the dead process in the file for a living one. */
+async function endContainerd(directory: string): Promise<void> {
+  const file = join(directory, 'exec/containerd/containerd.pid');
+  const pid = Number(await readFile(file, 'utf8').catch(() => ''));
+  if (pid > 1 && (await isRunning(pid, directory))) {
+    process.kill(pid, 'SIGTERM');
+    for (let round = 0; round < 100 && (await isRunning(pid, directory)); round += 1) await sleep(50);
+    if (await isRunning(pid, directory)) process.kill(pid, 'SIGKILL');
+  }
+  await rm(file, { force: true });
 }
 
 /** Whether a process still is the one that was started for `directory`: ids are used again. */

@@ -99,7 +99,7 @@ export function buildHostConfig(input: ContainerInput): ContainerConfig['HostCon
     CapAdd: [],
     Privileged: false,
     SecurityOpt: [
-      'no-new-privileges:true',
+      'no-new-privileges',
       `seccomp=${JSON.stringify(seccompProfile())}`,
       ...(host.appArmor ? ['apparmor=docker-default'] : []),
     ],

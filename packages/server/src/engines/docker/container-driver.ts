@@ -13,7 +13,7 @@ import {
 import { type DockerClient, daemonWords, statusOf } from './docker-client.ts';
 import { refuseRootUser } from './image-user.ts';
 import { fromDockerLabels, INSTALLATION_LABEL, type LabelledInstance } from './instance-labels.ts';
-import { inspectContainer, removeContainer } from './stop-container.ts';
+import { inspectContainer, removeOwn } from './stop-container.ts';
 import { inspectImage, notFound } from './resolve-image.ts';
 import { toExit } from './to-exit.ts';
 
@@ -82,7 +82,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
       return await toStarted(spec, container, createdAt, dir);
     } catch (error) {
       // A daemon that does not answer keeps the container; the labels lead to it later.
-      await removeContainer(client, container).catch(() => {});
+      await removeOwn({ client, container, installation }).catch(() => {});
       await removeInstanceDir(runDir, spec.id).catch(() => {});
       throw error;
     }
@@ -101,7 +101,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     if (info?.State.Running && labelled) {
       return toInstance(labelled, info.State.Paused ? 'frozen' : 'running', addressOf(info.NetworkSettings.Networks));
     }
-    await removeContainer(client, container);
+    if (labelled) await removeOwn({ client, container, installation });
     await removeInstanceDir(runDir, spec.id);
     return createInstanceDir(wanted);
   }
@@ -121,7 +121,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
       if (info.Config.Labels['ebb.created-at'] === String(input.createdAt)) return;
       // The name is taken by rests of an earlier attempt: this installation alone uses it.
       if (!fromDockerLabels(info.Config.Labels, installation)) throw error;
-      await removeContainer(client, container);
+      await removeOwn({ client, container, installation });
       await ask();
     }
   }

@@ -10,7 +10,7 @@ describeWithDocker('docker', (socketPath) => {
     const harness = await createDockerHarness({ socketPath, code: { 'index.ts': await readFile(PROBE, 'utf8') } });
     return {
       engine: harness.engine,
-      spec: harness.spec,
+      spec: (overrides) => harness.spec(overrides),
       reopen: async () => harness.open(),
       another: async () => harness.open('another-installation'),
       dispose: async () => harness[Symbol.asyncDispose](),

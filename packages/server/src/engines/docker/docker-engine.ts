@@ -149,7 +149,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     list: () => driver.list(),
     stop(id, { graceMs }) {
       const stop = async () => {
-        await stopContainer(client, containerOf(id), graceMs);
+        await stopContainer({ client, container: containerOf(id), installation }, graceMs);
         await removeInstanceDir(runDir, id);
       };
       const running = stopping.get(id) ?? stop().finally(() => stopping.delete(id));

@@ -4,6 +4,11 @@ import { ask } from './dial.ts';
 import { type DockerClient, daemonWords, statusOf } from './docker-client.ts';
 import { readProgress } from './read-progress.ts';
 
+const IMAGE_ID_PATTERN = /^sha256:[0-9a-f]{64}$/;
+/** A name with an optional registry, tag and digest, as the distribution specification has it. */
+const REFERENCE_PATTERN =
+  /^(?:[a-zA-Z0-9](?:[-a-zA-Z0-9.]{0,251}[a-zA-Z0-9])?(?::\d{1,5})?\/)?[a-z0-9]+(?:[._-]{1,2}[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]{1,2}[a-z0-9]+)*)*(?::\w[\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/;
+
 interface ImageInfo {
   readonly Id: string;
   readonly Os: string;
@@ -23,6 +28,13 @@ export async function inspectImage(
   image: string,
   signal?: AbortSignal,
 ): Promise<ImageFacts | undefined> {
+  // It becomes part of the path of an API call, where ".." or "//" would lead elsewhere.
+  if (!IMAGE_ID_PATTERN.test(image) && !REFERENCE_PATTERN.test(image)) {
+    throw refused(
+      image,
+      'is not a valid reference: it must be like "registry.example:5000/team/name:tag", in lower case',
+    );
+  }
   let info: ImageInfo;
   try {
     info = await client.call(
@@ -32,9 +44,7 @@ export async function inspectImage(
       signal,
     );
   } catch (error) {
-    const status = statusOf(error);
-    if (status === 404) return undefined;
-    if (status === 400) throw notFound(image, daemonWords(error), error);
+    if (statusOf(error) === 404) return undefined;
     throw error;
   }
   if (info.Os !== 'linux') throw refused(image, `is for ${info.Os}, but only Linux images run here`);
@@ -56,7 +66,7 @@ export async function inspectImage(
 export async function obtainImage(client: DockerClient, image: string, signal?: AbortSignal): Promise<ImageFacts> {
   const present = await inspectImage(client, image, signal);
   if (present) return present;
-  if (/^sha256:[0-9a-f]{64}$/.test(image)) {
+  if (IMAGE_ID_PATTERN.test(image)) {
     throw notFound(image, 'an image given by its id must already be on this host');
   }
   try {

@@ -1,18 +1,23 @@
 import type Dockerode from 'dockerode';
 import { EbbError } from '../../core/errors.ts';
 import { type DockerClient, statusOf } from './docker-client.ts';
+import { INSTALLATION_LABEL } from './instance-labels.ts';
+
+/** A container of an installation by its name; one of somebody else under that name counts as none. */
+export interface OwnContainer {
+  readonly client: DockerClient;
+  readonly container: Dockerode.Container;
+  readonly installation: string;
+}
 
 /**
  * Ends a container and removes it: SIGTERM, after `graceMs` SIGKILL. Resolves once its exit was seen and it is gone
  * (E3); at once when there is none. Throws ENGINE_ errors; then it may still run.
  */
-export async function stopContainer(
-  client: DockerClient,
-  container: Dockerode.Container,
-  graceMs: number,
-): Promise<void> {
+export async function stopContainer(own: OwnContainer, graceMs: number): Promise<void> {
+  const { client, container } = own;
   const { deadlines } = client;
-  const state = await stateOf(client, container);
+  const state = (await inspectOwn(own))?.State;
   if (state === undefined) return;
   if (state.Running) {
     // The engine refuses to signal a paused container, and its processes could not act on it.
@@ -39,8 +44,18 @@ export async function stopContainer(
   await removeContainer(client, container);
 }
 
-/** Removes a container, ended or not, with its volumes; fine when there is none. Resolves when it is gone. */
-export async function removeContainer(client: DockerClient, container: Dockerode.Container): Promise<void> {
+/** Removes a container, ended or not, if there is one. Throws ENGINE_ errors. */
+export async function removeOwn(own: OwnContainer): Promise<void> {
+  if (await inspectOwn(own)) await removeContainer(own.client, own.container);
+}
+
+/** Everything about a container, or undefined when the installation has none of that name. */
+export async function inspectOwn(own: OwnContainer): Promise<Dockerode.ContainerInspectInfo | undefined> {
+  const info = await inspectContainer(own.client, own.container);
+  return info?.Config.Labels[INSTALLATION_LABEL] === own.installation ? info : undefined;
+}
+
+async function removeContainer(client: DockerClient, container: Dockerode.Container): Promise<void> {
   const { deadlines } = client;
   const until = performance.now() + deadlines.startMs;
   for (;;) {
@@ -56,14 +71,6 @@ export async function removeContainer(client: DockerClient, container: Dockerode
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
-}
-
-/** How a container is, or undefined when there is none. */
-export async function stateOf(
-  client: DockerClient,
-  container: Dockerode.Container,
-): Promise<Dockerode.ContainerInspectInfo['State'] | undefined> {
-  return (await inspectContainer(client, container))?.State;
 }
 
 /** Everything about a container, or undefined when there is none. */
