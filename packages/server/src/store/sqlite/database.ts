@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { crc32 } from 'node:zlib';
 import type { CommitResult, Entry, Write } from '../key-value.ts';
+import { countLostCommits } from './count-lost-commits.ts';
 import { DamageError, describeFailure, leavesFileInDoubt } from './describe-failure.ts';
 import { migrate } from './migrate.ts';
 import { prefixEnd } from './prefix-end.ts';
@@ -100,6 +101,7 @@ function rollBack(database: DatabaseSync): void {
 }
 
 function connect(path: string): Connection {
+  checkLog(`${path}-wal`);
   const database = new DatabaseSync(path, { timeout: 0 });
   try {
     // Exclusive: a second process is told so at once, and the index of the log stays in memory.
@@ -111,6 +113,12 @@ function connect(path: string): Connection {
     database.close();
     throw error;
   }
+}
+
+/** SQLite reads its log up to the first damaged frame and forgets the rest; that must not pass for a clean start. */
+function checkLog(path: string): void {
+  const lost = countLostCommits(path);
+  if (lost > 0) throw new DamageError(`${path} has a damaged part with ${lost} writes behind it`);
 }
 
 function check(database: DatabaseSync): void {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -178,6 +178,56 @@ describe('a damaged file (fault case 10)', () => {
     expect(seven).toMatchObject({ reason: { ...named(path), message: expect.stringContaining('"key/7"') as string } });
     expect(eight).toMatchObject({ value: { value: 'value-8' } });
     expect(write).toMatchObject({ value: { kind: 'committed' } });
+  });
+
+  /** A store as kill -9 leaves it: with everything in its log. Returns the log as it was after each commit. */
+  async function killed(): Promise<{
+    readonly path: string;
+    readonly log: Buffer;
+    readonly lengths: readonly number[];
+  }> {
+    const path = await filled(1);
+    await using store = await createSqliteKeyValue({ path });
+    const lengths: number[] = [];
+    for (let n = 0; n < 5; n += 1) {
+      await store.commit([{ kind: 'set', key: `late/${n}`, value: 'x'.repeat(6000) }]);
+      lengths.push((await stat(`${path}-wal`)).size);
+    }
+    const copy = join(`${path}-copy`, 'store.db');
+    await mkdir(`${path}-copy`);
+    await copyFile(path, copy);
+    await copyFile(`${path}-wal`, `${copy}-wal`);
+    return { path: copy, log: await readFile(`${copy}-wal`), lengths };
+  }
+
+  const lateKeys = async (path: string): Promise<readonly string[]> => {
+    await using store = await createSqliteKeyValue({ path });
+    return (await store.list('late/')).map(({ key }) => key);
+  };
+
+  test('whose log was damaged in the middle is refused rather than cut off there', async () => {
+    const { path, log, lengths } = await killed();
+    const at = (lengths[1] ?? 0) - 100;
+    log.writeUInt8(log.readUInt8(at) ^ 1, at);
+    await writeFile(`${path}-wal`, log);
+    expect(await refusal(path)).toMatchObject({
+      code: 'STORE_FAILED',
+      message: expect.stringMatching(/-wal has a damaged part with 4 writes behind it/) as string,
+    });
+    expect(await readFile(`${path}-wal`)).toEqual(log);
+  });
+
+  test('whose log was torn at its end by a crash opens with everything before', async () => {
+    const { path, log, lengths } = await killed();
+    expect(lengths.at(-1)).toBe(log.length);
+    await writeFile(`${path}-wal`, log.subarray(0, log.length - 100));
+    expect(await lateKeys(path)).toEqual(['late/0', 'late/1', 'late/2', 'late/3']);
+  });
+
+  test('whose last commit reached the disk in part opens with everything before', async () => {
+    const { path, log, lengths } = await killed();
+    await writeFile(`${path}-wal`, log.fill(0, lengths[3], (lengths[3] ?? 0) + 4096 + 24));
+    expect(await lateKeys(path)).toEqual(['late/0', 'late/1', 'late/2', 'late/3']);
   });
 
   test('of a newer server is refused and says so', async () => {
