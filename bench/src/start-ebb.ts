@@ -1,0 +1,79 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createEbbClient, type EbbClient } from '@ebb/sdk';
+import type { FunctionSpecInput } from '@ebb/contract';
+
+/** A server under measurement. */
+export interface MeasuredEbb extends AsyncDisposable {
+  readonly url: string;
+  readonly pid: number;
+  readonly dataDir: string;
+  readonly client: EbbClient;
+  /** Uploads a directory and returns the digest of its code. */
+  upload(directory: string): Promise<string>;
+  deploy(name: string, code: string, spec?: Partial<FunctionSpecInput>, probe?: boolean): Promise<void>;
+}
+
+const NAMESPACE = 'openfaas-fn';
+const EBB = fileURLToPath(new URL('../../packages/cli/bin/ebb.mjs', import.meta.url));
+
+/** Starts a server with an empty data directory on free ports. */
+export async function startEbb(engine: 'process' | 'docker'): Promise<MeasuredEbb> {
+  const dataDir = await mkdtemp('/tmp/ebb-bench-');
+  const child = spawn(process.execPath, [EBB, 'up', '--quiet'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: {
+      ...process.env,
+      EBB_LISTEN: '127.0.0.1:0',
+      EBB_METRICS_LISTEN: 'off',
+      EBB_DATA_DIR: dataDir,
+      EBB_ENGINE: engine,
+      EBB_LOG_LEVEL: 'warn',
+    },
+  });
+  const ready = await serverFile(dataDir, () => child.exitCode);
+  const client = createEbbClient({ url: ready.url, token: ready.token });
+  return {
+    url: ready.url,
+    pid: child.pid ?? 0,
+    dataDir,
+    client,
+    upload: async (directory) => {
+      const archive = execFileSync('tar', ['-C', directory, '-cf', '-', '.']);
+      const response = await fetch(`${ready.url}/v1/namespaces/${NAMESPACE}/code`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${ready.token}`, 'content-type': 'application/x-tar' },
+        body: archive,
+      });
+      if (!response.ok) throw new Error(await response.text());
+      return ((await response.json()) as { digest: string }).digest;
+    },
+    deploy: async (name, code, spec = {}, probe = true) => {
+      const response = await fetch(`${ready.url}/v1/namespaces/${NAMESPACE}/functions/${name}?probe=${probe}`, {
+        method: 'PUT',
+        headers: { authorization: `Bearer ${ready.token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ spec: { runtime: 'node', ...spec }, code }),
+      });
+      if (!response.ok) throw new Error(await response.text());
+    },
+    [Symbol.asyncDispose]: async () => {
+      const exited = once(child, 'exit');
+      child.kill('SIGTERM');
+      await exited;
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** What the server wrote for clients on the same machine, once it is ready. */
+async function serverFile(dataDir: string, exitCode: () => number | null): Promise<{ url: string; token: string }> {
+  for (;;) {
+    const text = await readFile(join(dataDir, 'server.json'), 'utf8').catch(() => undefined);
+    if (text !== undefined) return JSON.parse(text) as { url: string; token: string };
+    if (exitCode() !== null) throw new Error(`the server ended with code ${exitCode()} before it was ready`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
