@@ -57,7 +57,7 @@ export async function discoverServer(inputs: DiscoveryInputs): Promise<ServerAdd
 }
 
 /** The address a running server left in its data directory, or undefined when there is none. */
-export async function readServerFile(dataDir: string): Promise<ServerAddress | undefined> {
+async function readServerFile(dataDir: string): Promise<ServerAddress | undefined> {
   const source = join(dataDir, SERVER_FILE);
   let text: string;
   try {

@@ -54,7 +54,7 @@ export function describeError(error: unknown): ErrorReport {
 }
 
 /** Exit code for an error answer of the server. */
-export function exitCodeOf(code: string, status: number): number {
+function exitCodeOf(code: string, status: number): number {
   if (code === 'ENGINE_TIMEOUT' || code === 'FUNCTION_TIMEOUT' || code === 'NO_INSTANCE_IN_TIME')
     return EXIT.unreachable;
   if (status === 401 || status === 403 || code === 'TOO_MANY_ATTEMPTS') return EXIT.auth;

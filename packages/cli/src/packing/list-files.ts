@@ -15,7 +15,7 @@ export interface CodeFile {
 }
 
 /** Name of the file that says what is left out, written like `.gitignore`. */
-export const IGNORE_FILE = '.ebbignore';
+const IGNORE_FILE = '.ebbignore';
 
 const ALWAYS_IGNORED = ['.git', '.ebb', IGNORE_FILE];
 

@@ -5,6 +5,7 @@ import { SPEC_OPTIONS } from '../../deploy/spec-options.ts';
 import type { Target } from '../../deploy/load-targets.ts';
 import { SILENT_TASK } from '../../terminal/progress.ts';
 
+/** Deploys functions and waits until they serve; the first that fails ends the command, with `--watch` none does. */
 export const deployCommand = defineCommand({
   name: 'function deploy',
   aliases: ['deploy'],
@@ -50,6 +51,7 @@ export const deployCommand = defineCommand({
         if (isWatching) output.resultLine(valueOf(deployed), () => lineOf(deployed));
         else if (!output.mode.json) output.result(undefined, () => textOf(deployed, output.mode.quiet));
       } catch (error) {
+        if (error instanceof Error && targets.length > 1) error.message = `${target.ref.name}: ${error.message}`;
         if (!isWatching || signal.aborted) throw error;
         context.report(error);
       }
@@ -124,6 +126,7 @@ function lineOf({ resource, tookMs }: Deployed): string {
 
 function textOf({ resource, url, tookMs }: Deployed, isQuiet: boolean): string {
   if (isQuiet) return url;
+  const credentials = resource.spec.auth === 'required' ? '-H "Authorization: Bearer $EBB_TOKEN" ' : '';
   const how = resource.change === 'unchanged' ? 'is unchanged' : `is ${resource.state}`;
-  return `${resource.name} ${how} (version ${resource.version}, ${(tookMs / 1000).toFixed(1)} s)\n  ${url}\n  curl ${url}`;
+  return `${resource.name} ${how} (version ${resource.version}, ${(tookMs / 1000).toFixed(1)} s)\n  ${url}\n  curl ${credentials}${url}`;
 }

@@ -6,6 +6,7 @@ import { formatFields, formatTable } from '../../terminal/table.ts';
 
 const VERSIONS_SHOWN = 10;
 
+/** Shows one function with its versions and instances. Exits 3 when there is none. */
 export const describeCommand = defineCommand({
   name: 'function describe',
   aliases: ['function get', 'describe'],

@@ -9,6 +9,7 @@ import { parsePairs } from '../../core/parameters.ts';
 import { readRequestBody } from '../../invoke/request-body.ts';
 import { describeResponse } from '../../invoke/describe-response.ts';
 
+/** Calls a function, streaming both ways. Exits 1 when it answers anything but 2xx. */
 export const invokeCommand = defineCommand({
   name: 'function invoke',
   aliases: ['function call', 'invoke'],

@@ -4,6 +4,7 @@ import { formatAge } from '../../core/format-time.ts';
 import { namespaceOf } from '../../core/function-ref.ts';
 import { type Column, formatTable } from '../../terminal/table.ts';
 
+/** Shows the functions of a namespace, or of all. */
 export const listCommand = defineCommand({
   name: 'function list',
   aliases: ['function ls', 'list', 'ls'],

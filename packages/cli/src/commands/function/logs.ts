@@ -7,6 +7,7 @@ import { escapeControls } from '../../terminal/escape-controls.ts';
 
 const SHOWN_INSTANCE_LENGTH = 12;
 
+/** Shows stored log lines, oldest first, and with `--follow` new ones until Ctrl-C. */
 export const logsCommand = defineCommand({
   name: 'function logs',
   aliases: ['logs'],

@@ -7,6 +7,7 @@ import { bundledDirectory } from '../../core/bundled-directory.ts';
 
 const DEFAULT_TEMPLATE = 'node';
 
+/** Makes a new directory with a function from a template; an existing directory is refused. */
 export const newCommand = defineCommand({
   name: 'function new',
   aliases: ['new'],

@@ -2,6 +2,7 @@ import { CliError } from '../../core/cli-error.ts';
 import { defineCommand } from '../../core/command.ts';
 import { functionRefOf } from '../../core/function-ref.ts';
 
+/** Removes functions one after the other; the first that fails ends the command. */
 export const removeCommand = defineCommand({
   name: 'function remove',
   aliases: ['function rm', 'remove', 'rm'],

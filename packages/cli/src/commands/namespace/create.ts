@@ -1,6 +1,7 @@
 import { defineCommand } from '../../core/command.ts';
 import { checkName } from '../../core/function-ref.ts';
 
+/** Makes a namespace; one that exists already is no error. */
 export const createNamespaceCommand = defineCommand({
   name: 'namespace create',
   aliases: ['namespace add'],

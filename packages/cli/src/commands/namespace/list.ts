@@ -2,6 +2,7 @@ import { defineCommand } from '../../core/command.ts';
 import { formatAge } from '../../core/format-time.ts';
 import { formatTable } from '../../terminal/table.ts';
 
+/** Shows the namespaces. */
 export const listNamespacesCommand = defineCommand({
   name: 'namespace list',
   aliases: ['namespace ls'],

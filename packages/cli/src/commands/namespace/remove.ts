@@ -1,6 +1,7 @@
 import { defineCommand } from '../../core/command.ts';
 import { checkName } from '../../core/function-ref.ts';
 
+/** Removes a namespace that holds nothing. */
 export const removeNamespaceCommand = defineCommand({
   name: 'namespace remove',
   aliases: ['namespace rm'],

@@ -3,6 +3,7 @@ import { formatAge } from '../../core/format-time.ts';
 import { namespaceOf } from '../../core/function-ref.ts';
 import { formatTable } from '../../terminal/table.ts';
 
+/** Shows the names of secrets; their values never leave the server (T2). */
 export const listSecretsCommand = defineCommand({
   name: 'secret list',
   aliases: ['secret ls'],

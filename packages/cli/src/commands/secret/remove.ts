@@ -1,6 +1,7 @@
 import { defineCommand } from '../../core/command.ts';
 import { namespaceOf } from '../../core/function-ref.ts';
 
+/** Removes a secret that no function uses. */
 export const removeSecretCommand = defineCommand({
   name: 'secret remove',
   aliases: ['secret rm'],

@@ -7,6 +7,7 @@ import { askHidden } from '../../terminal/ask-hidden.ts';
 
 const NEWLINE = 0x0a;
 
+/** Sets a secret to exactly the bytes given. */
 export const setSecretCommand = defineCommand({
   name: 'secret set',
   aliases: ['secret create'],

@@ -12,6 +12,7 @@ const LEVEL_STYLES: Readonly<Record<Finding['level'], Style>> = {
   missing: 'red',
 };
 
+/** Says what this machine and the server lack; works without a server. Exits 1 when something is unsafe. */
 export const doctorCommand = defineCommand({
   name: 'server doctor',
   aliases: ['doctor'],

@@ -5,6 +5,7 @@ import { checkUrl } from '../../core/discover-server.ts';
 import { writeSavedLogin } from '../../core/saved-login.ts';
 import { askHidden } from '../../terminal/ask-hidden.ts';
 
+/** Checks a server's secret and keeps it for later commands, readable by its owner only. */
 export const loginCommand = defineCommand({
   name: 'server login',
   aliases: ['login'],

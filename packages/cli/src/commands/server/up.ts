@@ -5,6 +5,7 @@ import { onStopSignals } from '../../core/stop-signals.ts';
 /** Flags every command has anyway. */
 const GLOBAL_SETTINGS = new Set(['dataDir']);
 
+/** Runs a server in this process until SIGINT or SIGTERM, then drains it and exits 0. */
 export const upCommand = defineCommand({
   name: 'server up',
   aliases: ['server start', 'up'],

@@ -1,6 +1,7 @@
 import { defineCommand } from '../../core/command.ts';
 import { formatFields } from '../../terminal/table.ts';
 
+/** Shows both versions; a server that cannot be reached is no error. */
 export const versionCommand = defineCommand({
   name: 'server version',
   aliases: ['version'],
@@ -12,7 +13,12 @@ export const versionCommand = defineCommand({
     output.result({ client, server: server ?? null, url: connection?.url ?? null }, () =>
       formatFields([
         ['ebb', `${version} (Node ${process.versions.node})`],
-        ['server', server ? `${server.version} (Node ${server.node}, engine ${server.engine})` : 'none reached'],
+        [
+          'server',
+          server
+            ? `${server.version} (Node ${server.node.replace(/^v/, '')}, engine ${server.engine})`
+            : 'none reached',
+        ],
         ['address', server && connection ? connection.url : undefined],
       ]),
     );
