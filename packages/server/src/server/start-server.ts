@@ -35,6 +35,8 @@ const SCALE_EVERY_MS = 500;
 /** Uploaded code that no version refers to is kept this long: its deploy may still come. */
 const UNUSED_CODE_MS = 3_600_000;
 const SWEEP_EVERY_MS = 600_000;
+/** How long an answer about the engine's health holds. */
+const HEALTH_MS = 2_000;
 /** Real code compresses to a fifth, rarely to a fiftieth; an archive beyond this is a bomb. */
 const CODE_MAX_RATIO = 200;
 
@@ -180,10 +182,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   );
 
   const health = { draining: false };
-  const engineHealth = async () => {
+  // Anybody may ask for the health; the engine is asked once in a while only.
+  const engineHealth = rememberFor(HEALTH_MS, async () => {
     const status = await engine.probe();
     return { name: engine.name, ok: status.ok, ...(status.ok ? {} : { message: status.message }) };
-  };
+  });
   const healthNow = async () => {
     const state = await engineHealth();
     return {
@@ -303,6 +306,20 @@ function* gauges(registry: FunctionRegistry, pools: InstancePools) {
     const pool = pools.find(live.key);
     yield { namespace, name, instances: pool?.ready ?? 0, waiting: pool?.waiting ?? 0 };
   }
+}
+
+/** Calls `ask` at most once in `ms`; callers in between share its answer. */
+function rememberFor<T>(ms: number, ask: () => Promise<T>): () => Promise<T> {
+  let answer: Promise<T> | undefined;
+  return () => {
+    if (!answer) {
+      answer = ask();
+      setTimeout(() => {
+        answer = undefined;
+      }, ms).unref();
+    }
+    return answer;
+  };
 }
 
 /** An address to connect to for one to listen on. */

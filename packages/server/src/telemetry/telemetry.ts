@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Logger } from '../core/logger.ts';
 import type { LogBook } from '../core/ports.ts';
-import { describeInvocation } from './describe-invocation.ts';
+import { createCallLines } from './call-lines.ts';
 import type { InvocationEvent } from './invocation-event.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -30,6 +30,7 @@ const BATCH = 250;
 /** Makes the telemetry: events are gathered and worked off in batches, away from the calls they are about. */
 export function createTelemetry(options: TelemetryOptions): Telemetry {
   const { metrics, logs, logger, flushMs = 250 } = options;
+  const lines = createCallLines(logs);
   let pending: InvocationEvent[] = [];
   let dropped = 0;
   let timer: NodeJS.Timeout | undefined;
@@ -39,7 +40,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     for (const event of batch) {
       try {
         metrics.record(event);
-        if (event.version > 0) logs.append(describeInvocation(event));
+        if (event.version > 0) lines.add(event, performance.now());
       } catch (error) {
         logger.error({ err: error, callId: event.callId }, 'an invocation event could not be worked off');
       }
@@ -61,6 +62,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
       await setImmediate();
     }
     timer = undefined;
+    lines.settle(performance.now());
     if (pending.length > 0) schedule();
   }
 
@@ -89,6 +91,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
       isDisposed = true;
       clearTimeout(timer);
       flush();
+      lines.settle(performance.now(), true);
     },
   };
 }
