@@ -29,6 +29,7 @@ import { createTelemetry } from '../telemetry/telemetry.ts';
 import { openInstallation, writeServerFile } from './installation.ts';
 import { openListener } from './listener.ts';
 import { wireEngine } from './wire/wire-engine.ts';
+import { wireStore } from './wire/wire-store.ts';
 
 /** How often idle instances are looked at. */
 const SCALE_EVERY_MS = 500;
@@ -93,8 +94,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   await using made = new AsyncDisposableStack();
 
   const installation = openInstallation(config.dataDir);
-  const { createSqliteKeyValue } = await import('../store/sqlite/sqlite-key-value.ts');
-  const store = made.use(await createSqliteKeyValue({ path: join(config.dataDir, 'ebb.db') }));
+  const store = made.use(await wireStore(config.dataDir));
   const [wired, admin, namespaces, code] = await Promise.all([
     wireEngine(config, installation, logger),
     ensureAdminSecret({ store, given: config.adminSecret }),
