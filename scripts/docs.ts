@@ -1,9 +1,11 @@
 /**
- * Writes docs/config.md and docs/errors.md from the settings table and the error catalog. With `--check` it writes
- * nothing and ends with status 1 when a page is not what it would write.
+ * Writes docs/config.md, docs/errors.md and docs/functions.md from the settings table, the error catalog and the schema
+ * of `ebb.yaml`. With `--check` it writes nothing and ends with status 1 when a page is not what it would write.
  */
 import { readFile, writeFile } from 'node:fs/promises';
+import { z } from 'zod';
 import { ERRORS } from '../packages/contract/src/errors.ts';
+import { manifestFunctionSchema } from '../packages/contract/src/manifest.ts';
 import { SETTINGS } from '../packages/server/src/config/config-schema.ts';
 import { CONFIG_FILE_NAME } from '../packages/server/src/config/load-config.ts';
 import { flagName, variableName } from '../packages/server/src/config/setting.ts';
@@ -13,6 +15,7 @@ export function renderPages(): ReadonlyMap<string, string> {
   return new Map([
     ['docs/config.md', renderConfigPage()],
     ['docs/errors.md', renderErrorsPage()],
+    ['docs/functions.md', renderFunctionsPage()],
   ]);
 }
 
@@ -73,6 +76,109 @@ about it, \`Retry\` whether the same request can succeed later.`,
     ['Code', 'Status', 'From', 'Mended by', 'Retry', 'When, and what to do'],
     rows,
   );
+}
+
+function renderFunctionsPage(): string {
+  const rows = describeFields().map(({ name, fallback, allowed, description }) => [
+    `\`${name}\``,
+    fallback,
+    allowed,
+    description,
+  ]);
+  return page(
+    'Functions and ebb.yaml',
+    `\`ebb.yaml\` lists functions by name. \`ebb deploy\` deploys all of them, \`ebb deploy NAME\` one.
+
+\`\`\`yaml
+namespace: openfaas-fn # if it is left out, this one
+functions:
+  resize: # code in ./resize, or beside this file
+    runtime: node
+    memory: 512Mi
+    concurrency: 2
+    env:
+      QUALITY: \${QUALITY:-75}
+    secrets: [s3-key]
+  web:
+    image: registry.example.org/web:1.4
+    port: 3000
+    healthPath: /healthz
+    scale: { min: 1, max: 5 }
+\`\`\`
+
+Exactly one of \`runtime\` and \`image\` says what runs. [handlers.md](handlers.md) says how a handler is written and
+found; \`handler\` and \`code\` are for runtimes only. An image is run as it is and must serve HTTP on \`PORT\`; \`command\`
+and \`healthPath\` are for images only. An unknown field is refused by its name, with file and line. The control API
+takes the same fields as \`spec\`, all but \`code\`.
+
+In any value \`\${NAME}\` is the environment variable of whoever deploys, \`\${NAME:-text}\` has a default, and \`$$\` is a
+dollar sign. Durations are written \`250ms\`, \`30s\`, \`1m30s\` or \`2h\`, and a plain number means seconds; sizes are
+written \`64Mi\` or \`1G\`. Names of functions and namespaces are 1 to 63 lower-case letters, digits or \`-\`.
+
+\`image\`, \`network: none\`, \`cpu\`, \`pids\`, \`tmp\`, \`user\` and \`readOnlyRootFilesystem\` need the Docker engine. The
+process engine refuses the first two; of the limits it keeps \`memory\` alone, as a limit of the JavaScript heap. A
+function with an image is called over its network, so it cannot have \`network: none\`.
+
+Beside its \`env\` an instance finds \`EBB_FUNCTION\`, \`EBB_NAMESPACE\`, \`EBB_VERSION\` and \`EBB_TIMEOUT_MS\`, an image also
+\`PORT\`; \`EBB_SECRETS_DIR\` names the directory with one file a secret, \`/var/openfaas/secrets\` on Docker.`,
+    ['Field', 'Default', 'Allowed', 'What it says'],
+    rows,
+  );
+}
+
+interface Field {
+  readonly name: string;
+  readonly fallback: string;
+  readonly allowed: string;
+  readonly description: string;
+}
+
+/** A field in the JSON schema that zod makes of it; what a refinement allows is not in there. */
+interface FieldSchema {
+  readonly type?: string | readonly string[];
+  readonly default?: unknown;
+  readonly description?: string;
+  readonly enum?: readonly string[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly properties?: Readonly<Record<string, FieldSchema>>;
+}
+
+/** Every field of a function's entry, those of `queue` and `scale` with their path. */
+function describeFields(): readonly Field[] {
+  const { properties = {} } = z.toJSONSchema(manifestFunctionSchema, { io: 'input' }) as FieldSchema;
+  return Object.entries(properties).flatMap(([name, schema]) =>
+    schema.properties === undefined
+      ? [describeField([name], schema)]
+      : Object.entries(schema.properties).map(([inner, innerSchema]) => describeField([name, inner], innerSchema)),
+  );
+}
+
+function describeField(path: readonly string[], schema: FieldSchema): Field {
+  const { default: fallback, description = '' } = schema;
+  const shown = typeof fallback === 'string' ? fallback : (JSON.stringify(fallback) ?? '');
+  return {
+    name: path.join('.'),
+    fallback: ['', '{}', '[]'].includes(shown) ? 'none' : `\`${shown}\``,
+    allowed: allowedOf(path, schema),
+    description,
+  };
+}
+
+function allowedOf(path: readonly string[], schema: FieldSchema): string {
+  if (schema.enum) return schema.enum.map((word) => `\`${word}\``).join(', ');
+  if (schema.type === 'integer') return `a whole number from ${schema.minimum} to ${schema.maximum}`;
+  if (schema.type === 'boolean') return '`true`, `false`';
+  if (schema.type === 'array') return `a list of ${schema.minItems ?? 0} to ${schema.maxItems} texts`;
+  if (schema.type === 'object') return 'names with texts';
+  // What the schema says when it refuses a text: "must be a size from ...".
+  const wrong = path.toReversed().reduce<unknown>((value, name) => ({ [name]: value }), '\0');
+  const issue = manifestFunctionSchema
+    .safeParse(wrong)
+    .error?.issues.find((found) => found.path.join('.') === path.join('.') && found.message.startsWith('must be '));
+  return issue?.message.slice('must be '.length) ?? 'a path';
 }
 
 function page(title: string, intro: string, head: readonly string[], rows: readonly (readonly string[])[]): string {

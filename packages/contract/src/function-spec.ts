@@ -122,8 +122,8 @@ export const functionSpecSchema = z
     queue: queueSchema.prefault({}),
     scale: scaleSchema.prefault({}),
     auth: z.enum(['none', 'required']).default('none').describe('Whether calling the function needs a token.'),
-    labels: stringMap('labels').default({}),
-    annotations: stringMap('annotations').default({}),
+    labels: stringMap('labels').default({}).describe('Short facts for people and tools; kept and shown.'),
+    annotations: stringMap('annotations').default({}).describe('Longer facts, such as a description; kept and shown.'),
   })
   .superRefine((spec, context) => {
     if ((spec.runtime === undefined) === (spec.image === undefined)) {
