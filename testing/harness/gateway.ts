@@ -3,7 +3,6 @@ import type { Server } from 'node:http';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { DEFAULT_NAMESPACE, type FunctionSpecInput, functionSpecSchema, type LogLine } from '@ebb/contract';
-import { ScaleLoop } from '../../packages/server/src/autoscaler/scale-loop.ts';
 import { systemClock } from '../../packages/server/src/core/clock.ts';
 import { EbbError } from '../../packages/server/src/core/errors.ts';
 import { createLogger } from '../../packages/server/src/core/logger.ts';
@@ -17,13 +16,11 @@ import {
 import type { MemoryServe } from '../../packages/server/src/engines/memory/memory-instance.ts';
 import { Gateway } from '../../packages/server/src/gateway/gateway.ts';
 import { RouteTable } from '../../packages/server/src/gateway/route-table.ts';
-import { ExitWatch } from '../../packages/server/src/pool/exit-watch.ts';
-import { InstancePools } from '../../packages/server/src/pool/instance-pools.ts';
-import { createLauncher } from '../../packages/server/src/pool/launcher.ts';
-import { StartBudget } from '../../packages/server/src/pool/start-budget.ts';
+import type { InstancePools } from '../../packages/server/src/pool/instance-pools.ts';
 import { createFunctionRegistry } from '../../packages/server/src/registry/function-registry.ts';
 import { createNamespaceRegistry } from '../../packages/server/src/registry/namespace-registry.ts';
 import { openListener } from '../../packages/server/src/server/listener.ts';
+import { wirePools } from '../../packages/server/src/server/wire/wire-pools.ts';
 import type { KeyValue } from '../../packages/server/src/store/key-value.ts';
 import { createMemoryKeyValue } from '../../packages/server/src/store/memory/memory-key-value.ts';
 import type { InvocationEvent } from '../../packages/server/src/telemetry/invocation-event.ts';
@@ -87,31 +84,20 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     remove: () => Promise.reject(new Error('unused')),
     reveal: () => Promise.reject(new Error('unused')),
   };
-  const exits = new ExitWatch();
-  const generation = crypto.randomUUID();
-  const launcher = createLauncher({
+  const { pools, loop } = wirePools({
     engine,
     installation: 'test',
-    generation,
+    generation: crypto.randomUUID(),
     code,
     secrets,
     namespaces,
     logs,
-    exits,
     clock,
     logger,
     startTimeoutMs: options.startTimeoutMs ?? 5_000,
-  });
-  const loop = new ScaleLoop({ all: () => pools.all(), maxInstances: options.maxInstances ?? 100, everyMs: 20 });
-  const pools = new InstancePools({
-    engine,
-    launcher,
-    exits,
-    budget: new StartBudget(options.maxConcurrentStarts ?? 4),
-    clock,
-    logger,
-    generation,
-    onDemand: (pool) => loop.poke(pool),
+    maxInstances: options.maxInstances ?? 100,
+    maxConcurrentStarts: options.maxConcurrentStarts ?? 4,
+    scaleEveryMs: 20,
   });
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
   const routes = new RouteTable(registry);

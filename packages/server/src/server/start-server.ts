@@ -4,7 +4,6 @@ import { createApi } from '../api/create-api.ts';
 import { ensureAdminSecret } from '../auth/admin-secret.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
 import { createLocalToken, hashLocalToken } from '../auth/local-token.ts';
-import { ScaleLoop } from '../autoscaler/scale-loop.ts';
 import { createCodeStore } from '../builds/code-store.ts';
 import type { Config } from '../config/config-schema.ts';
 import { loadConfig } from '../config/load-config.ts';
@@ -14,11 +13,7 @@ import { createLogger } from '../core/logger.ts';
 import type { FunctionRegistry } from '../core/ports.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { RouteTable } from '../gateway/route-table.ts';
-import { ExitWatch } from '../pool/exit-watch.ts';
-import { InstancePools } from '../pool/instance-pools.ts';
-import { createLauncher } from '../pool/launcher.ts';
-import { StartBudget } from '../pool/start-budget.ts';
-import type { VersionPool } from '../pool/version-pool.ts';
+import type { InstancePools } from '../pool/instance-pools.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
 import { createSecretRegistry } from '../registry/secret-registry.ts';
@@ -29,6 +24,7 @@ import { createTelemetry } from '../telemetry/telemetry.ts';
 import { openInstallation, writeServerFile } from './installation.ts';
 import { openListener } from './listener.ts';
 import { wireEngine } from './wire/wire-engine.ts';
+import { wirePools } from './wire/wire-pools.ts';
 import { wireStore } from './wire/wire-store.ts';
 
 /** How often idle instances are looked at. */
@@ -131,34 +127,22 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       limits: { maxBytes: config.logMaxBytes, maxLinesPerSecond: config.logMaxLinesPerSecond },
     }),
   );
-  const generation = randomUUID();
-  const exits = new ExitWatch();
-  const launcher = createLauncher({
+  const { pools, loop } = wirePools({
     engine,
     installation: installation.id,
-    generation,
+    generation: randomUUID(),
     code,
     secrets,
     namespaces,
     logs,
-    exits,
     clock,
     logger,
     startTimeoutMs: config.startTimeoutMs,
+    maxInstances: config.maxInstances,
+    maxConcurrentStarts: config.maxConcurrentStarts,
+    scaleEveryMs: SCALE_EVERY_MS,
   });
-  const loop = made.use(
-    new ScaleLoop({ all: () => pools.all(), maxInstances: config.maxInstances, everyMs: SCALE_EVERY_MS }),
-  );
-  const pools = new InstancePools({
-    engine,
-    launcher,
-    exits,
-    budget: new StartBudget(config.maxConcurrentStarts),
-    clock,
-    logger,
-    generation,
-    onDemand: (pool: VersionPool) => loop.poke(pool),
-  });
+  made.use(loop);
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
   functions.registry = registry;
 

@@ -1,0 +1,34 @@
+import { ScaleLoop } from '../../autoscaler/scale-loop.ts';
+import { ExitWatch } from '../../pool/exit-watch.ts';
+import { InstancePools } from '../../pool/instance-pools.ts';
+import { createLauncher, type LauncherOptions } from '../../pool/launcher.ts';
+import { StartBudget } from '../../pool/start-budget.ts';
+import type { VersionPool } from '../../pool/version-pool.ts';
+
+/** What the side that runs instances is made with. */
+export interface WirePoolsOptions extends Omit<LauncherOptions, 'exits'> {
+  /** Most instances on this host, over all versions. */
+  readonly maxInstances: number;
+  /** Most instances starting at once. */
+  readonly maxConcurrentStarts: number;
+  /** How often idle instances are looked at, in milliseconds. */
+  readonly scaleEveryMs: number;
+}
+
+/** Joins launcher, pools and autoscaler; `pools.start` and `loop.start` set them going. */
+export function wirePools(options: WirePoolsOptions): { readonly pools: InstancePools; readonly loop: ScaleLoop } {
+  const { engine, clock, logger, generation, maxInstances, scaleEveryMs } = options;
+  const exits = new ExitWatch();
+  const loop = new ScaleLoop({ all: () => pools.all(), maxInstances, everyMs: scaleEveryMs });
+  const pools = new InstancePools({
+    engine,
+    launcher: createLauncher({ ...options, exits }),
+    exits,
+    budget: new StartBudget(options.maxConcurrentStarts),
+    clock,
+    logger,
+    generation,
+    onDemand: (pool: VersionPool) => loop.poke(pool),
+  });
+  return { pools, loop };
+}
