@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { buildFirewall, FORBIDDEN_RANGES, installationTag } from './build-firewall.ts';
+import { buildFirewall, FORBIDDEN_RANGES } from './build-firewall.ts';
 
 const input = {
-  installation: 'i1',
-  bridge: 'ebb0123456789',
+  bridge: 'ebb0123456789a',
+  isClosed: false,
   resolvers: ['10.1.1.1', '127.0.0.53', 'fe80::1'],
   hostAddresses: ['192.0.2.2'],
 };
-const tag = installationTag('i1');
+const tag = input.bridge;
 
-describe('the packet rules of an installation', () => {
+describe('the packet rules of a bridge', () => {
   const { restore, jumps, chains } = buildFirewall(input);
   const rules = (chain: string) => restore.split('\n').filter((line) => line.startsWith(`-A ${chain} `));
 
@@ -62,10 +62,16 @@ describe('the packet rules of an installation', () => {
     }
   });
 
+  test('let nothing out of a closed one', () => {
+    const closed = buildFirewall({ ...input, isClosed: true }).restore;
+    expect(closed).not.toContain('--dport 53');
+    expect(closed).toContain(`-A EBB-OUT-${tag} -d 0.0.0.0/0 -j DROP\n`);
+  });
+
   test('touch only packets of their own bridge, in chains of their own', () => {
     for (const { rule } of jumps) expect(rule.slice(0, 2)).toEqual(['-i', input.bridge]);
     for (const chain of chains) expect(chain.length).toBeLessThanOrEqual(28);
-    expect(buildFirewall({ ...input, installation: 'i2' }).chains).not.toEqual(chains);
+    expect(buildFirewall({ ...input, bridge: 'ebb1123456789a' }).chains).not.toEqual(chains);
   });
 });
 

@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 
-/** What the packet rules of an installation depend on. */
+/** What the packet rules of a bridge depend on. */
 export interface FirewallInput {
-  readonly installation: string;
-  /** Network interface of the installation's bridge on the host. */
+  /** The bridge's network interface on the host. */
   readonly bridge: string;
+  /** Whether nothing at all may leave it, not even questions to name servers. */
+  readonly isClosed: boolean;
   /** Addresses of the name servers that containers ask. */
   readonly resolvers: readonly string[];
   /** Addresses of the host itself. */
@@ -14,7 +14,7 @@ export interface FirewallInput {
 
 /** Packet rules for `iptables`. */
 export interface Firewall {
-  /** Rules that send the bridge's packets into chains of the installation: parent chain, then the rule. */
+  /** Rules that send the bridge's packets into chains of their own: parent chain, then the rule. */
   readonly jumps: readonly { readonly parent: 'INPUT' | 'DOCKER-USER'; readonly rule: readonly string[] }[];
   readonly chains: readonly string[];
   /** Text for `iptables-restore --noflush` that replaces both chains at once. */
@@ -40,24 +40,25 @@ export const FORBIDDEN_RANGES = [
   '224.0.0.0/3',
 ] as const;
 
-/** Short stable name part of an installation: interface names have at most 15 characters, chains 28. */
-export function installationTag(installation: string): string {
-  return createHash('sha256').update(installation).digest('hex').slice(0, 10);
-}
+/** Starts the names of the chains, which end in the bridge's name; at most 28 characters in all. */
+export const CHAIN_PREFIX = 'EBB-';
 
 /**
- * The rules that keep an installation's containers from the host (INPUT) and from other networks (DOCKER-USER, which
+ * The rules that keep the containers of a bridge from the host (INPUT) and from other networks (DOCKER-USER, which
  * Docker asks before its own rules). Only answers and questions to the name servers pass.
  */
 export function buildFirewall(input: FirewallInput): Firewall {
-  const tag = installationTag(input.installation);
-  const toHost = `EBB-HOST-${tag}`;
-  const outward = `EBB-OUT-${tag}`;
-  const resolvers = input.resolvers.filter((address) => isIPv4(address) && !address.startsWith('127.'));
+  const toHost = `${CHAIN_PREFIX}HOST-${input.bridge}`;
+  const outward = `${CHAIN_PREFIX}OUT-${input.bridge}`;
+  const resolvers = (input.isClosed ? [] : input.resolvers).filter(
+    (address) => isIPv4(address) && !address.startsWith('127.'),
+  );
   const dns = (chain: string, address: string, verdict: string) =>
     ['udp', 'tcp'].map((protocol) => `-A ${chain} -d ${address}/32 -p ${protocol} --dport 53 -j ${verdict}`);
   const local = new Set(input.hostAddresses);
   const answers = (chain: string) => `-A ${chain} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`;
+  const hosts = input.hostAddresses.filter(isIPv4).map((address) => `${address}/32`);
+  const forbidden = input.isClosed ? ['0.0.0.0/0'] : [...FORBIDDEN_RANGES, ...hosts];
   const rules = [
     answers(toHost),
     ...resolvers.filter((address) => local.has(address)).flatMap((address) => dns(toHost, address, 'ACCEPT')),
@@ -67,9 +68,7 @@ export function buildFirewall(input: FirewallInput): Firewall {
     `-A ${outward} -o ${input.bridge} -j DROP`,
     // A published port of the host leads to some other container.
     `-A ${outward} -m conntrack --ctstate DNAT -j DROP`,
-    ...[...FORBIDDEN_RANGES, ...input.hostAddresses.filter(isIPv4).map((address) => `${address}/32`)].map(
-      (range) => `-A ${outward} -d ${range} -j DROP`,
-    ),
+    ...forbidden.map((range) => `-A ${outward} -d ${range} -j DROP`),
     `-A ${outward} -j RETURN`,
   ];
   return {

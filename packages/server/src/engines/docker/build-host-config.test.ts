@@ -69,6 +69,7 @@ describe('the settings of a container', () => {
       UTSMode: '',
       CgroupnsMode: 'private',
       NetworkMode: 'ebb-i1',
+      Dns: [],
       PublishAllPorts: false,
       Devices: [],
       LogConfig: {
@@ -144,8 +145,9 @@ describe('the settings of a container', () => {
     expect(HostConfig.MemorySwappiness).toBeUndefined();
   });
 
-  test('give no network at all to a function that asked for none', () => {
+  test('give no network at all to code that asked for none, and no names to an image that did', () => {
     expect(buildContainerConfig(input({ network: 'none' })).HostConfig.NetworkMode).toBe('none');
+    expect(buildContainerConfig(input({ network: 'none', source: image })).HostConfig.Dns).toEqual(['127.0.0.1']);
   });
 });
 

@@ -6,16 +6,16 @@ import { toDockerLabels } from './instance-labels.ts';
 import { seccompProfile } from './seccomp-profile.ts';
 
 /** Where managed instances find the server that runs the handler. */
-export const RUNTIME_PATH = '/opt/ebb/runtime';
+const RUNTIME_PATH = '/opt/ebb/runtime';
 /** Where managed instances find their code. */
-export const CODE_PATH = '/function';
+const CODE_PATH = '/function';
 /** Where managed instances put their socket. */
-export const SOCKET_PATH = '/run/ebb';
+const SOCKET_PATH = '/run/ebb';
 /** Path of the interpreter in images Ebb makes; pulled ones have it there too. */
 export const NODE_PATH = '/usr/local/bin/node';
 
 /** First user id given to a namespace's instances; high enough to belong to nobody on the host. */
-export const FIRST_TENANT_UID = 200_000;
+const FIRST_TENANT_UID = 200_000;
 /** The engine refuses to make a container with less memory. */
 const MIN_MEMORY_BYTES = 6 * 2 ** 20;
 const SHM_BYTES = 16 * 2 ** 20;
@@ -44,7 +44,7 @@ export interface ContainerInput {
   readonly image: ImageFacts;
   readonly host: HostFacts;
   readonly dir: InstanceDir;
-  /** Name of the installation's network. */
+  /** Name of the network to join; not used by code that asked for none. */
   readonly network: string;
   readonly runtime: { readonly directory: string; readonly entry: string };
   /** Milliseconds since the Unix epoch. */
@@ -91,7 +91,7 @@ export function buildContainerConfig(input: ContainerInput): ContainerConfig {
 }
 
 /** The hardened part of {@link buildContainerConfig}. */
-export function buildHostConfig(input: ContainerInput): ContainerConfig['HostConfig'] {
+function buildHostConfig(input: ContainerInput): ContainerConfig['HostConfig'] {
   const { spec, host } = input;
   const memoryBytes = Math.max(spec.limits.memoryBytes, MIN_MEMORY_BYTES);
   return {
@@ -122,7 +122,9 @@ export function buildHostConfig(input: ContainerInput): ContainerConfig['HostCon
     PidMode: '',
     UTSMode: '',
     CgroupnsMode: 'private',
-    NetworkMode: spec.network === 'none' ? 'none' : input.network,
+    NetworkMode: spec.network === 'none' && spec.source.kind === 'code' ? 'none' : input.network,
+    // The engine's own name server would answer for a network that leads nowhere (CVE-2024-29018).
+    Dns: spec.network === 'none' ? ['127.0.0.1'] : [],
     PublishAllPorts: false,
     Devices: [],
     LogConfig: {

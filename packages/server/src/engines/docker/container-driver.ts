@@ -22,8 +22,8 @@ export interface ContainerDriverOptions {
   readonly client: DockerClient;
   readonly installation: string;
   readonly runDir: string;
-  /** Name of the installation's network. */
-  readonly network: string;
+  /** Makes sure the network of an instance is there, and gives its name. */
+  readonly networkOf: (spec: InstanceSpec) => Promise<string>;
   readonly runtime: { readonly directory: string; readonly entry: string };
   /** What instances share, made at the first call. */
   readonly prepared: (signal?: AbortSignal) => Promise<{ readonly host: HostFacts; readonly runtimeImage: ImageFacts }>;
@@ -45,12 +45,11 @@ const NO_HOST = 'exited.invalid';
  * exists, so one whose creation was denied is still found (case 6).
  */
 export function createContainerDriver(options: ContainerDriverOptions): ContainerDriver {
-  const { client, installation, runDir, network } = options;
+  const { client, installation, runDir } = options;
   const { docker, deadlines } = client;
   const creating = new Map<string, Promise<Instance>>();
 
   async function create(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance> {
-    refuseUnsupported(spec);
     try {
       return await createOnce(spec, signal);
     } catch (error) {
@@ -65,6 +64,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
   async function createOnce(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance> {
     const shared = await options.prepared(signal);
     const image = spec.source.kind === 'code' ? shared.runtimeImage : await presentImage(spec.source, signal);
+    const network = await options.networkOf(spec);
     const container = docker.getContainer(containerName(installation, spec.id));
     const dir = await claimDirectory(spec, container);
     if ('state' in dir) return dir;
@@ -213,16 +213,6 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
       return instances.filter((instance) => instance !== undefined);
     },
   };
-}
-
-/** Refuses what Docker cannot do for an instance. */
-function refuseUnsupported(spec: InstanceSpec): void {
-  if (spec.source.kind === 'image' && spec.network === 'none') {
-    throw new EbbError(
-      'UNSUPPORTED_BY_ENGINE',
-      'a function with an image is spoken to over its network, so "network" cannot be "none"; use "egress" or a runtime',
-    );
-  }
 }
 
 function addressOf(networks: Readonly<Record<string, { readonly IPAddress?: string }>>): string | undefined {

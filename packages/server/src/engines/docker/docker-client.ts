@@ -14,7 +14,7 @@ export interface DockerDeadlines {
 }
 
 /** Deadlines for a daemon on the same host. */
-export const DOCKER_DEADLINES: DockerDeadlines = {
+const DOCKER_DEADLINES: DockerDeadlines = {
   queryMs: 5000,
   changeMs: 10_000,
   startMs: 30_000,

@@ -7,9 +7,9 @@ import { createContainerDriver } from './container-driver.ts';
 import { ask, askStream } from './dial.ts';
 import { createDockerClient, type DockerDeadlines, statusOf } from './docker-client.ts';
 import { watchEvents } from './events.ts';
-import { applyFirewall, removeFirewall } from './firewall.ts';
+import { applyFirewall, removeFirewall, sweepFirewalls } from './firewall.ts';
 import { readLogLines } from './logs.ts';
-import { ensureNetwork, networkNames, removeNetwork } from './network.ts';
+import { ensureNetwork, instanceNetwork, type InstanceNetwork, removeNetwork } from './network.ts';
 import { type DaemonInfo, probeDocker } from './probe.ts';
 import { obtainImage } from './resolve-image.ts';
 import { ensureRuntimeImage } from './runtime-image.ts';
@@ -47,16 +47,18 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
   const socketPath = options.socketPath ?? '/var/run/docker.sock';
   const client = createDockerClient({ socketPath, ...(options.deadlines ? { deadlines: options.deadlines } : {}) });
   const { docker, deadlines } = client;
-  const { network, bridge } = networkNames(installation);
+  const open = instanceNetwork(installation, 'open');
+  const closed = instanceNetwork(installation, 'closed');
   const containerOf = (id: string) => docker.getContainer(containerName(installation, id));
   const stopping = new Map<string, Promise<void>>();
   let preparing: Promise<Prepared> | undefined;
+  let preparingClosed: Promise<void> | undefined;
 
-  const ensureFirewall = async () => {
-    const state = await applyFirewall({ installation, bridge });
+  const ensureFirewall = async (network: InstanceNetwork) => {
+    const state = await applyFirewall(network);
     if (state.kind === 'absent') {
       logger.warn(
-        { bridge, reason: state.reason },
+        { network: network.network, reason: state.reason },
         'functions can reach the host and private addresses: the packet rules of their network could not be set; "ebb doctor" says what to do',
       );
     }
@@ -76,7 +78,8 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
         ...(options.runtimeImage === undefined ? {} : { runtimeImage: options.runtimeImage }),
         ...(signal ? { signal } : {}),
       }).then((name) => obtainImage(client, name, signal)),
-      ensureNetwork(client, installation, signal).then(ensureFirewall),
+      ensureNetwork(client, open, signal).then(() => ensureFirewall(open)),
+      sweepFirewalls(),
     ]);
     return { host: toHostFacts(info), runtimeImage: image };
   }
@@ -90,15 +93,27 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     return preparing;
   }
 
+  async function networkOf(spec: InstanceSpec): Promise<string> {
+    if (spec.source.kind === 'code' || spec.network === 'egress') return open.network;
+    // Few functions need it, and each bridge takes a range of the daemon's addresses.
+    preparingClosed ??= ensureNetwork(client, closed).then(() => ensureFirewall(closed));
+    await preparingClosed.catch((error: unknown) => {
+      preparingClosed = undefined;
+      throw error;
+    });
+    return closed.network;
+  }
+
   const driver = createContainerDriver({
     client,
     installation,
     runDir,
-    network,
+    networkOf,
     runtime: options.runtime,
     prepared,
     forgetPrepared: () => {
       preparing = undefined;
+      preparingClosed = undefined;
     },
   });
 
@@ -106,8 +121,8 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     id: string,
     wanted: { readonly follow: boolean; readonly sinceMs?: number; readonly signal?: AbortSignal },
   ): AsyncIterable<EngineLogLine> {
-    const closed = new AbortController();
-    const signal = wanted.signal ? AbortSignal.any([wanted.signal, closed.signal]) : closed.signal;
+    const left = new AbortController();
+    const signal = wanted.signal ? AbortSignal.any([wanted.signal, left.signal]) : left.signal;
     const query = {
       stdout: true,
       stderr: true,
@@ -118,8 +133,8 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     try {
       const path = `/containers/${containerName(installation, id)}/logs`;
       // The stream outlives the call that opens it, so it gets the outer signal.
-      const open = () => askStream(docker, path, signal, query);
-      const stream = await client.call(`read the log of "${id}"`, deadlines.queryMs, open, signal);
+      const openLog = () => askStream(docker, path, signal, query);
+      const stream = await client.call(`read the log of "${id}"`, deadlines.queryMs, openLog, signal);
       yield* readLogLines(stream);
     } catch (error) {
       if (wanted.signal?.aborted || statusOf(error) === 404) return;
@@ -127,7 +142,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
         ? error
         : new EbbError('ENGINE_FAILED', `the log of "${id}" broke off`, { cause: error });
     } finally {
-      closed.abort();
+      left.abort();
     }
   }
 
@@ -137,9 +152,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     probe: (signal) =>
       probeDocker({
         client,
-        socketPath,
-        installation,
-        bridge,
+        network: open,
         dataDir: options.dataDir,
         ...(signal ? { signal } : {}),
       }),
@@ -176,11 +189,23 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
           }),
         ),
       ),
-    events: (signal) => watchEvents({ client, installation, signal, sinceMs: Date.now(), onReconnect: ensureFirewall }),
+    events: (signal) =>
+      watchEvents({
+        client,
+        installation,
+        signal,
+        sinceMs: Date.now(),
+        onReconnect: async () => {
+          await ensureFirewall(open);
+          if (preparingClosed) await ensureFirewall(closed);
+        },
+      }),
     async [Symbol.asyncDispose]() {
       await Promise.allSettled(stopping.values());
-      // Instances that live on keep their network, and their rules with it.
-      if (await removeNetwork(client, installation).catch(() => false)) await removeFirewall({ installation, bridge });
+      for (const network of [open, closed]) {
+        // Instances that live on keep their network, and their rules with it.
+        if (await removeNetwork(client, network).catch(() => false)) await removeFirewall(network);
+      }
     },
   };
 }

@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { isIPv4 } from 'node:net';
-import { buildFirewall, type Firewall } from './build-firewall.ts';
+import { buildFirewall, CHAIN_PREFIX, type Firewall } from './build-firewall.ts';
+import { BRIDGE_PREFIX, type InstanceNetwork } from './network.ts';
 
 /** Whether the packet rules of a bridge are in force; if not, why. */
 export type FirewallState =
@@ -14,21 +15,15 @@ export type FirewallState =
 
 const TIMEOUT_MS = 10_000;
 
-/** Which bridge the rules are for. */
-export interface FirewallOptions {
-  readonly installation: string;
-  readonly bridge: string;
-}
-
 /**
- * Puts the packet rules of an installation in force, replacing older ones of its own at once. Never throws: hosts
+ * Puts the packet rules of a bridge in force, replacing older ones at once. Never throws: hosts
  * where it cannot be done (not root, no iptables, a daemon elsewhere) are reported by reason.
  */
-export async function applyFirewall(options: FirewallOptions): Promise<FirewallState> {
-  const obstacle = findObstacle(options.bridge);
+export async function applyFirewall(network: InstanceNetwork): Promise<FirewallState> {
+  const obstacle = findObstacle(network.bridge);
   if (obstacle !== undefined) return { kind: 'absent', reason: obstacle };
   try {
-    const firewall = await describeFirewall(options);
+    const firewall = await describeFirewall(network);
     await iptables('iptables-restore', ['-w', '5', '--noflush'], firewall.restore);
     for (const { parent, rule } of await jumpsOf(firewall)) {
       if (await isInForce(parent, rule)) continue;
@@ -41,11 +36,11 @@ export async function applyFirewall(options: FirewallOptions): Promise<FirewallS
 }
 
 /** Whether the rules are in force now; somebody else may have flushed them. Never throws. */
-export async function checkFirewall(options: FirewallOptions): Promise<FirewallState> {
-  const obstacle = findObstacle(options.bridge);
+export async function checkFirewall(network: InstanceNetwork): Promise<FirewallState> {
+  const obstacle = findObstacle(network.bridge);
   if (obstacle !== undefined) return { kind: 'absent', reason: obstacle };
   try {
-    for (const { parent, rule } of await jumpsOf(await describeFirewall(options))) {
+    for (const { parent, rule } of await jumpsOf(await describeFirewall(network))) {
       if (!(await isInForce(parent, rule))) return { kind: 'absent', reason: `the rule in ${parent} is gone` };
     }
     return { kind: 'active' };
@@ -66,17 +61,35 @@ export async function foreseeFirewall(): Promise<FirewallState> {
   }
 }
 
-/** Takes the rules of an installation away, and nothing else. Never throws. */
-export async function removeFirewall(options: FirewallOptions): Promise<void> {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return;
-  const firewall = await describeFirewall(options);
+/** Takes the rules of a bridge away, and nothing else. Never throws. */
+export async function removeFirewall(network: InstanceNetwork): Promise<void> {
+  if (findHostObstacle() !== undefined) return;
+  const firewall = await describeFirewall(network);
   for (const { parent, rule } of await jumpsOf(firewall).catch(() => firewall.jumps)) {
     await iptables('iptables', ['-w', '5', '-D', parent, ...rule]).catch(() => {});
   }
-  for (const chain of firewall.chains) {
-    await iptables('iptables', ['-w', '5', '-F', chain]).catch(() => {});
-    await iptables('iptables', ['-w', '5', '-X', chain]).catch(() => {});
+  for (const chain of firewall.chains) await removeChain(chain);
+}
+
+/** Takes away rules of bridges that are gone: those of killed servers whose network somebody removed. Never throws. */
+export async function sweepFirewalls(): Promise<void> {
+  if (findHostObstacle() !== undefined) return;
+  const listing = await iptables('iptables', ['-w', '5', '-S']).catch(() => '');
+  const isGone = (bridge: string) => !existsSync(`/sys/class/net/${bridge}`);
+  const chains = new Set<string>();
+  for (const [, parent = '', rule = '', bridge = '', chain = ''] of listing.matchAll(JUMP_PATTERN)) {
+    if (!isGone(bridge)) continue;
+    await iptables('iptables', ['-w', '5', '-D', parent, ...rule.split(' ')]).catch(() => {});
+    chains.add(chain);
   }
+  for (const chain of chains) await removeChain(chain);
+}
+
+const JUMP_PATTERN = new RegExp(`^-A (\\S+) (-i (${BRIDGE_PREFIX}[0-9a-f]+) -j (${CHAIN_PREFIX}\\S+))$`, 'gm');
+
+async function removeChain(chain: string): Promise<void> {
+  await iptables('iptables', ['-w', '5', '-F', chain]).catch(() => {});
+  await iptables('iptables', ['-w', '5', '-X', chain]).catch(() => {});
 }
 
 function findHostObstacle(): string | undefined {
@@ -91,12 +104,17 @@ function findObstacle(bridge: string): string | undefined {
   return undefined;
 }
 
-async function describeFirewall(options: FirewallOptions): Promise<Firewall> {
+async function describeFirewall(network: InstanceNetwork): Promise<Firewall> {
   const hostAddresses = Object.entries(networkInterfaces())
-    .flatMap(([name, addresses]) => (name === options.bridge ? [] : (addresses ?? [])))
+    .flatMap(([name, addresses]) => (name === network.bridge ? [] : (addresses ?? [])))
     .map(({ address }) => address)
     .filter((address) => isIPv4(address) && !address.startsWith('127.'));
-  return buildFirewall({ ...options, hostAddresses: [...new Set(hostAddresses)].sort(), resolvers: await resolvers() });
+  return buildFirewall({
+    bridge: network.bridge,
+    isClosed: network.kind === 'closed',
+    hostAddresses: [...new Set(hostAddresses)].sort(),
+    resolvers: await resolvers(),
+  });
 }
 
 /** The host's name servers as Docker picks them: behind systemd-resolved's stub, those it asks itself. */

@@ -1,4 +1,5 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import Dockerode from 'dockerode';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -65,6 +66,32 @@ describeWithDocker('images', (socketPath) => {
   test('an image may run as its own user, if that is not root', async () => {
     expect(await serve(specOf(await build('USER games'), { user: 'image' }))).toBe('uid 5');
     expect(await serve(specOf(await build('USER 1234'), { user: 'image' }))).toBe('uid 1234');
+  });
+
+  test('an image without network is reached by the gateway, and reaches nothing itself (case 25)', async () => {
+    const image = await build();
+    expect(await serve(specOf(image, { network: 'none' }))).toBe('uid 200001');
+    const host = createServer((socket) => socket.end());
+    await new Promise<void>((resolve) => host.listen(0, '0.0.0.0', resolve));
+    const { port } = host.address() as AddressInfo;
+    const script = `
+      use IO::Socket::INET;
+      my ($own) = do { open my $f, "<", "/etc/hosts"; map { /^(\\d+\\.\\d+\\.\\d+)\\.\\d+/ && $1 ne "127.0.0" ? "$1.1" : () } <$f> };
+      for my $to ($own, "169.254.169.254", "198.51.100.2") {
+        my $s = IO::Socket::INET->new(PeerAddr => $to, PeerPort => ${port}, Timeout => 1);
+        print defined $s ? "reached $to\\n" : "no\\n";
+      }
+      print defined(gethostbyname("deb.debian.org")) ? "reached names\\n" : "no\\n";
+    `;
+    const spec = harness.spec({
+      source: { kind: 'image', image, port: 8123, command: ['perl', '-e', script] },
+      network: 'none',
+    });
+    await harness.engine.create(spec);
+    const lines = await Array.fromAsync(harness.engine.logs(spec.id, { follow: true }));
+    host.close();
+    await harness.engine.stop(spec.id, { graceMs: 0 });
+    expect(lines.map(({ text }) => text)).toEqual(['no', 'no', 'no', 'no']);
   });
 
   test.each([

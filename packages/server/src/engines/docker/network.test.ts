@@ -11,9 +11,10 @@ import { describeWithDocker } from '../../../../../testing/harness/docker.ts';
 import type { Instance } from '../engine.ts';
 import { buildFirewall } from './build-firewall.ts';
 import { containerName } from './build-host-config.ts';
-import { networkNames } from './network.ts';
+import { instanceNetwork } from './network.ts';
 
 const run = promisify(execFile);
+const IP = 'ip';
 
 /** A function that tries to connect wherever it is told, and can listen itself. */
 const SCANNER = `
@@ -72,11 +73,11 @@ describeWithDocker('the network of functions', (socketPath) => {
   });
   const addressOf = async (id: string) => {
     const info = await docker.getContainer(containerName(harness.installation, id)).inspect();
-    return info.NetworkSettings.Networks[networkNames(harness.installation).network]?.IPAddress ?? '';
+    return info.NetworkSettings.Networks[instanceNetwork(harness.installation, 'open').network]?.IPAddress ?? '';
   };
 
   test('is one bridge without traffic between instances and without IPv6', async () => {
-    const { network, bridge } = networkNames(harness.installation);
+    const { network, bridge } = instanceNetwork(harness.installation, 'open');
     const info: unknown = await docker.getNetwork(network).inspect();
     expect(info).toMatchObject({
       Driver: 'bridge',
@@ -104,8 +105,8 @@ describeWithDocker('the network of functions', (socketPath) => {
       expect(Object.values(await scan(scanner, FORBIDDEN))).not.toContain('reached');
       // Nobody may be there to answer, so it has to be seen that packets were dropped.
       const { restore, chains } = buildFirewall({
-        installation: harness.installation,
-        bridge: 'x',
+        bridge: instanceNetwork(harness.installation, 'open').bridge,
+        isClosed: false,
         resolvers: [],
         hostAddresses: [],
       });
@@ -145,10 +146,10 @@ describeWithDocker('the network of functions', (socketPath) => {
     });
 
     test('is guarded again at the next start when its rules were flushed, and doctor says so meanwhile', async () => {
-      const { bridge } = networkNames(harness.installation);
+      const { bridge } = instanceNetwork(harness.installation, 'open');
       const { chains } = buildFirewall({
-        installation: harness.installation,
         bridge,
+        isClosed: false,
         resolvers: [],
         hostAddresses: [],
       });
@@ -185,13 +186,13 @@ describeWithDocker('the network of functions', (socketPath) => {
   test('goes when its engine goes, with its rules, unless instances live on', async () => {
     const other = harness.open('network-goes');
     await other.prepare();
-    const { network, bridge } = networkNames('network-goes');
+    const { network, bridge } = instanceNetwork('network-goes', 'open');
     await docker.getNetwork(network).inspect();
     await other[Symbol.asyncDispose]();
     await expect(docker.getNetwork(network).inspect()).rejects.toMatchObject({ statusCode: 404 });
     if (process.getuid?.() === 0) expect((await run('iptables-save')).stdout).not.toContain(bridge);
     await harness.open()[Symbol.asyncDispose]();
-    await docker.getNetwork(networkNames(harness.installation).network).inspect();
+    await docker.getNetwork(instanceNetwork(harness.installation, 'open').network).inspect();
   });
 });
 
@@ -199,7 +200,7 @@ describeWithDocker('the network of functions', (socketPath) => {
 async function createPublicSite() {
   const name = `ebbpub${process.pid}`;
   const address = '198.51.100.2';
-  const ip = (...args: string[]) => run('ip', args);
+  const ip = (...args: string[]) => run(IP, args);
   await ip('netns', 'add', name);
   const remove = async () => void (await ip('netns', 'del', name));
   try {
@@ -209,7 +210,7 @@ async function createPublicSite() {
     await ip('-n', name, 'addr', 'add', `${address}/30`, 'dev', 'up0');
     await ip('-n', name, 'link', 'set', 'up0', 'up');
     const script = `require('node:net').createServer((s) => s.end()).listen(8000, () => console.log('up'))`;
-    const child = execFile('ip', ['netns', 'exec', name, process.execPath, '-e', script]);
+    const child = execFile(IP, ['netns', 'exec', name, process.execPath, '-e', script]);
     await new Promise<void>((resolve, reject) => {
       child.stdout?.once('data', () => resolve());
       child.once('exit', () => reject(new Error('the listener ended')));

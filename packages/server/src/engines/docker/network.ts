@@ -1,27 +1,40 @@
+import { createHash } from 'node:crypto';
 import { EbbError } from '../../core/errors.ts';
-import { installationTag } from './build-firewall.ts';
 import { ask } from './dial.ts';
 import { type DockerClient, daemonWords, statusOf } from './docker-client.ts';
 import { INSTALLATION_LABEL } from './instance-labels.ts';
 
-/** Names of an installation's network. */
-export interface NetworkNames {
+/**
+ * A bridge of an installation: `open` leads to public addresses, `closed` nowhere. The closed one is for images that
+ * asked for no network: the gateway has to reach them over one.
+ */
+export interface InstanceNetwork {
+  readonly kind: 'open' | 'closed';
+  readonly installation: string;
   readonly network: string;
   /** The bridge's interface on the host; at most 15 characters. */
   readonly bridge: string;
 }
 
+/** Starts the names of all bridges, so that rests of dead installations are known. */
+export const BRIDGE_PREFIX = 'ebb';
+
 /** The names of an installation's network, whether it exists or not. */
-export function networkNames(installation: string): NetworkNames {
-  return { network: `ebb-${installation}`, bridge: `ebb${installationTag(installation)}` };
+export function instanceNetwork(installation: string, kind: InstanceNetwork['kind']): InstanceNetwork {
+  const tag = createHash('sha256').update(installation).digest('hex').slice(0, 10);
+  return {
+    kind,
+    installation,
+    network: kind === 'open' ? `ebb-${installation}` : `ebb-${installation}-closed`,
+    bridge: `${BRIDGE_PREFIX}${kind === 'open' ? '0' : '1'}${tag}`,
+  };
 }
 
 /**
- * Makes the one bridge of an installation if it is not there: no traffic between its containers, no IPv6. Throws
- * ENGINE_FAILED, with what to do when the daemon has no address range left.
+ * Makes a bridge if it is not there: no traffic between its containers, no IPv6. Throws ENGINE_FAILED, with what to
+ * do when the daemon has no address range left.
  */
-export async function ensureNetwork(client: DockerClient, installation: string, signal?: AbortSignal): Promise<void> {
-  const names = networkNames(installation);
+export async function ensureNetwork(client: DockerClient, names: InstanceNetwork, signal?: AbortSignal): Promise<void> {
   if (await networkExists(client, names.network, signal)) return;
   try {
     await client.call(
@@ -33,7 +46,9 @@ export async function ensureNetwork(client: DockerClient, installation: string, 
           Driver: 'bridge',
           CheckDuplicate: true,
           EnableIPv6: false,
-          Labels: { [INSTALLATION_LABEL]: installation },
+          // No default route: nothing but the host is even addressable.
+          Internal: names.kind === 'closed',
+          Labels: { [INSTALLATION_LABEL]: names.installation },
           Options: {
             'com.docker.network.bridge.name': names.bridge,
             'com.docker.network.bridge.enable_icc': 'false',
@@ -57,9 +72,8 @@ export async function ensureNetwork(client: DockerClient, installation: string, 
   }
 }
 
-/** Removes an installation's network if no container is left on it; returns whether it is gone. */
-export async function removeNetwork(client: DockerClient, installation: string): Promise<boolean> {
-  const { network } = networkNames(installation);
+/** Removes a network if no container is left on it; returns whether it is gone. */
+export async function removeNetwork(client: DockerClient, { network }: InstanceNetwork): Promise<boolean> {
   try {
     await client.call(`remove the network "${network}"`, client.deadlines.changeMs, (abortSignal) =>
       client.docker.getNetwork(network).remove({ abortSignal }),

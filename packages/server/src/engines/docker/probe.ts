@@ -5,14 +5,12 @@ import { ask } from './dial.ts';
 import type { DockerClient } from './docker-client.ts';
 import { type DaemonFacts, findings } from './findings.ts';
 import { checkFirewall, type FirewallState, foreseeFirewall } from './firewall.ts';
-import { networkExists, networkNames } from './network.ts';
+import { type InstanceNetwork, networkExists } from './network.ts';
 
 /** What {@link probeDocker} looks at. */
 export interface ProbeOptions {
   readonly client: DockerClient;
-  readonly socketPath: string;
-  readonly installation: string;
-  readonly bridge: string;
+  readonly network: InstanceNetwork;
   readonly dataDir: string;
   readonly signal?: AbortSignal;
 }
@@ -93,9 +91,8 @@ export async function probeDocker(options: ProbeOptions): Promise<EngineStatus> 
 
 /** The rules of a network that exists, else whether they can be set once it does. */
 async function firewallState(options: ProbeOptions): Promise<FirewallState> {
-  const { client, installation, bridge, signal } = options;
-  const hasNetwork = await networkExists(client, networkNames(installation).network, signal);
-  return hasNetwork ? checkFirewall({ installation, bridge }) : foreseeFirewall();
+  const { client, network, signal } = options;
+  return (await networkExists(client, network.network, signal)) ? checkFirewall(network) : foreseeFirewall();
 }
 
 async function freeBytes(path: string): Promise<number | undefined> {

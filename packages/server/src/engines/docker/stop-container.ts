@@ -50,7 +50,7 @@ export async function removeOwn(own: OwnContainer): Promise<void> {
 }
 
 /** Everything about a container, or undefined when the installation has none of that name. */
-export async function inspectOwn(own: OwnContainer): Promise<Dockerode.ContainerInspectInfo | undefined> {
+async function inspectOwn(own: OwnContainer): Promise<Dockerode.ContainerInspectInfo | undefined> {
   const info = await inspectContainer(own.client, own.container);
   return info?.Config.Labels[INSTALLATION_LABEL] === own.installation ? info : undefined;
 }
