@@ -8,7 +8,7 @@ import { type CodeFile, listFiles } from '../packing/list-files.ts';
 import { packFiles } from '../packing/pack-files.ts';
 import type { StartTask, Task } from '../terminal/progress.ts';
 import { installCommand, installDependencies, needsInstall } from './install-dependencies.ts';
-import type { Target } from './load-targets.ts';
+import type { Target } from './target.ts';
 
 /** Code that was uploaded in this run of `ebb`, by directory and namespace, so that nothing is sent twice. */
 export interface UploadMemory {

@@ -1,19 +1,10 @@
 import { statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
-import { DEFAULT_NAMESPACE, type FunctionName, type FunctionSpecInput } from '@ebb/contract';
+import { DEFAULT_NAMESPACE } from '@ebb/contract';
 import { CliError } from '../core/cli-error.ts';
 import { parseManifest } from '../manifest/parse-manifest.ts';
-
-/** One function to deploy. */
-export interface Target {
-  readonly ref: FunctionName;
-  readonly spec: FunctionSpecInput;
-  /** Absolute path of the code of a managed runtime. */
-  readonly codeDir?: string;
-  /** The file that says so. */
-  readonly manifest?: string;
-}
+import type { Target } from './target.ts';
 
 /** Names under which a manifest is looked for in a directory. */
 const MANIFEST_NAMES = ['ebb.yaml', 'ebb.yml'];

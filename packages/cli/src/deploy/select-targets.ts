@@ -4,7 +4,8 @@ import { CliError } from '../core/cli-error.ts';
 import type { CommandContext } from '../core/command.ts';
 import { checkName, namespaceOf } from '../core/function-ref.ts';
 import { parsePairs } from '../core/parameters.ts';
-import { findManifest, isDirectory, loadTargets, type Target } from './load-targets.ts';
+import { findManifest, isDirectory, loadTargets } from './load-targets.ts';
+import type { Target } from './target.ts';
 
 /**
  * Finds out which functions a deploy is about: those of `ebb.yaml` here, in the directories or by the names given, or

@@ -1,15 +1,10 @@
-import { watch } from 'node:fs';
+import { existsSync, watch } from 'node:fs';
 import { basename, dirname, relative } from 'node:path';
 import { readIgnoreRules } from '../packing/list-files.ts';
-import type { Target } from './load-targets.ts';
+import { type Target, targetKey } from './target.ts';
 
 /** Editors write a file in several steps; what comes within this time is one change. */
 const SETTLE_MS = 30;
-
-/** Names a function among those that are watched. */
-export function targetKey(target: Target): string {
-  return `${target.ref.namespace}/${target.ref.name}`;
-}
 
 /** What to do about changes. */
 export interface WatchOptions {
@@ -56,6 +51,8 @@ export async function watchTargets(targets: readonly Target[], options: WatchOpt
         if (!options.signal.aborted) options.onError(error);
       });
     } catch (error) {
+      // A directory that is not there is what its deploy complains about.
+      if (!existsSync(directory)) return;
       options.onError(error instanceof Error ? error : new Error(String(error)));
     }
   };

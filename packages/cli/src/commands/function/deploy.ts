@@ -2,7 +2,7 @@ import { type CommandContext, defineCommand } from '../../core/command.ts';
 import { formatClock } from '../../core/format-time.ts';
 import type { Deployed } from '../../deploy/deploy-target.ts';
 import { SPEC_OPTIONS } from '../../deploy/spec-options.ts';
-import type { Target } from '../../deploy/load-targets.ts';
+import { type Target, targetKey } from '../../deploy/target.ts';
 import { SILENT_TASK } from '../../terminal/progress.ts';
 
 /** Deploys functions and waits until they serve; the first that fails ends the command, with `--watch` none does. */
@@ -44,6 +44,7 @@ export const deployCommand = defineCommand({
     };
     const isWatching = parameters.flag('watch');
     const done: Deployed[] = [];
+    const failed = new Set<string>();
     for (const target of targets) {
       try {
         const deployed = await deployTarget(target, options);
@@ -53,12 +54,13 @@ export const deployCommand = defineCommand({
       } catch (error) {
         if (error instanceof Error && targets.length > 1) error.message = `${target.ref.name}: ${error.message}`;
         if (!isWatching || signal.aborted) throw error;
+        failed.add(targetKey(target));
         context.report(error);
       }
     }
     if (isWatching) {
       const redeploy = { ...options, startTask: () => Promise.resolve(SILENT_TASK) };
-      await watch(context, targets, {
+      await watch(context, targets, failed, {
         select: () => selectTargets(context),
         deploy: (target) => deployTarget(target, redeploy),
       });
@@ -72,8 +74,13 @@ interface WatchActions {
 }
 
 /** Deploys what changes until the person stops it; an error is said and the next change is waited for. */
-async function watch(context: CommandContext, initial: readonly Target[], actions: WatchActions): Promise<void> {
-  const { targetKey, watchTargets } = await import('../../deploy/watch-targets.ts');
+async function watch(
+  context: CommandContext,
+  initial: readonly Target[],
+  failed: Set<string>,
+  actions: WatchActions,
+): Promise<void> {
+  const { watchTargets } = await import('../../deploy/watch-targets.ts');
   const { output, signal } = context;
   let targets = initial;
   output.note(`Watching ${targets.length === 1 ? 'the function' : `${targets.length} functions`}; Ctrl-C ends it.`);
@@ -87,12 +94,18 @@ async function watch(context: CommandContext, initial: readonly Target[], action
           const before = new Map(targets.map((target) => [targetKey(target), JSON.stringify(target)]));
           const places = placesOf(targets);
           targets = await actions.select();
-          const due = targets.filter(
-            (target) => changed.has(targetKey(target)) || before.get(targetKey(target)) !== JSON.stringify(target),
-          );
-          for (const target of due) await redeploy(target, context, actions);
-          // Other functions or directories than before need other watchers.
-          if (placesOf(targets) !== places) round.abort();
+          const due = targets.filter((target) => {
+            const key = targetKey(target);
+            return changed.has(key) || failed.has(key) || before.get(key) !== JSON.stringify(target);
+          });
+          let hasRecovered = false;
+          for (const target of due) {
+            const isDone = await redeploy(target, context, actions);
+            if (!isDone) failed.add(targetKey(target));
+            else if (failed.delete(targetKey(target))) hasRecovered = true;
+          }
+          // Other functions, or a directory that was missing before, need other watchers.
+          if (hasRecovered || placesOf(targets) !== places) round.abort();
         } catch (error) {
           if (!signal.aborted) context.report(error);
         }
@@ -101,14 +114,16 @@ async function watch(context: CommandContext, initial: readonly Target[], action
   }
 }
 
-async function redeploy(target: Target, context: CommandContext, actions: WatchActions): Promise<void> {
+/** Deploys one function and says what came of it; whether it worked. */
+async function redeploy(target: Target, context: CommandContext, actions: WatchActions): Promise<boolean> {
   const { output, signal } = context;
   try {
     const deployed = await actions.deploy(target);
-    if (deployed.resource.change === 'unchanged') return;
-    output.resultLine(valueOf(deployed), () => lineOf(deployed));
+    if (deployed.resource.change !== 'unchanged') output.resultLine(valueOf(deployed), () => lineOf(deployed));
+    return true;
   } catch (error) {
     if (!signal.aborted) context.report(error);
+    return false;
   }
 }
 

@@ -12,11 +12,12 @@ const LEVEL_STYLES: Readonly<Record<Finding['level'], Style>> = {
   missing: 'red',
 };
 
-/** Says what this machine and the server lack; works without a server. Exits 1 when something is unsafe. */
+/** Says what this machine and the server lack; works without a server. */
 export const doctorCommand = defineCommand({
   name: 'server doctor',
   aliases: ['doctor'],
   summary: 'say what this machine and the server offer and lack, and what to do',
+  options: [{ flags: '--strict', summary: 'exit with 1 when something is unsafe or missing' }],
   async run(context) {
     const { output, startTask } = context;
     const task = await startTask('checking this machine and the server');
@@ -33,7 +34,8 @@ export const doctorCommand = defineCommand({
         ...server.findings.flatMap((finding) => lines(finding, output)),
       ].join('\n'),
     );
-    if ([...local, ...server.findings].some(({ level }) => level === 'unsafe')) throw new QuietExit(EXIT.failed);
+    const isBad = [...local, ...server.findings].some(({ level }) => level === 'unsafe' || level === 'missing');
+    if (isBad && context.parameters.flag('strict')) throw new QuietExit(EXIT.failed);
   },
 });
 

@@ -1,0 +1,16 @@
+import type { FunctionName, FunctionSpecInput } from '@ebb/contract';
+
+/** One function to deploy. */
+export interface Target {
+  readonly ref: FunctionName;
+  readonly spec: FunctionSpecInput;
+  /** Absolute path of the code of a managed runtime. */
+  readonly codeDir?: string;
+  /** The file that says so. */
+  readonly manifest?: string;
+}
+
+/** Names a function among those that are watched. */
+export function targetKey(target: Target): string {
+  return `${target.ref.namespace}/${target.ref.name}`;
+}
