@@ -2,6 +2,7 @@ import type { AsyncLocalStorage } from 'node:async_hooks';
 import { chmodSync, renameSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { flushCompileCache } from 'node:module';
+import type { Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { Handler } from './load-handler.ts';
 
@@ -19,6 +20,8 @@ export interface ServeOptions {
 
 /** How often connections that became idle are closed while the runtime drains. */
 const DRAIN_TICK_MS = 10;
+/** How long the connection of a call whose body was not read to its end stays open after the answer. */
+const UNREAD_LINGER_MS = 500;
 const FLUSH_AFTER_MS = 300;
 
 /**
@@ -38,6 +41,8 @@ export async function serve({ socket, handler, calls }: ServeOptions): Promise<v
     },
     (request, response) => {
       if (request.url?.startsWith('/_/') && answerPlatform(request, response, isDraining)) return;
+      const { socket: connection } = request;
+      response.once('close', () => request.complete || closeUnread(connection));
       calls.run(request, answer, request, response);
     },
   );
@@ -64,6 +69,14 @@ export async function serve({ socket, handler, calls }: ServeOptions): Promise<v
   renameSync(pending, socket);
   // Node writes its cache of compiled code (NODE_COMPILE_CACHE) only at a clean exit, which an instance may never have.
   setTimeout(() => flushCompileCache(), FLUSH_AFTER_MS).unref();
+}
+
+/**
+ * Ends the connection of a call that was answered before its body was read: nobody reads on, so the end of the other
+ * side would never be seen. Not at once, because the other side may still be sending and shall see the answer first.
+ */
+function closeUnread(socket: Socket): void {
+  setTimeout(() => socket.destroy(), UNREAD_LINGER_MS).unref();
 }
 
 function answerPlatform(request: IncomingMessage, response: ServerResponse, isDraining: boolean): boolean {
