@@ -1,56 +1,44 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Readable } from 'node:stream';
 import { answerError } from './answer-error.ts';
 import { type Context, createContext } from './context.ts';
-import { sendResponse } from './send-response.ts';
+import { installLightFetch, type LightFetch } from './light-globals.ts';
+import { sendParts } from './light-response.ts';
 import type { Settings } from './settings.ts';
-import { type Answer, hasBody } from './shape.ts';
+import type { Answer } from './shape.ts';
 
 type FetchHandler = (request: Request, context: Context) => Response | Promise<Response>;
 
 /** How a Web-standard handler is called: bodies stream both ways, and `request.signal` follows the caller. */
 export function answerWithFetch(handler: unknown, owner: unknown, settings: Settings): Answer {
   const call = (handler as FetchHandler).bind(owner);
-  return (incoming, outgoing) => void respond(call, incoming, outgoing, settings);
+  const light = installLightFetch();
+  return (incoming, outgoing) => {
+    const context = createContext(settings, incoming, outgoing);
+    respond(call, light, incoming, outgoing, context).catch((error: unknown) => answerError(outgoing, error));
+  };
 }
 
 async function respond(
   call: FetchHandler,
+  { LightResponse, toRequest }: LightFetch,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  settings: Settings,
+  context: Context,
 ): Promise<void> {
-  try {
-    const context = createContext(settings, incoming, outgoing);
-    const response = await call(toRequest(incoming, context), context);
-    if (!(response instanceof Response)) {
-      throw new TypeError(
-        `the fetch handler returned ${response === undefined ? 'nothing' : typeof response}, not a Response`,
-      );
-    }
-    await sendResponse(response, outgoing);
-  } catch (error) {
-    answerError(outgoing, error);
+  const response: unknown = await call(toRequest(incoming, context), context);
+  if (LightResponse.isLight(response)) {
+    const parts = LightResponse.parts(response);
+    if (parts) sendParts(parts, outgoing);
+    else await sendReal(LightResponse.real(response), outgoing);
+  } else if (response instanceof LightResponse) {
+    await sendReal(response as unknown as Response, outgoing);
+  } else {
+    const what = response === undefined ? 'nothing' : typeof response;
+    throw new TypeError(`the fetch handler returned ${what}, not a Response`);
   }
 }
 
-function toRequest(incoming: IncomingMessage, context: Context): Request {
-  const headers: [string, string][] = [];
-  const raw = incoming.rawHeaders;
-  for (let index = 0; index + 1 < raw.length; index += 2) headers.push([raw[index] ?? '', raw[index + 1] ?? '']);
-  const method = incoming.method ?? 'GET';
-  const isBodied = method !== 'GET' && method !== 'HEAD' && hasBody(incoming);
-  return new Request(urlOf(incoming), {
-    method,
-    headers,
-    signal: context.signal,
-    ...(isBodied ? { body: Readable.toWeb(incoming) as ReadableStream<Uint8Array>, duplex: 'half' as const } : {}),
-  });
-}
-
-function urlOf(incoming: IncomingMessage): string {
-  const scheme = incoming.headers['x-forwarded-proto'] === 'https' ? 'https' : 'http';
-  const path = incoming.url ?? '/';
-  const url = `${scheme}://${incoming.headers.host || 'localhost'}${path.startsWith('/') ? path : '/'}`;
-  return URL.canParse(url) ? url : `${scheme}://localhost${path}`;
+async function sendReal(response: Response, outgoing: ServerResponse): Promise<void> {
+  const { sendResponse } = await import('./send-response.ts');
+  await sendResponse(response, outgoing);
 }

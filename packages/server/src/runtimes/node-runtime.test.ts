@@ -143,6 +143,18 @@ describe('the Node runtime', { timeout: 30_000 }, () => {
       expect(await send(target, '/x')).toMatchObject({ status: 200, body: 'body' });
     });
 
+    test('a handler that asks for little does not load fetch, which would slow its start', async () => {
+      const { target } = await startReady({
+        'index.mjs': `export default { async fetch(request) {
+          const seen = [new URL(request.url).pathname, request.headers.get('host'), await request.text()];
+          const loaded = process.moduleLoadList.filter((name) => name.includes('undici'));
+          return Response.json([...seen, loaded], { status: 200, headers: { 'x-a': 'b' } });
+        } };`,
+      });
+      const answer = await send(target, '/p', { body: 'text', headers: { host: 'h' } });
+      expect(JSON.parse(answer.body)).toEqual(['/p', 'h', 'text', []]);
+    });
+
     test('bodies stream both ways at once', async () => {
       const { target } = await startReady({
         'index.ts': `export default { fetch: (request: Request) => new Response(request.body) };`,
