@@ -117,9 +117,11 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
   'ENOTSOCK',
 ]);
 
-function rejectOnAbort(signal: AbortSignal): Promise<never> {
+/** Rejects with the signal's reason when it aborts, at once if it has. Never an unhandled rejection. */
+export function rejectOnAbort(signal: AbortSignal): Promise<never> {
   const rejection = new Promise<never>((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
   rejection.catch(() => {});
   return rejection;

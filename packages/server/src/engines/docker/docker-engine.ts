@@ -5,7 +5,7 @@ import { removeInstanceDir } from '../instance-dir.ts';
 import { containerName, type HostFacts, type ImageFacts } from './build-host-config.ts';
 import { createContainerDriver } from './container-driver.ts';
 import { ask, askStream } from './dial.ts';
-import { createDockerClient, type DockerDeadlines, statusOf } from './docker-client.ts';
+import { createDockerClient, type DockerDeadlines, rejectOnAbort, statusOf } from './docker-client.ts';
 import { watchEvents } from './events.ts';
 import { applyFirewall, removeFirewall, sweepFirewalls } from './firewall.ts';
 import { readLogLines } from './logs.ts';
@@ -64,33 +64,28 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     }
   };
 
-  async function prepareNow(signal?: AbortSignal): Promise<Prepared> {
-    const info = await client.call(
-      'say how it is',
-      deadlines.queryMs,
-      (abortSignal) => ask<DaemonInfo>(docker, '/info', abortSignal),
-      signal,
-    );
-    const [image] = await Promise.all([
+  async function prepareNow(): Promise<Prepared> {
+    const [info, runtimeImage] = await Promise.all([
+      client.call('say how it is', deadlines.queryMs, (abortSignal) => ask<DaemonInfo>(docker, '/info', abortSignal)),
       ensureRuntimeImage({
         client,
         dataDir: options.dataDir,
         ...(options.runtimeImage === undefined ? {} : { runtimeImage: options.runtimeImage }),
-        ...(signal ? { signal } : {}),
-      }).then((name) => obtainImage(client, name, signal)),
-      ensureNetwork(client, open, signal).then(() => ensureFirewall(open)),
+      }).then((name) => obtainImage(client, name)),
+      ensureNetwork(client, open).then(() => ensureFirewall(open)),
       sweepFirewalls(),
     ]);
-    return { host: toHostFacts(info), runtimeImage: image };
+    return { host: toHostFacts(info), runtimeImage };
   }
 
+  /** Shared by all callers, so one that no longer waits must not end it for the others. */
   function prepared(signal?: AbortSignal): Promise<Prepared> {
-    preparing ??= prepareNow(signal).catch((error: unknown) => {
+    preparing ??= prepareNow().catch((error: unknown) => {
       // The next call tries again.
       preparing = undefined;
       throw error;
     });
-    return preparing;
+    return signal ? Promise.race([preparing, rejectOnAbort(signal)]) : preparing;
   }
 
   async function networkOf(spec: InstanceSpec): Promise<string> {

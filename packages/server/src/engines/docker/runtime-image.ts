@@ -133,7 +133,9 @@ async function contentTag(files: readonly SourceFile[], dataDir: string): Promis
     files.map(({ path, source, status }) => [path, source, status.size, status.mtimeMs, status.ino]),
   ]);
   const cachePath = join(dataDir, 'runtime-image.json');
-  const cached = await readFile(cachePath, 'utf8').then(parseCache, () => undefined);
+  const cached = await readFile(cachePath, 'utf8')
+    .then(parseCache)
+    .catch(() => undefined);
   if (cached?.identity === identity) return cached.tag;
   const hash = createHash('sha256').update(`layout ${LAYOUT}\n`);
   for (const { path, source, status } of files) {
