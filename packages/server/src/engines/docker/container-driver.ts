@@ -1,3 +1,5 @@
+import { chown } from 'node:fs/promises';
+import { join } from 'node:path';
 import type Dockerode from 'dockerode';
 import { EbbError } from '../../core/errors.ts';
 import type { Instance, InstanceSpec, Target } from '../engine.ts';
@@ -11,7 +13,7 @@ import {
   tenantUid,
 } from './build-host-config.ts';
 import { type DockerClient, daemonWords, statusOf } from './docker-client.ts';
-import { refuseRootUser } from './image-user.ts';
+import { imageUid } from './image-user.ts';
 import { fromDockerLabels, INSTALLATION_LABEL, type LabelledInstance } from './instance-labels.ts';
 import { inspectContainer, removeOwn } from './stop-container.ts';
 import { inspectImage, notFound } from './resolve-image.ts';
@@ -75,7 +77,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
       await createContainer({ spec, image, host: shared.host, dir, network, runtime, createdAt }, container);
       signal?.throwIfAborted();
       if (spec.user === 'image' && spec.source.kind === 'image') {
-        await refuseRootUser(client, container, spec.source.image, image.user);
+        await giveSecretsTo(dir, spec, await imageUid(client, container, spec.source.image, image.user));
       }
       await startContainer(spec, container);
       signal?.throwIfAborted();
@@ -213,6 +215,12 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
       return instances.filter((instance) => instance !== undefined);
     },
   };
+}
+
+/** Secrets belong to the namespace's user until the image's own is known; only root can give files away. */
+async function giveSecretsTo(dir: InstanceDir, spec: InstanceSpec, uid: number): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  await Promise.all(Object.keys(spec.secrets).map((name) => chown(join(dir.secretsDir, name), uid, uid)));
 }
 
 function addressOf(networks: Readonly<Record<string, { readonly IPAddress?: string }>>): string | undefined {

@@ -1,21 +1,22 @@
 import { extract } from 'tar-stream';
 import { pipeline } from 'node:stream/promises';
 import type Dockerode from 'dockerode';
-import type { DockerClient } from './docker-client.ts';
+import { type DockerClient, statusOf } from './docker-client.ts';
 import { refused } from './resolve-image.ts';
 
 const MAX_PASSWD_BYTES = 2 ** 20;
 
 /**
- * Refuses an image whose own user is root, whatever it is called: names are looked up in the image's user database,
- * read from `container`, which must be made of the image and not have run yet. Throws IMAGE_REFUSED.
+ * The number of an image's own user. Root is refused, whatever it is called: names are looked up in the image's user
+ * database, read from `container`, which must be made of the image and not have run yet. Throws IMAGE_REFUSED and
+ * ENGINE_ errors.
  */
-export async function refuseRootUser(
+export async function imageUid(
   client: DockerClient,
   container: Dockerode.Container,
   image: string,
   user: string,
-): Promise<void> {
+): Promise<number> {
   const name = user.split(':')[0] ?? '';
   const uid = /^\d+$/.test(name) ? Number(name) : name === '' ? 0 : await lookUp(client, container, name);
   if (uid === undefined) {
@@ -27,6 +28,7 @@ export async function refuseRootUser(
       'runs as root; set USER to another one, or leave out "user: image" so that it runs as the namespace’s own user',
     );
   }
+  return uid;
 }
 
 async function lookUp(client: DockerClient, container: Dockerode.Container, name: string): Promise<number | undefined> {
@@ -43,7 +45,10 @@ async function lookUp(client: DockerClient, container: Dockerode.Container, name
       });
       await pipeline(archive, entries);
     })
-    .catch(() => {});
+    .catch((error: unknown) => {
+      // An image may have no such file.
+      if (statusOf(error) !== 404) throw error;
+    });
   for (const line of passwd.split('\n')) {
     const fields = line.split(':');
     if (fields[0] === name && /^\d+$/.test(fields[2] ?? '')) return Number(fields[2]);

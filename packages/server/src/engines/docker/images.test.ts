@@ -68,6 +68,26 @@ describeWithDocker('images', (socketPath) => {
     expect(await serve(specOf(await build('USER 1234'), { user: 'image' }))).toBe('uid 1234');
   });
 
+  test('secrets can be read by whoever the image runs as, and by nobody else', async () => {
+    const image = await build('USER games');
+    for (const user of ['tenant', 'image'] as const) {
+      const spec = harness.spec({
+        source: {
+          kind: 'image',
+          image,
+          port: 8123,
+          command: ['sh', '-c', 'cat /var/openfaas/secrets/key; stat -c " %a" /var/openfaas/secrets/key'],
+        },
+        secrets: { key: Buffer.from('s3cret') },
+        user,
+      });
+      await harness.engine.create(spec);
+      const lines = await Array.fromAsync(harness.engine.logs(spec.id, { follow: true }));
+      await harness.engine.stop(spec.id, { graceMs: 0 });
+      expect(lines.map(({ text }) => text)).toEqual([process.getuid?.() === 0 ? 's3cret 400' : 's3cret 444']);
+    }
+  });
+
   test('an image without network is reached by the gateway, and reaches nothing itself (case 25)', async () => {
     const image = await build();
     expect(await serve(specOf(image, { network: 'none' }))).toBe('uid 200001');
@@ -85,6 +105,7 @@ describeWithDocker('images', (socketPath) => {
     `;
     const spec = harness.spec({
       source: { kind: 'image', image, port: 8123, command: ['perl', '-e', script] },
+      env: { RES_OPTIONS: 'timeout:1 attempts:1' },
       network: 'none',
     });
     await harness.engine.create(spec);
