@@ -64,7 +64,7 @@ describeOnEngines('a deploy', (engine) => {
 
   test('of a removed function begins anew, and the removed one is 404', async () => {
     await deployLab(server, 'gone');
-    await server.ebbOk(['remove', 'gone', '--yes']);
+    await server.ebbOk(['remove', 'gone']);
     expect((await fetch(server.functionUrl('gone', '/who'))).status).toBe(404);
     await deployLab(server, 'gone');
     expect((await fetch(server.functionUrl('gone', '/who'))).status).toBe(200);

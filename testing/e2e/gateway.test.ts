@@ -62,14 +62,17 @@ describeOnEngines('the gateway', (engine) => {
     expect(await response.json()).toMatchObject({ code: 'FUNCTION_TIMEOUT', component: 'gateway' });
   });
 
-  test('a crash is 502 for its caller, and the next call is served', async () => {
+  test('a crash is 502 for its caller, and calls are served again at once', async () => {
     const crashed = await fetch(server.functionUrl('lab', '/crash'));
     expect(crashed.status).toBe(502);
     expect(await crashed.json()).toMatchObject({
       code: 'INSTANCE_CRASHED',
       callId: crashed.headers.get('x-call-id'),
     });
-    expect((await fetch(server.functionUrl('lab', '/who'))).status).toBe(200);
+    // A connection that dies with the process may still take a call for a moment (G3 forbids to send that one twice).
+    await expect
+      .poll(async () => (await fetch(server.functionUrl('lab', '/who'))).status, { timeout: 2_000, interval: 20 })
+      .toBe(200);
   });
 
   test('an unknown function is 404 with the call id in header and body', async () => {

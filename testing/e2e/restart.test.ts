@@ -3,35 +3,16 @@ import { DEFAULT_NAMESPACE } from '@ebb/contract';
 import { expect, inject, test } from 'vitest';
 import { listInstances } from '../harness/docker-instances.ts';
 import { describeOnEngines, type EngineName } from '../harness/engines.ts';
+import { findProcesses } from '../harness/find-processes.ts';
 import { deployLab } from '../harness/lab.ts';
 import { startLoad } from '../harness/load.ts';
 import { startTestServer, type TestServer } from '../harness/server.ts';
 
 const RECOVERY_MS = 10_000;
 
-/** Process ids of the lab's instances of a server, by asking its instances over and over. */
-async function instancePids(server: TestServer, name: string): Promise<readonly number[]> {
-  const pids = new Set<number>();
-  const asks = Array.from({ length: 40 }, async () => {
-    const response = await fetch(server.functionUrl(name, '/who'));
-    pids.add(((await response.json()) as { pid: number }).pid);
-  });
-  await Promise.all(asks);
-  return [...pids];
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Instances the engine really runs for a server: containers by label, or processes that are still there. */
-async function countRunning(engine: EngineName, server: TestServer, pids: readonly number[]): Promise<number> {
-  if (engine === 'process') return pids.filter(isAlive).length;
+/** Instances the engine really runs for a server: containers by label, or processes by the data directory they know. */
+async function countRunning(engine: EngineName, server: TestServer): Promise<number> {
+  if (engine === 'process') return (await findProcesses('EBB_SOCKET=', server.dataDir)).length;
   const containers = await listInstances(inject('dockerSocket') ?? '', server.file.installation);
   return containers.filter(({ state }) => state === 'running' || state === 'paused').length;
 }
@@ -47,11 +28,10 @@ async function until(what: string, isTrue: () => Promise<boolean>): Promise<void
 describeOnEngines('a server that is killed', (engine) => {
   test('E1: after kill -9 under load the next start serves all functions and leaves no orphan', async () => {
     await using server = await startTestServer({ engine });
-    await deployLab(server, 'steady', ['--concurrency', '4', '--max', '3']);
+    await deployLab(server, 'steady', ['--concurrency', '4']);
     await deployLab(server, 'other');
     const load = startLoad(() => fetch(server.functionUrl('steady', '/slow?ms=50')), 12);
     await sleep(1500);
-    const before = engine === 'process' ? await instancePids(server, 'steady') : [];
     await server.kill();
     await load.stop();
 
@@ -67,12 +47,9 @@ describeOnEngines('a server that is killed', (engine) => {
       );
       return lists.flat().length;
     };
-    const now =
-      engine === 'process' ? [...(await instancePids(server, 'steady')), ...(await instancePids(server, 'other'))] : [];
-    const everyPid = [...new Set([...before, ...now])];
     await until(
       'what runs is what the server knows',
-      async () => (await countRunning(engine, server, everyPid)) === (await known()),
+      async () => (await countRunning(engine, server)) === (await known()),
     );
     expect((await client.functions.list(DEFAULT_NAMESPACE)).map(({ name }) => name)).toEqual(['other', 'steady']);
 
@@ -109,16 +86,15 @@ describeOnEngines('a server that is told to stop', (engine) => {
   test('finishes what runs, answers new calls with 503 or not at all, ends with 0, and leaves nothing behind', async () => {
     await using server = await startTestServer({ engine });
     await deployLab(server, 'slow');
-    const pids = engine === 'process' ? await instancePids(server, 'slow') : [];
     const running = fetch(server.functionUrl('slow', '/slow?ms=2000'));
     await sleep(300);
-    server.drain();
+    const stopped = server.stop();
     await sleep(300);
     const late = await fetch(server.functionUrl('slow', '/who')).catch(() => undefined);
     expect([503, undefined]).toContain(late?.status);
     if (late) expect(await late.json()).toMatchObject({ code: 'DRAINING' });
     expect((await running).status).toBe(200);
-    expect(await server.stop()).toBe(0);
-    if (engine === 'process') await until('its processes ended', async () => !pids.some(isAlive));
+    expect(await stopped).toBe(0);
+    expect(await countRunning(engine, server)).toBe(0);
   });
 });

@@ -20,7 +20,7 @@ describeOnEngines('two servers on one host', (engine) => {
     await left.kill();
     await left.start();
     expect((await who(left)).version).toBe('left');
-    await left.ebbOk(['remove', 'twin', '--yes']);
+    await left.ebbOk(['remove', 'twin']);
     await left.stop();
 
     expect(await who(right)).toEqual(before);

@@ -52,8 +52,6 @@ export interface TestServer extends AsyncDisposable {
   start(): Promise<void>;
   /** Sends SIGTERM and resolves with the exit code. */
   stop(): Promise<number | null>;
-  /** Sends SIGTERM and does not wait. */
-  drain(): void;
   /** Kills the server with SIGKILL. */
   kill(): Promise<void>;
 }
@@ -125,7 +123,6 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
     },
     start,
     stop: () => end('SIGTERM'),
-    drain: () => void child.kill('SIGTERM'),
     kill: async () => {
       await end('SIGKILL');
     },
