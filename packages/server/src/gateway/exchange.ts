@@ -5,7 +5,7 @@ import { newCallId } from '../core/ids.ts';
 import type { Slot } from '../pool/admission.ts';
 import { classifyFailure } from './classify-failure.ts';
 import type { CallHeaders } from './headers.ts';
-import { requestHeaders, responseHeaders } from './headers.ts';
+import { isAuthorizationOurs, requestHeaders, responseHeaders } from './headers.ts';
 import type { Route } from './route-table.ts';
 import { sendError } from './send-error.ts';
 import type { GatewayContext } from './gateway-context.ts';
@@ -60,7 +60,7 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
     this.#path = path;
     this.startTime = `${this.#startedAt}000000`;
     this.remoteAddress = request.socket.remoteAddress ?? '';
-    this.stripAuthorization = route.authRequired;
+    this.stripAuthorization = isAuthorizationOurs(request, route);
     this.#response[exchangeOf] = this;
     response.on('close', onResponseClose);
     response.on('drain', onResponseDrain);

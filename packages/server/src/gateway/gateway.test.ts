@@ -149,9 +149,11 @@ describe('headers', () => {
     const let_in = await fetch(`${harness.url}/function/private`, { headers });
     expect(((await let_in.json()) as Echo).headers).not.toHaveProperty('authorization');
     const other = await fetch(`${harness.url}/function/private`, {
-      headers: { 'x-ebb-authorization': HARNESS_AUTHORIZATION },
+      headers: { 'x-ebb-authorization': HARNESS_AUTHORIZATION, authorization: 'Basic mine' },
     });
-    expect(((await other.json()) as Echo).headers).not.toHaveProperty('x-ebb-authorization');
+    const seen = ((await other.json()) as Echo).headers;
+    expect(seen).not.toHaveProperty('x-ebb-authorization');
+    expect(seen['authorization']).toBe('Basic mine');
     const open = await fetch(`${harness.url}/function/public`, { headers: { authorization: 'Basic mine' } });
     expect(((await open.json()) as Echo).headers['authorization']).toBe('Basic mine');
   });

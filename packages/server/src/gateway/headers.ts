@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { CALL_ID_HEADER, START_TIME_HEADER, VERSION_HEADER } from '@ebb/contract';
 
 /** Headers of one connection, never passed on (RFC 9110 section 7.6.1), and `expect`, which the gateway answers. */
@@ -30,6 +31,11 @@ const OWN_PREFIX = 'x-ebb-';
 
 /** Header with credentials for the platform itself, for callers whose `Authorization` belongs to the function. */
 export const PLATFORM_AUTHORIZATION_HEADER = 'x-ebb-authorization';
+
+/** Whether a request's `Authorization` is for the platform and not for the function, which then must not see it. */
+export function isAuthorizationOurs(request: IncomingMessage, route: { readonly authRequired: boolean }): boolean {
+  return route.authRequired && request.headers[PLATFORM_AUTHORIZATION_HEADER] === undefined;
+}
 
 /** What the gateway says about a call to the instance that gets it. */
 export interface CallHeaders {

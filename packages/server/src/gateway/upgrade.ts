@@ -4,7 +4,7 @@ import { asEbbError, EbbError } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
 import type { Slot } from '../pool/admission.ts';
 import type { GatewayContext } from './gateway-context.ts';
-import { requestHeaders } from './headers.ts';
+import { isAuthorizationOurs, requestHeaders } from './headers.ts';
 import type { Route } from './route-table.ts';
 import { sendErrorOnSocket } from './send-error.ts';
 
@@ -41,7 +41,7 @@ export async function tunnel(
       deadline: String(Date.now() + timeoutMs),
       remoteAddress: request.socket.remoteAddress ?? '',
       protocol: 'http',
-      stripAuthorization: route.authRequired,
+      stripAuthorization: isAuthorizationOurs(request, route),
       hasBody: false,
     });
     if (!headers) throw new EbbError('BAD_REQUEST', 'the request has more than one "Host" header');
