@@ -56,7 +56,7 @@ function install(directory) {
   const run = spawnSync('npm', args, { cwd: directory, env: { ...process.env, PATH: searchPath }, stdio });
   if (run.error) return run.error.message;
   if (run.status === 0) return undefined;
-  const lines = `${run.stderr}`
+  const lines = String(run.stderr)
     .split('\n')
     .filter((line) => line.startsWith('npm error') && line.trim() !== 'npm error');
   return lines.slice(0, 12).join('\n') || `npm ended with ${run.status ?? run.signal}`;

@@ -56,7 +56,7 @@ async function shrink(
     yield value;
     yield* chunks;
   };
-  return new Response(ReadableStream.from(rest()) as ReadableStream<Uint8Array>, {
+  return new Response(ReadableStream.from(rest()), {
     headers: { 'content-type': `image/${options.format}` },
   });
 }

@@ -10,7 +10,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   config: ['core', 'contract'],
   store: ['core', 'contract'],
   telemetry: ['core', 'contract'],
-  engines: ['core', 'contract'],
+  engines: ['runtimes', 'core', 'contract'],
   runtimes: ['core', 'contract'],
   registry: ['store', 'core', 'contract'],
   auth: ['store', 'core', 'contract'],

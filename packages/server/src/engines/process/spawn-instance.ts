@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { EbbError } from '../../core/errors.ts';
 import type { PreparedRuntime } from '../../runtimes/prepare-runtime.ts';
 import type { CodeSource, InstanceSpec } from '../engine.ts';
@@ -51,7 +51,7 @@ export async function spawnInstance(
       stdio: ['ignore', files.stdout, files.stderr],
       // A fresh object: nothing of the server's own environment, which may hold its secrets (T2, E2).
       env: {
-        PATH: process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
+        PATH: `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`,
         LANG: 'C.UTF-8',
         HOME: work,
         TMPDIR: join(dir.root, 'tmp'),
