@@ -116,8 +116,7 @@ dollar sign. Durations are written \`250ms\`, \`30s\`, \`1m30s\` or \`2h\`, and 
 written \`64Mi\` or \`1G\`. Names of functions and namespaces are 1 to 63 lower-case letters, digits or \`-\`.
 
 \`image\`, \`network: none\`, \`cpu\`, \`pids\`, \`tmp\`, \`user\` and \`readOnlyRootFilesystem\` need the Docker engine. The
-process engine refuses the first two; of the limits it keeps \`memory\` alone, as a limit of the JavaScript heap. A
-function with an image is called over its network, so it cannot have \`network: none\`.
+process engine refuses the first two; of the limits it keeps \`memory\` alone, as a limit of the JavaScript heap.
 
 Beside its \`env\` an instance finds \`EBB_FUNCTION\`, \`EBB_NAMESPACE\`, \`EBB_VERSION\` and \`EBB_TIMEOUT_MS\`, an image also
 \`PORT\`; \`EBB_SECRETS_DIR\` names the directory with one file a secret, \`/var/openfaas/secrets\` on Docker.`,
