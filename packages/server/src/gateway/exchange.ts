@@ -63,8 +63,7 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
     this.stripAuthorization = isAuthorizationOurs(request, route);
     this.#response[exchangeOf] = this;
     response.on('close', onResponseClose);
-    response.on('drain', onResponseDrain);
-    context.opened(this);
+    context.opened();
   }
 
   /** Sends the request to an instance, at once if one is free. */
@@ -138,7 +137,9 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#done) return;
     this.#bytesOut += chunk.length;
-    if (!this.#response.write(chunk)) controller.pause();
+    if (this.#response.write(chunk)) return;
+    controller.pause();
+    this.#response.once('drain', onResponseDrain);
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
@@ -228,25 +229,26 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
     const endedMs = performance.now();
     const slotMs = this.#slotMs === 0 ? endedMs : this.#slotMs;
     const queueMs = slotMs - this.#arrivedMs;
-    this.#context.closed(this);
+    this.#context.closed();
+    // Every field is set, if only to undefined: objects of one shape are cheap to make and to read.
     this.#context.record({
       callId: this.callId,
       namespace: version.namespace,
       name: version.name,
       version: version.version,
+      instance: this.#slot?.endpoint.instanceId,
       method: this.#request.method ?? '',
       status,
+      errorCode: this.#failure?.code,
       startedAt: this.#startedAt,
       durationMs: endedMs - this.#arrivedMs,
       cold: this.#cold,
       phases: {
         queueMs,
-        ...(this.#cold ? { startMs: queueMs } : {}),
-        ...(this.#firstByteMs === 0 ? {} : { firstByteMs: this.#firstByteMs - slotMs }),
+        startMs: this.#cold ? queueMs : undefined,
+        firstByteMs: this.#firstByteMs === 0 ? undefined : this.#firstByteMs - slotMs,
       },
       bytesOut: this.#bytesOut,
-      ...(this.#slot === undefined ? {} : { instance: this.#slot.endpoint.instanceId }),
-      ...(this.#failure === undefined ? {} : { errorCode: this.#failure.code }),
     });
   }
 

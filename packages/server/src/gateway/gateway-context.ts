@@ -18,6 +18,6 @@ export interface GatewayContext {
   /** Takes the event of a call; never throws and never waits. */
   record(event: InvocationEvent): void;
   /** Counts requests that run, for the drain. */
-  opened(exchange: object): void;
-  closed(exchange: object): void;
+  opened(): void;
+  closed(): void;
 }

@@ -26,7 +26,7 @@ export class Gateway implements GatewayContext {
   readonly record: GatewayContext['record'];
   readonly #routes: RouteTable;
   readonly #authenticator: Authenticator;
-  readonly #running = new Set<object>();
+  #running = 0;
   #draining = false;
   #drained: (() => void) | undefined;
 
@@ -39,16 +39,16 @@ export class Gateway implements GatewayContext {
 
   /** Calls that run or wait now. */
   get running(): number {
-    return this.#running.size;
+    return this.#running;
   }
 
-  opened(exchange: object): void {
-    this.#running.add(exchange);
+  opened(): void {
+    this.#running += 1;
   }
 
-  closed(exchange: object): void {
-    this.#running.delete(exchange);
-    if (this.#running.size === 0) this.#drained?.();
+  closed(): void {
+    this.#running -= 1;
+    if (this.#running === 0) this.#drained?.();
   }
 
   /** Answers a request under `/function/`; returns false, untouched, for any other. */
@@ -78,7 +78,7 @@ export class Gateway implements GatewayContext {
   /** Refuses new calls with DRAINING and resolves when those that run have ended, or after `limitMs`. */
   async drain(limitMs: number): Promise<void> {
     this.#draining = true;
-    if (this.#running.size === 0) return;
+    if (this.#running === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#drained = resolve;
     const timer = setTimeout(resolve, limitMs);

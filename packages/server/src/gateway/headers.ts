@@ -92,7 +92,7 @@ export function requestHeaders(raw: readonly string[], call: CallHeaders): strin
     'X-Forwarded-Proto',
     call.protocol,
     'traceparent',
-    TRACEPARENT.test(traceparent) ? traceparent : traceparentOf(call.callId),
+    traceparent !== '' && TRACEPARENT.test(traceparent) ? traceparent : traceparentOf(call.callId),
   );
   return headers;
 }
@@ -128,8 +128,8 @@ const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}
 
 /** A trace of its own for a call that came without one: the call id is the trace id. */
 function traceparentOf(callId: string): string {
-  const hex = callId.replaceAll('-', '');
-  return `00-${hex}-${hex.slice(16)}-01`;
+  const parent = callId.slice(19, 23) + callId.slice(24);
+  return `00-${callId.slice(0, 8)}${callId.slice(9, 13)}${callId.slice(14, 18)}${parent}-${parent}-01`;
 }
 
 function text(value: Buffer | string | undefined): string {

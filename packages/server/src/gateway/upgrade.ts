@@ -24,8 +24,7 @@ export async function tunnel(
   const arrivedMs = performance.now();
   const gone = new AbortController();
   const { version, timeoutMs } = route;
-  const token = {};
-  context.opened(token);
+  context.opened();
   let status = 502;
   let errorCode: EbbError['code'] | undefined;
   let slot: Slot | undefined;
@@ -56,7 +55,7 @@ export async function tunnel(
     else slot?.release();
     sendErrorOnSocket(socket, failure, callId);
   } finally {
-    context.closed(token);
+    context.closed();
     context.record({
       callId,
       namespace: version.namespace,

@@ -5,9 +5,9 @@ export interface InvocationPhases {
   /** From the arrival of the request until it had a slot. */
   readonly queueMs: number;
   /** From the decision to start an instance until it was ready; only for a cold call. */
-  readonly startMs?: number;
+  readonly startMs?: number | undefined;
   /** From the slot to the first byte of the answer; absent when none came. */
-  readonly firstByteMs?: number;
+  readonly firstByteMs?: number | undefined;
 }
 
 /**
@@ -21,12 +21,12 @@ export interface InvocationEvent {
   /** The version that served, or 0 when the name meant no function. */
   readonly version: number;
   /** The instance that served; absent when none did. */
-  readonly instance?: string;
+  readonly instance?: string | undefined;
   readonly method: string;
   /** Status the caller got; 499 when the caller went away before there was one. */
   readonly status: number;
   /** Set when the platform, not the function, made the answer. */
-  readonly errorCode?: ErrorCode;
+  readonly errorCode?: ErrorCode | undefined;
   /** Milliseconds since the Unix epoch. */
   readonly startedAt: number;
   /** From the arrival of the request to the last byte of the answer. */
@@ -35,7 +35,7 @@ export interface InvocationEvent {
   readonly cold: boolean;
   readonly phases: InvocationPhases;
   /** Bytes of the request's body. */
-  readonly bytesIn?: number;
+  readonly bytesIn?: number | undefined;
   /** Bytes of the answer's body. */
-  readonly bytesOut?: number;
+  readonly bytesOut?: number | undefined;
 }

@@ -29,7 +29,7 @@ const BATCH = 250;
 
 /** Makes the telemetry: events are gathered and worked off in batches, away from the calls they are about. */
 export function createTelemetry(options: TelemetryOptions): Telemetry {
-  const { metrics, logs, logger, flushMs = 250 } = options;
+  const { metrics, logs, logger, flushMs = 50 } = options;
   const lines = createCallLines(logs);
   let pending: InvocationEvent[] = [];
   let dropped = 0;
