@@ -24,7 +24,12 @@ export function leavesFileInDoubt(error: unknown): boolean {
 export function describeFailure(path: string, error: unknown): Failure {
   const cause = error instanceof Error ? error.message : String(error);
   if (primaryCode(error) === SQLITE_BUSY) {
-    return { kind: 'failed', code: 'DATA_DIR_IN_USE', message: `${path} is open in another running server`, cause };
+    return {
+      kind: 'failed',
+      code: 'DATA_DIR_IN_USE',
+      message: `${path} is open in another running server; stop that one, or choose another directory with --data-dir`,
+      cause,
+    };
   }
   return { kind: 'failed', code: 'STORE_FAILED', message: `${path} ${sentence(error, cause)}`, cause };
 }
