@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Starts the command line under a Node that can run it. Plain JavaScript, so that even an old Node gets this far.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import module from 'node:module';
@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 const OLDEST_NODE = 24;
 
+installInFreshClone();
 if (Number(process.versions.node.split('.')[0]) >= OLDEST_NODE) {
   // In a directory of one's own: a shared one would let other users of the machine put code into this process.
   module.enableCompileCache?.(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'ebb', 'compiled'));
@@ -25,6 +26,15 @@ if (Number(process.versions.node.split('.')[0]) >= OLDEST_NODE) {
     process.exit(1);
   }
   runUnder(node);
+}
+
+/** In a clone where nothing was run yet there are no dependencies; `npm start` and `npm test` get them the same way. */
+function installInFreshClone() {
+  const setup = fileURLToPath(new URL('../../../scripts/setup.mjs', import.meta.url));
+  const modules = fileURLToPath(new URL('../../../node_modules', import.meta.url));
+  if (!existsSync(setup) || existsSync(modules)) return;
+  const { status } = spawnSync(process.execPath, [setup], { stdio: ['ignore', 2, 2] });
+  if (status !== 0) process.exit(1);
 }
 
 /** The Node of the `node` package from npm, where that is installed. */

@@ -1,5 +1,5 @@
 /** Where functions are called. */
-export const FUNCTION_PREFIX = '/function/';
+const FUNCTION_PREFIX = '/function/';
 
 /** A request target under {@link FUNCTION_PREFIX}, split where the function's own part begins. */
 export interface FunctionPath {
