@@ -61,6 +61,6 @@ describeOnEngines('the thumbnail example', (engine) => {
 
   test('refuses a body over the limit before it has read all of it', async () => {
     const response = await shrink('', new Uint8Array(26 * 2 ** 20));
-    expect(response.status).toBeOneOf([413, 415]);
+    expect(response.status).toBe(413);
   });
 });
