@@ -41,6 +41,20 @@ export const ERRORS = define({
     retryable: false,
     description: 'The request is not well-formed HTTP or its framing is ambiguous; it was not forwarded.',
   },
+  HEADERS_TOO_LARGE: {
+    status: 431,
+    component: 'gateway',
+    fault: 'caller',
+    retryable: false,
+    description: 'The headers of the request are larger than the server accepts; it was not forwarded.',
+  },
+  REQUEST_TIMEOUT: {
+    status: 408,
+    component: 'gateway',
+    fault: 'caller',
+    retryable: true,
+    description: 'The headers of the request did not come in time; it was not forwarded.',
+  },
   NOT_FOUND: {
     status: 404,
     component: 'api',

@@ -1,11 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
 import type { Slot } from '../pool/admission.ts';
-import { classifyFailure } from './classify-failure.ts';
 import type { CallHeaders } from './headers.ts';
-import { isAuthorizationOurs, requestHeaders, responseHeaders } from './headers.ts';
+import { isAuthorizationOurs, requestHeaders, responseHeaders, responseTrailers } from './headers.ts';
+import { instanceFailure } from './instance-failure.ts';
+import { RequestBody } from './request-body.ts';
 import type { Route } from './route-table.ts';
 import { sendError } from './send-error.ts';
 import type { GatewayContext } from './gateway-context.ts';
@@ -14,6 +16,12 @@ import type { GatewayContext } from './gateway-context.ts';
 const MAX_ATTEMPTS = 3;
 /** Status recorded for a caller that went away before there was one, as nginx does. */
 const CLIENT_CLOSED_STATUS = 499;
+/** Failures that count against the instance; several in a row and it is replaced. */
+const BLAMES_INSTANCE: ReadonlySet<EbbError['code']> = new Set([
+  'FUNCTION_TIMEOUT',
+  'INSTANCE_CRASHED',
+  'INSTANCE_REFUSED',
+]);
 
 const exchangeOf = Symbol('exchange');
 type TrackedResponse = ServerResponse & { [exchangeOf]?: Exchange };
@@ -49,7 +57,6 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
   #attempts = 0;
   #cold = false;
   #sent = false;
-  #headersPending = false;
   #done = false;
 
   constructor(context: GatewayContext, request: IncomingMessage, response: ServerResponse, route: Route, path: string) {
@@ -85,9 +92,9 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
     if (this.#done) return;
     this.#failure = error;
     // Finished first: the abort reports back at once, and that must not count as a crash of the instance.
-    this.#finish(error.code === 'FUNCTION_TIMEOUT' ? 'failed' : 'released');
+    this.#finish(BLAMES_INSTANCE.has(error.code) ? 'failed' : 'released');
     this.#controller?.abort(error);
-    if (this.#response.headersSent || this.#headersPending) this.#response.destroy();
+    if (this.#response.headersSent) this.#response.destroy();
     else sendError(this.#response, error, this.callId);
   }
 
@@ -129,7 +136,6 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
     });
     // Throws for characters that HTTP does not allow; undici then hands the error to onResponseError.
     this.#response.writeHead(statusCode, statusMessage ?? '', headers);
-    this.#headersPending = true;
     // Bytes of the body usually come in the same turn and take the head along; if not, the head goes alone.
     process.nextTick(flushHead, this.#response);
   }
@@ -145,13 +151,19 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
   onResponseEnd(controller: Dispatcher.DispatchController): void {
     if (this.#done) return;
     const trailers = (controller as unknown as { rawTrailers: readonly Buffer[] | null }).rawTrailers;
-    if (trailers && trailers.length > 0) this.#response.addTrailers(pairs(trailers));
+    if (trailers && trailers.length > 0) this.#response.addTrailers(responseTrailers(trailers));
     this.#finish('released');
     this.#response.end();
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error & { code?: string }): void {
     if (this.#done) return;
+    if (error.code === 'UND_ERR_INVALID_ARG' || error.code === 'UND_ERR_NOT_SUPPORTED') {
+      // Never tried, and no fault of the instance.
+      const message = 'the request cannot be forwarded: its target or a header is not valid HTTP';
+      this.fail(new EbbError('BAD_REQUEST', message, { cause: error }));
+      return;
+    }
     if (!this.#sent && this.#attempts < MAX_ATTEMPTS) {
       // No byte can have reached the function, so another instance may have the request (G3).
       this.#slot?.fail('hard');
@@ -165,15 +177,7 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
       this.#response.destroy();
       return;
     }
-    const code = classifyFailure(error.code, this.#sent);
-    const failure = new EbbError(code, `${this.#route.version.name} ${FAILURE_TEXT[code]}`, {
-      cause: error,
-      ...(code === 'BAD_RESPONSE' ? {} : { retryAfterSeconds: 1 }),
-    });
-    this.#failure = failure;
-    this.#finish(code === 'BAD_RESPONSE' ? 'released' : 'failed');
-    if (this.#response.headersSent) this.#response.destroy();
-    else sendError(this.#response, failure, this.callId);
+    this.fail(instanceFailure(this.#route.version.name, error, this.#sent));
   }
 
   async #wait(): Promise<void> {
@@ -201,23 +205,16 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
       this.fail(new EbbError('BAD_REQUEST', 'the request has more than one "Host" header'));
       return;
     }
-    try {
-      slot.endpoint.connections.dispatch(
-        {
-          path: this.#path,
-          method: this.#request.method as Dispatcher.HttpMethod,
-          headers,
-          body: this.hasBody ? this.#request : null,
-        },
-        this,
-      );
-    } catch (error) {
-      this.fail(
-        new EbbError('BAD_REQUEST', 'the request cannot be forwarded: its target or a header is not valid HTTP', {
-          cause: error,
-        }),
-      );
-    }
+    // Whatever goes wrong is reported to onResponseError, at once or later.
+    slot.endpoint.connections.dispatch(
+      {
+        path: this.#path,
+        method: this.#request.method as Dispatcher.HttpMethod,
+        headers,
+        body: this.hasBody ? (new RequestBody(this.#request) as unknown as Readable) : null,
+      },
+      this,
+    );
   }
 
   #finish(slot: 'released' | 'failed', status = this.#failure?.status ?? this.#response.statusCode): void {
@@ -259,12 +256,6 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
   }
 }
 
-const FAILURE_TEXT = {
-  INSTANCE_REFUSED: 'does not accept connections',
-  INSTANCE_CRASHED: 'ended or cut the connection before it answered',
-  BAD_RESPONSE: 'answered something that is not well-formed HTTP',
-} as const;
-
 function onDeadline(exchange: Exchange): void {
   exchange.timedOut();
 }
@@ -279,12 +270,4 @@ function onResponseDrain(this: TrackedResponse): void {
 
 function flushHead(response: ServerResponse): void {
   if (!response.destroyed && !response.writableEnded) response.flushHeaders();
-}
-
-function pairs(raw: readonly Buffer[]): [string, string][] {
-  const list: [string, string][] = [];
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    list.push([raw[i]?.toString('latin1') ?? '', raw[i + 1]?.toString('latin1') ?? '']);
-  }
-  return list;
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { ErrorBody } from '@ebb/contract';
 import { describe, expect, test } from 'vitest';
 import { createGatewayHarness, eventually, HARNESS_AUTHORIZATION } from '../../../../testing/harness/gateway.ts';
+import { talk } from '../../../../testing/harness/talk.ts';
 
 const echo: RequestListener = (request, response) => {
   const chunks: Buffer[] = [];
@@ -315,55 +316,3 @@ describe('streaming', () => {
     }
   });
 });
-
-describe('WebSocket upgrade', () => {
-  test('bytes flow both ways after the handshake, and closing one side closes the other', async () => {
-    const { createServer } = await import('node:http');
-    let closed = 0;
-    const serve = () => {
-      const server = createServer();
-      server.on('upgrade', (_request, socket) => {
-        socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
-        socket.on('data', (chunk: Buffer) => socket.write(`echo ${chunk.toString()}`));
-        socket.on('end', () => socket.end());
-        socket.on('close', () => (closed += 1));
-        socket.on('error', () => {});
-      });
-      return server;
-    };
-    await using harness = await createGatewayHarness({ serve });
-    await harness.deploy('socket');
-    const socket = connect(harness.port, '127.0.0.1');
-    const received: string[] = [];
-    socket.on('data', (chunk: Buffer) => received.push(chunk.toString()));
-    socket.write('GET /function/socket/chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
-    await eventually(() => received.join('').includes('101 Switching Protocols'));
-    socket.write('ping');
-    await eventually(() => received.join('').endsWith('echo ping'));
-    expect(harness.gateway.running).toBe(1);
-    socket.destroy();
-    await eventually(() => closed === 1 && harness.gateway.running === 0);
-  });
-
-  test('an upgrade to an unknown function is 404', async () => {
-    await using harness = await createGatewayHarness({ serve: () => echo });
-    const answer = await talk(
-      harness.port,
-      'GET /function/none HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
-    );
-    expect(answer).toMatch(/^HTTP\/1.1 404 [^]*FUNCTION_NOT_FOUND/);
-  });
-});
-
-/** Sends bytes as they are and returns everything that comes back until the other side closes. */
-function talk(port: number, bytes: string): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    let answer = '';
-    socket.on('data', (chunk: Buffer) => (answer += chunk.toString('latin1')));
-    socket.on('error', () => {});
-    socket.on('close', () => resolve(answer));
-    socket.setTimeout(3_000, () => socket.destroy());
-    socket.write(bytes, 'latin1');
-  });
-}

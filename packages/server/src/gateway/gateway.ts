@@ -69,6 +69,8 @@ export class Gateway implements GatewayContext {
     try {
       if (!path || !route || this.#draining) throw this.#refusal(path);
       if (route.authRequired) await this.#check(request);
+      // Whoever left meanwhile is not heard of again.
+      if (socket.destroyed) return;
       await tunnel(this, { request, socket, head }, route, path.rest);
     } catch (error) {
       sendErrorOnSocket(socket, asEbbError(error), newCallId());
@@ -93,7 +95,8 @@ export class Gateway implements GatewayContext {
       sendError(response, asEbbError(error), newCallId());
       return;
     }
-    new Exchange(this, request, response, route, path).start();
+    // Whoever left meanwhile is not heard of again.
+    if (!response.destroyed) new Exchange(this, request, response, route, path).start();
   }
 
   async #check(request: IncomingMessage): Promise<void> {

@@ -123,6 +123,20 @@ export function responseHeaders(
   return headers;
 }
 
+/** The trailers a caller gets: the instance's without those that frame, route or pretend to be the platform's. */
+export function responseTrailers(raw: readonly (Buffer | string)[]): [string, string][] {
+  const trailers: [string, string][] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = text(raw[i]);
+    const lower = name.toLowerCase();
+    if (HOP_BY_HOP.has(lower) || OWN_RESPONSE.has(lower) || lower === 'content-length' || lower === 'set-cookie') {
+      continue;
+    }
+    trailers.push([name, text(raw[i + 1])]);
+  }
+  return trailers;
+}
+
 /** W3C trace context, version 00. */
 const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 

@@ -6,11 +6,18 @@ import { type EbbError, errorBody } from '../core/errors.ts';
 /** Answers with an error of the catalog: JSON, the call id, and `Retry-After` where it helps. */
 export function sendError(response: ServerResponse, error: EbbError, callId: string): void {
   const body = JSON.stringify(errorBody(error, callId));
-  response.writeHead(error.status, headersOf(error, callId, body));
+  // The reason is given, because a head that could not be written may have left the function's behind.
+  response.writeHead(error.status, STATUS_CODES[error.status] ?? 'Error', headersOf(error, callId, body));
   response.end(body);
 }
 
-/** The same on a bare connection, for requests that never became a response object; closes it. */
+/** How long a refused connection stays open for the other side to read why. */
+const LINGER_MS = 1_000;
+
+/**
+ * The same on a bare connection, for requests that never became a response object. The connection is closed, soon
+ * even if the other side keeps its half open.
+ */
 export function sendErrorOnSocket(socket: Duplex, error: EbbError, callId: string): void {
   if (!socket.writable) {
     socket.destroy();
@@ -22,6 +29,8 @@ export function sendErrorOnSocket(socket: Duplex, error: EbbError, callId: strin
   let head = `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? 'Error'}\r\n`;
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
   socket.end(`${head}\r\n${body}`);
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  socket.once('close', () => clearTimeout(timer));
 }
 
 function headersOf(error: EbbError, callId: string, body: string): string[] {
@@ -38,6 +47,7 @@ function headersOf(error: EbbError, callId: string, body: string): string[] {
   // Where the framing is in doubt, so is where the next request begins.
   if (error.code === 'BAD_REQUEST') headers.push('Connection', 'close');
   if (error.code === 'UNAUTHENTICATED') headers.push('WWW-Authenticate', 'Bearer realm="ebb"');
-  if (error.retryAfterSeconds !== undefined) headers.push('Retry-After', String(error.retryAfterSeconds));
+  const retryAfter = error.retryAfterSeconds ?? (error.status === 503 || error.status === 429 ? 1 : undefined);
+  if (retryAfter !== undefined) headers.push('Retry-After', String(retryAfter));
   return headers;
 }

@@ -4,144 +4,168 @@ import { asEbbError, EbbError } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
 import type { Slot } from '../pool/admission.ts';
 import type { GatewayContext } from './gateway-context.ts';
-import { isAuthorizationOurs, requestHeaders } from './headers.ts';
+import { type CallHeaders, isAuthorizationOurs, requestHeaders, responseHeaders } from './headers.ts';
+import { instanceFailure } from './instance-failure.ts';
 import type { Route } from './route-table.ts';
 import { sendErrorOnSocket } from './send-error.ts';
+
+/** Status recorded for a caller that went away before there was one. */
+const CLIENT_CLOSED_STATUS = 499;
+
+/** A request to upgrade, and the connection it came on. */
+export interface UpgradeCall {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  /** What came after the request's head. */
+  readonly head: Buffer;
+}
 
 /**
  * Carries a WebSocket to an instance: forwards the handshake, then bytes both ways until either side closes or the
  * function's timeout is over. The slot is held all the while.
  */
-export async function tunnel(
-  context: GatewayContext,
-  call: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Buffer },
-  route: Route,
-  path: string,
-): Promise<void> {
+export async function tunnel(context: GatewayContext, call: UpgradeCall, route: Route, path: string): Promise<void> {
   const { request, socket } = call;
-  const callId = newCallId();
   const startedAt = Date.now();
   const arrivedMs = performance.now();
   const gone = new AbortController();
   const { version, timeoutMs } = route;
+  const headers: CallHeaders = {
+    callId: newCallId(),
+    startTime: `${startedAt}000000`,
+    deadline: '',
+    remoteAddress: request.socket.remoteAddress ?? '',
+    protocol: 'http',
+    stripAuthorization: isAuthorizationOurs(request, route),
+    hasBody: false,
+  };
   context.opened();
-  let status = 502;
+  let status: number;
   let errorCode: EbbError['code'] | undefined;
   let slot: Slot | undefined;
   let slotMs = arrivedMs;
-  socket.once('close', () => gone.abort(new EbbError('BAD_REQUEST', 'the caller went away')));
-  socket.on('error', () => socket.destroy());
+  const watch = watchEnd(socket, () => gone.abort(new EbbError('BAD_REQUEST', 'the caller went away')));
   try {
     slot = await context.pools.acquire(version, gone.signal);
     slotMs = performance.now();
-    const headers = requestHeaders(request.rawHeaders, {
-      callId,
-      startTime: `${startedAt}000000`,
-      deadline: String(Date.now() + timeoutMs),
-      remoteAddress: request.socket.remoteAddress ?? '',
-      protocol: 'http',
-      stripAuthorization: isAuthorizationOurs(request, route),
-      hasBody: false,
-    });
-    if (!headers) throw new EbbError('BAD_REQUEST', 'the request has more than one "Host" header');
-    headers.push('Connection', 'Upgrade', 'Upgrade', 'websocket');
-    status = await carry(slot, { ...call, path, headers, callId, timeoutMs, signal: gone.signal });
+    gone.signal.throwIfAborted();
+    const sent = requestHeaders(request.rawHeaders, { ...headers, deadline: String(Date.now() + timeoutMs) });
+    if (!sent) throw new EbbError('BAD_REQUEST', 'the request has more than one "Host" header');
+    sent.push('Connection', 'Upgrade', 'Upgrade', 'websocket');
+    status = await carry({ ...call, slot, route, path, headers, sent, watch, signal: gone.signal });
     slot.release();
   } catch (error) {
     const failure = asEbbError(error);
-    errorCode = gone.signal.aborted ? undefined : failure.code;
-    status = gone.signal.aborted ? 499 : failure.status;
+    const hasLeft = gone.signal.aborted;
+    status = hasLeft ? CLIENT_CLOSED_STATUS : failure.status;
+    errorCode = hasLeft ? undefined : failure.code;
     if (failure.code === 'INSTANCE_REFUSED') slot?.fail('hard');
+    else if (!hasLeft && BLAMES_INSTANCE.has(failure.code)) slot?.fail('soft');
     else slot?.release();
-    sendErrorOnSocket(socket, failure, callId);
-  } finally {
-    context.closed();
-    context.record({
-      callId,
-      namespace: version.namespace,
-      name: version.name,
-      version: version.version,
-      method: request.method ?? '',
-      status,
-      startedAt,
-      durationMs: performance.now() - arrivedMs,
-      cold: false,
-      phases: { queueMs: slotMs - arrivedMs },
-      ...(slot === undefined ? {} : { instance: slot.endpoint.instanceId }),
-      ...(errorCode === undefined ? {} : { errorCode }),
-    });
+    sendErrorOnSocket(socket, failure, headers.callId);
   }
+  context.closed();
+  context.record({
+    callId: headers.callId,
+    namespace: version.namespace,
+    name: version.name,
+    version: version.version,
+    instance: slot?.endpoint.instanceId,
+    method: request.method ?? '',
+    status,
+    errorCode,
+    startedAt,
+    durationMs: performance.now() - arrivedMs,
+    cold: false,
+    phases: { queueMs: slotMs - arrivedMs },
+  });
 }
 
-interface Carriage {
-  readonly request: IncomingMessage;
-  readonly socket: Duplex;
-  readonly head: Buffer;
+const BLAMES_INSTANCE: ReadonlySet<EbbError['code']> = new Set(['INSTANCE_CRASHED', 'FUNCTION_TIMEOUT']);
+
+interface Carriage extends UpgradeCall {
+  readonly slot: Slot;
+  readonly route: Route;
   readonly path: string;
-  readonly headers: readonly string[];
-  readonly callId: string;
-  readonly timeoutMs: number;
+  readonly headers: CallHeaders;
+  /** What the instance is sent. */
+  readonly sent: readonly string[];
+  /** Disposed when the caller's bytes are wanted. */
+  readonly watch: Disposable;
+  /** Aborts when the caller went away. */
   readonly signal: AbortSignal;
 }
 
 /** Does the handshake and pipes until both sides have closed; resolves with the status the caller got. */
-function carry(slot: Slot, { socket, ...call }: Carriage): Promise<number> {
-  const { target } = slot.endpoint;
-  return new Promise((resolve, reject) => {
-    const upstream = httpRequest({
-      ...(target.kind === 'unix' ? { socketPath: target.path } : { host: target.host, port: target.port }),
-      path: call.path,
-      method: call.request.method,
-      headers: call.headers,
-      setHost: false,
-      agent: false,
-    });
-    const timer = setTimeout(() => {
-      socket.destroy();
-      upstream.destroy(
-        new EbbError('FUNCTION_TIMEOUT', `the connection was open for ${call.timeoutMs} ms, the function's timeout`),
-      );
-    }, call.timeoutMs);
-    const abort = () => upstream.destroy();
-    call.signal.addEventListener('abort', abort, { once: true });
-    const settle = (status: number) => {
-      clearTimeout(timer);
-      call.signal.removeEventListener('abort', abort);
-      resolve(status);
-    };
-    upstream.on('upgrade', (response, peer, peerHead) => {
-      socket.write(headOf(response, call.callId, true));
-      if (peerHead.length > 0) socket.write(peerHead);
-      if (call.head.length > 0) peer.write(call.head);
-      join(socket, peer);
-      peer.once('close', () => settle(101));
-    });
-    upstream.on('response', (response) => {
-      socket.write(headOf(response, call.callId, false));
-      response.pipe(socket);
-      response.once('close', () => settle(response.statusCode ?? 502));
-    });
-    upstream.on('error', (error: Error & { code?: string }) => {
-      clearTimeout(timer);
-      call.signal.removeEventListener('abort', abort);
-      if (error instanceof EbbError) reject(error);
-      else if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') {
-        reject(
-          new EbbError('INSTANCE_REFUSED', 'the instance does not accept connections', {
-            cause: error,
-            retryAfterSeconds: 1,
-          }),
-        );
-      } else
-        reject(
-          new EbbError('INSTANCE_CRASHED', 'the instance cut the connection during the handshake', {
-            cause: error,
-            retryAfterSeconds: 1,
-          }),
-        );
-    });
-    upstream.end();
+function carry({ socket, route, ...call }: Carriage): Promise<number> {
+  const { target } = call.slot.endpoint;
+  const { name } = route.version;
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  let isAnswered = false;
+  let isConnected = false;
+  const upstream = httpRequest({
+    ...(target.kind === 'unix' ? { socketPath: target.path } : { host: target.host, port: target.port }),
+    path: call.path,
+    method: 'GET',
+    headers: call.sent,
+    setHost: false,
+    agent: false,
   });
+  const timer = setTimeout(() => {
+    if (isAnswered) socket.destroy();
+    else {
+      const limit = `within its timeout of ${route.timeoutMs} ms`;
+      upstream.destroy(new EbbError('FUNCTION_TIMEOUT', `${name} did not answer the handshake ${limit}`));
+    }
+  }, route.timeoutMs);
+  const onGone = () => upstream.destroy();
+  call.signal.addEventListener('abort', onGone, { once: true });
+  const settled = promise.finally(() => {
+    clearTimeout(timer);
+    call.signal.removeEventListener('abort', onGone);
+  });
+  const headOf = (response: IncomingMessage, ...more: string[]) => {
+    isAnswered = true;
+    const { callId, startTime } = call.headers;
+    const passed = responseHeaders(response.rawHeaders, { callId, startTime, version: route.versionLabel });
+    let head = `HTTP/1.1 ${response.statusCode} ${response.statusMessage}\r\n`;
+    for (const [i, text] of [...passed, ...more].entries()) head += i % 2 === 0 ? `${text}: ` : `${text}\r\n`;
+    return `${head}\r\n`;
+  };
+
+  upstream.on('socket', (connection) => connection.once('connect', () => (isConnected = true)));
+  upstream.on('upgrade', (response, peer, peerHead) => {
+    socket.write(headOf(response, 'Connection', 'Upgrade', 'Upgrade', 'websocket'), 'latin1');
+    if (peerHead.length > 0) socket.write(peerHead);
+    if (call.head.length > 0) peer.write(call.head);
+    call.watch[Symbol.dispose]();
+    join(socket, peer);
+    peer.once('close', () => resolve(101));
+  });
+  upstream.on('response', (response) => {
+    // The answer has no length of its own any more; it ends with the connection, and is cut if it was cut.
+    socket.write(headOf(response, 'Connection', 'close'), 'latin1');
+    response.pipe(socket);
+    response.once('close', () => {
+      if (!response.complete) socket.destroy();
+      resolve(response.statusCode ?? 502);
+    });
+  });
+  upstream.on('error', (error) => {
+    reject(error instanceof EbbError ? error : instanceFailure(name, error, isConnected));
+  });
+  upstream.end();
+  return settled;
+}
+
+/** Calls `onEnd` when the other side of a connection leaves, taking no byte of what it sent, until disposed. */
+function watchEnd(socket: Duplex, onEnd: () => void): Disposable {
+  // A connection is read, and its end seen, only if somebody wants to; reading nothing is enough.
+  const peek = () => void socket.read(0);
+  socket.on('readable', peek);
+  socket.once('end', onEnd);
+  socket.once('close', onEnd);
+  return { [Symbol.dispose]: () => socket.off('readable', peek).off('end', onEnd) };
 }
 
 /** Pipes two connections into each other; when one closes, so does the other. */
@@ -154,16 +178,4 @@ function join(one: Duplex, other: Duplex): void {
   one.once('close', () => other.destroy());
   other.once('close', () => one.destroy());
   other.on('error', () => one.destroy());
-}
-
-function headOf(response: IncomingMessage, callId: string, upgraded: boolean): string {
-  let head = `HTTP/1.1 ${response.statusCode} ${response.statusMessage}\r\n`;
-  const { rawHeaders } = response;
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const lower = (rawHeaders[i] as string).toLowerCase();
-    if (lower === 'x-call-id') continue;
-    if (!upgraded && (lower === 'connection' || lower === 'keep-alive' || lower === 'transfer-encoding')) continue;
-    head += `${rawHeaders[i]}: ${rawHeaders[i + 1]}\r\n`;
-  }
-  return `${head}X-Call-Id: ${callId}\r\n${upgraded ? '' : 'Connection: close\r\n'}\r\n`;
 }

@@ -37,13 +37,21 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
       requestTimeout: 0,
       maxHeaderSize: options.maxHeaderBytes,
       // Anything but a WebSocket is an ordinary request whose `Upgrade` is not passed on.
-      shouldUpgradeCallback: (request: IncomingMessage) => request.headers.upgrade?.toLowerCase() === 'websocket',
+      shouldUpgradeCallback: (request: IncomingMessage) =>
+        request.method === 'GET' && request.headers.upgrade?.toLowerCase() === 'websocket',
     },
     options.onRequest,
   );
   server.maxHeadersCount = 0;
   server.maxConnections = options.maxConnections;
-  server.on('upgrade', options.onUpgrade);
+  // The server forgets connections it has handed over: their errors and their end are this module's from then on.
+  const upgraded = new Set<Duplex>();
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    upgraded.add(socket);
+    socket.on('error', () => socket.destroy());
+    socket.once('close', () => upgraded.delete(socket));
+    options.onUpgrade(request, socket, head);
+  });
   server.on('clientError', answerClientError);
   await listen(server, options);
   return {
@@ -51,7 +59,10 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     close: async (limitMs) => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();
-      const timer = setTimeout(() => server.closeAllConnections(), limitMs);
+      const timer = setTimeout(() => {
+        server.closeAllConnections();
+        for (const socket of upgraded) socket.destroy();
+      }, limitMs);
       await closed;
       clearTimeout(timer);
     },
@@ -74,18 +85,26 @@ async function listen(server: Server, { host, port }: ListenerOptions): Promise<
 
 /** Malformed requests get one sentence and a closed connection; they are never forwarded (G5). */
 function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  // Already told; what else comes meanwhile changes nothing.
+  if (socket.writableEnded && !socket.destroyed) return;
+  if (error.code === 'ECONNRESET' || !socket.writable || isAnswering(socket)) {
     socket.destroy();
     return;
   }
-  if (error.code === 'HPE_HEADER_OVERFLOW') {
-    socket.end('HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-    return;
-  }
-  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-    return;
-  }
-  const reason = error.code?.startsWith('HPE_') === true ? ` (${error.code})` : '';
-  sendErrorOnSocket(socket, new EbbError('BAD_REQUEST', `the request is not well-formed HTTP${reason}`), newCallId());
+  sendErrorOnSocket(socket, refusalOf(error.code), newCallId());
+}
+
+function refusalOf(code: string | undefined): EbbError {
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return new EbbError('HEADERS_TOO_LARGE', 'the headers of the request are larger than EBB_MAX_HEADER allows');
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return new EbbError('REQUEST_TIMEOUT', 'the headers of the request did not come within EBB_HEADERS_TIMEOUT');
+  const reason = code?.startsWith('HPE_') === true ? ` (${code})` : '';
+  return new EbbError('BAD_REQUEST', `the request is not well-formed HTTP${reason}`);
+}
+
+/** Whether a response has begun on a connection: an error in the middle of it would be taken for a part of it. */
+function isAnswering(socket: Duplex & { readonly _httpMessage?: ServerResponse | null }): boolean {
+  // Node has no public way to ask; its own default for these errors looks at the same property.
+  return socket._httpMessage?.headersSent === true;
 }

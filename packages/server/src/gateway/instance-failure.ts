@@ -1,0 +1,17 @@
+import { EbbError } from '../core/errors.ts';
+import { classifyFailure, type FailureSigns, type InstanceFailure } from './classify-failure.ts';
+
+/** The error a caller gets for a failure of an instance of the function `name`. */
+export function instanceFailure(name: string, error: FailureSigns, requestSent: boolean): EbbError {
+  const code = classifyFailure(error, requestSent);
+  return new EbbError(code, `${name} ${FAILURE_TEXT[code]}`, {
+    cause: error,
+    ...(code === 'BAD_RESPONSE' ? {} : { retryAfterSeconds: 1 }),
+  });
+}
+
+const FAILURE_TEXT: Readonly<Record<InstanceFailure, string>> = {
+  INSTANCE_REFUSED: 'does not accept connections',
+  INSTANCE_CRASHED: 'ended or cut the connection before it answered',
+  BAD_RESPONSE: 'answered something that is not well-formed HTTP',
+};
