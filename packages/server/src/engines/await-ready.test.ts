@@ -1,4 +1,4 @@
-import { mkdtemp, rename, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rename, rm, stat, symlink } from 'node:fs/promises';
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -55,6 +55,23 @@ describe('awaitReady', () => {
     server.close();
     const ready = awaitReady(socket(), options({ signal: AbortSignal.timeout(60) }));
     await expect(ready).rejects.toMatchObject({ name: 'TimeoutError' });
+  });
+
+  test('a link in the place of the socket is refused, wherever it leads', async () => {
+    const elsewhere = join(dir, 'elsewhere');
+    await listen(createServer(), elsewhere);
+    await symlink(elsewhere, socket().path);
+    await expect(awaitReady(socket(), options())).rejects.toMatchObject({
+      code: 'START_FAILED',
+      message: expect.stringContaining('no socket'),
+    });
+  });
+
+  test('once it is ready, nobody else may put something in the place of the socket', async () => {
+    await listen(createServer(), socket().path);
+    await chmod(dir, 0o777);
+    await awaitReady(socket(), options());
+    expect((await stat(dir)).mode & 0o777).toBe(0o755);
   });
 
   test('an open port is ready', async () => {

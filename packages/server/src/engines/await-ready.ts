@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { EbbError } from '../core/errors.ts';
+import { sealSocket } from './instance-dir.ts';
 import type { InstanceExit, Target } from './engine.ts';
 
 /** What readiness of an instance depends on. */
@@ -21,8 +22,9 @@ const LONGEST_PAUSE_MS = 25;
 
 /**
  * Resolves as soon as an instance is ready: a runtime's socket accepts a connection (it gets its name only when the
- * handler is loaded), an image's port does, and the health path answers 2xx if there is one. Throws START_FAILED
- * when the instance ends first, and the signal's reason when it aborts; timers, sockets and watches never stay.
+ * handler is loaded), an image's port does, and the health path answers 2xx if there is one. From then on nobody but
+ * the server can put something else in the socket's place. Throws START_FAILED when the instance ends first or what
+ * has the socket's name is none, and the signal's reason when it aborts; timers, sockets and watches never stay.
  */
 export async function awaitReady(target: Target, options: AwaitReadyOptions): Promise<void> {
   options.signal.throwIfAborted();
@@ -38,6 +40,7 @@ export async function awaitReady(target: Target, options: AwaitReadyOptions): Pr
   });
   try {
     await Promise.race([ended, probeUntilReady(target, options.healthPath, finished.signal)]);
+    if (target.kind === 'unix') await sealSocket(target.path);
   } finally {
     finished.abort();
   }

@@ -1,5 +1,5 @@
 import { chmod, chown, lstat, mkdir, open, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { SECRET_NAME_PATTERN } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 
@@ -27,7 +27,7 @@ export interface InstanceDirOptions {
 /** The directories of one instance. */
 export interface InstanceDir {
   readonly root: string;
-  /** Writable for the instance; holds its socket. */
+  /** Holds the instance's socket; writable for the instance until {@link sealSocket}. */
   readonly socketDir: string;
   /** One file a secret, readable for the instance. */
   readonly secretsDir: string;
@@ -86,6 +86,21 @@ export async function createInstanceDir(options: InstanceDirOptions): Promise<In
       cause: error,
     });
   }
+}
+
+/**
+ * Takes the directory of a socket away from whoever made the socket, and makes sure that it is one. The gateway
+ * connects by path with the server's rights: a function that put a link there could lead it to any socket of the
+ * host, the engine's own among them. Only after the directory is closed does it stay what it was found to be. Throws
+ * START_FAILED when it is no socket.
+ */
+export async function sealSocket(path: string): Promise<void> {
+  const directory = dirname(path);
+  const { mode } = await lstat(directory);
+  await chmod(directory, mode & 0o755);
+  const status = await lstat(path).catch(() => undefined);
+  if (status?.isSocket() === true) return;
+  throw new EbbError('START_FAILED', 'the instance put something that is no socket in the place of its socket');
 }
 
 /** Removes an instance's directory and all in it; links are removed, never followed. Fine when there is none. */

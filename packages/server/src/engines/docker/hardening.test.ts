@@ -1,3 +1,5 @@
+import { get } from 'node:http';
+import { text as consumeText } from 'node:stream/consumers';
 import Dockerode from 'dockerode';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createDockerHarness, type DockerHarness } from '../../../../../testing/harness/docker-engine.ts';
@@ -123,6 +125,24 @@ describeWithDocker('hardened containers', (socketPath) => {
     expect(text).toContain('Read-only file system');
     expect(text).toContain('No space left on device');
     expect(text).toMatch(/^67108864$/m);
+  });
+
+  test('a function cannot put a link in the place of its socket, which would lead the gateway to the daemon', async () => {
+    const replace = `import fs from 'node:fs';
+      const attempt = (what) => { try { what(); return 'done'; } catch (error) { return error.code; } };
+      export default (request, response) => response.end([
+        attempt(() => fs.chmodSync('/run/ebb', 0o777)),
+        attempt(() => fs.renameSync('/run/ebb/sock', '/run/ebb/moved')),
+        attempt(() => fs.unlinkSync('/run/ebb/sock')),
+        attempt(() => fs.symlinkSync('/var/run/docker.sock', '/run/ebb/other')),
+      ].join(' '));`;
+    await using evil = await createDockerHarness({ socketPath, code: { 'index.mjs': replace } });
+    const { target } = await evil.start();
+    if (target.kind !== 'unix') throw new Error('expected a socket');
+    const text = await new Promise<string>((resolve, reject) => {
+      get({ socketPath: target.path, path: '/' }, (response) => resolve(consumeText(response))).on('error', reject);
+    });
+    expect(text).toBe('EPERM EACCES EACCES EACCES');
   });
 
   describe('system calls', () => {
