@@ -73,19 +73,34 @@ export class ScaleLoop implements Disposable {
     scalable.scaleTo(decision.desired > have ? have + this.#room(decision.desired - have) : decision.desired);
   }
 
-  /** How many of `wanted` instances the host's bound leaves room for; makes room by what is idle elsewhere. */
+  /**
+   * How many of `wanted` instances the host's bound leaves room for. Makes room by what was idle longest elsewhere;
+   * that counts only once it is gone (E3), and is not asked for twice.
+   */
   #room(wanted: number): number {
+    const all = [...this.#options.all()];
     let used = 0;
-    for (const scalable of this.#options.all()) used += scalable.size;
-    const free = Math.max(0, this.#options.maxInstances - used);
-    let lacking = wanted - free;
-    for (const scalable of this.#options.all()) {
-      if (lacking <= 0) break;
-      const spare = Math.min(scalable.idleMs().length, scalable.ready - scalable.version.limits.scaleMin, lacking);
-      if (spare <= 0) continue;
-      scalable.scaleTo(scalable.ready + scalable.starting - spare);
-      lacking -= spare;
+    let leaving = 0;
+    for (const scalable of all) {
+      used += scalable.size;
+      leaving += scalable.size - scalable.ready - scalable.starting;
     }
+    const free = Math.max(0, this.#options.maxInstances - used);
+    const lacking = wanted - free - leaving;
+    if (lacking > 0) this.#makeRoom(all, lacking);
     return Math.min(wanted, free);
+  }
+
+  #makeRoom(all: readonly Scalable[], lacking: number): void {
+    const spare = all.flatMap((scalable) => {
+      const idle = scalable.idleMs().sort((a, b) => b - a);
+      const most = Math.max(0, scalable.ready - scalable.version.limits.scaleMin);
+      return idle.slice(0, most).map((ms) => ({ scalable, ms }));
+    });
+    const victims = new Map<Scalable, number>();
+    for (const { scalable } of spare.sort((a, b) => b.ms - a.ms).slice(0, lacking)) {
+      victims.set(scalable, (victims.get(scalable) ?? 0) + 1);
+    }
+    for (const [scalable, count] of victims) scalable.scaleTo(scalable.ready + scalable.starting - count);
   }
 }

@@ -29,8 +29,9 @@ export class Slot {
     if (!this.#held) return;
     this.#held = false;
     this.endpoint.failuresInRow += 1;
-    this.#admission.returned(this.endpoint);
+    // First, so that the slot is not given to the next one who waits.
     this.#admission.reportFailure(this.endpoint, kind);
+    this.#admission.returned(this.endpoint);
   }
 
   [Symbol.dispose](): void {
@@ -47,8 +48,12 @@ interface Waiter {
 export interface AdmissionOptions {
   /** Shown in errors: `name.namespace`. */
   readonly label: string;
-  /** Most requests waiting at once. */
+  /** Most requests waiting at once; those who wait for instances that may yet be started are not too many. */
   readonly queueLength: number;
+  /** Requests an instance takes at once. */
+  readonly concurrency: number;
+  /** Most instances of the version. */
+  readonly maxInstances: number;
   /** Longest wait, in milliseconds. */
   readonly queueWaitMs: number;
   /** Called when a request has to wait; never re-entrant into the admission. */
@@ -157,9 +162,10 @@ export class Admission {
   }
 
   #wait(signal: AbortSignal | undefined): Promise<Slot> {
-    const { label, queueLength, queueWaitMs } = this.#options;
+    const { label, queueLength, queueWaitMs, concurrency, maxInstances } = this.#options;
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
-    if (this.#waiting.length >= queueLength) {
+    const startable = concurrency * (maxInstances - this.#endpoints.length);
+    if (this.#waiting.length >= Math.max(queueLength, startable)) {
       const message = `${label} is busy: ${this.#waiting.length} calls wait already and "queue.length" is ${queueLength}`;
       return Promise.reject(new EbbError('QUEUE_FULL', message, { retryAfterSeconds: 1 }));
     }

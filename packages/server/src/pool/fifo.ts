@@ -1,7 +1,8 @@
 interface Node<T> {
   readonly value: T;
+  previous: Node<T> | undefined;
   next: Node<T> | undefined;
-  removed: boolean;
+  isWaiting: boolean;
 }
 
 /** A place in a {@link Fifo} that can be given up. */
@@ -10,7 +11,7 @@ export interface Place {
   leave(): void;
 }
 
-/** A first-in, first-out line in which anybody may give up their place; every operation is O(1) amortised. */
+/** A first-in, first-out line in which anybody may give up their place; every operation is O(1), nothing is kept. */
 export class Fifo<T> {
   #head: Node<T> | undefined;
   #tail: Node<T> | undefined;
@@ -22,31 +23,28 @@ export class Fifo<T> {
   }
 
   push(value: T): Place {
-    const node: Node<T> = { value, next: undefined, removed: false };
+    const node: Node<T> = { value, previous: this.#tail, next: undefined, isWaiting: true };
     if (this.#tail) this.#tail.next = node;
     else this.#head = node;
     this.#tail = node;
     this.#length += 1;
-    return { leave: () => this.#leave(node) };
+    return { leave: () => this.#remove(node) };
   }
 
   /** Takes the one that waited longest. */
   shift(): T | undefined {
-    while (this.#head) {
-      const node = this.#head;
-      this.#head = node.next;
-      if (!this.#head) this.#tail = undefined;
-      if (node.removed) continue;
-      node.removed = true;
-      this.#length -= 1;
-      return node.value;
-    }
-    return undefined;
+    const node = this.#head;
+    if (node) this.#remove(node);
+    return node?.value;
   }
 
-  #leave(node: Node<T>): void {
-    if (node.removed) return;
-    node.removed = true;
+  #remove(node: Node<T>): void {
+    if (!node.isWaiting) return;
+    node.isWaiting = false;
+    if (node.previous) node.previous.next = node.next;
+    else this.#head = node.next;
+    if (node.next) node.next.previous = node.previous;
+    else this.#tail = node.previous;
     this.#length -= 1;
   }
 }

@@ -40,19 +40,28 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     this.#options = options;
   }
 
-  /** Adopts or reaps what an earlier server left, then follows the registry and the engine until disposed. */
+  /**
+   * Adopts or reaps what an earlier server left, then follows the registry and the engine until disposed. An engine
+   * that does not answer now is asked again later.
+   */
   async start(registry: FunctionRegistry): Promise<void> {
     this.#registry = registry;
     this.#watching = registry.watch((change) => this.#follow(change));
-    await this.reconcile();
-    for (const { live } of registry.list()) if (live.limits.scaleMin > 0) this.#options.onDemand(this.of(live));
     this.#hints = this.#listen();
-    this.#timer = setInterval(() => void this.reconcile().catch(() => {}), RECONCILE_EVERY_MS).unref();
+    this.#timer = setInterval(() => void this.#reconcileQuietly(), RECONCILE_EVERY_MS).unref();
+    await this.#reconcileQuietly();
+    for (const { live } of registry.list()) if (live.limits.scaleMin > 0) this.#options.onDemand(this.of(live));
   }
 
   /** A slot of a version; see {@link VersionPool.acquire}. */
   acquire(version: Version, signal?: AbortSignal): Slot | Promise<Slot> {
-    return (this.#pools.get(version.key) ?? this.of(version)).acquire(signal);
+    const existing = this.#pools.get(version.key);
+    if (existing) return existing.acquire(signal);
+    const pool = this.of(version);
+    const slot = pool.acquire(signal);
+    // Replaced since the request was resolved to it: this request is served by it still (V2), and nothing is kept.
+    if (this.#liveVersion(version.key) === undefined) pool.retire();
+    return slot;
   }
 
   /** A slot if one is free now, without any waiting. */
@@ -172,8 +181,19 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   async #listen(): Promise<void> {
     for await (const event of this.#options.engine.events(this.#stopping.signal)) {
-      if (event.id === undefined) void this.reconcile().catch(() => {});
+      if (event.id === undefined) void this.#reconcileQuietly();
       else this.#options.exits.notify(event.id, event.exit ?? { outOfMemory: false });
+    }
+  }
+
+  async #reconcileQuietly(): Promise<void> {
+    try {
+      await this.reconcile();
+    } catch (error) {
+      this.#options.logger.warn(
+        { err: asEbbError(error) },
+        'the engine could not be looked through; it is tried again',
+      );
     }
   }
 
@@ -206,16 +226,14 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     );
   }
 
-  /** An instance that was watched before the list was read and is not in it, or has exited, is gone. */
+  /** A watched instance that has exited is gone, and so is a member that was watched before and is not listed. */
   #noticeExits(expected: ReadonlySet<string>, instances: readonly Instance[]): void {
     const byId = new Map(instances.map((instance) => [instance.id, instance]));
-    for (const pool of this.#pools.values()) {
-      for (const { id, state } of pool.instances()) {
-        if (state === 'draining' || !expected.has(id)) continue;
-        const found = byId.get(id);
-        if (!found || found.state === 'exited') {
-          this.#options.exits.notify(id, found?.exit ?? { outOfMemory: false });
-        }
+    const isMember = (id: string) => [...this.#pools.values()].some((pool) => pool.has(id));
+    for (const id of expected) {
+      const found = byId.get(id);
+      if (found ? found.state === 'exited' : isMember(id)) {
+        this.#options.exits.notify(id, found?.exit ?? { outOfMemory: false });
       }
     }
   }

@@ -1,7 +1,38 @@
+import type { EbbError } from '../core/errors.ts';
+
 const FIRST_MS = 250;
 const LONGEST_MS = 30_000;
+/** An engine that was away serves again as soon as it is back. */
+const LONGEST_FOR_ENGINE_MS = 2_000;
+/** A failed start is tried again once before those who wait are told. */
+const FAILURES_BEFORE_TELLING = 2;
 
-/** How long no further start is tried after the n-th failed one in a row: doubling from 250 ms to 30 s. */
-export function startBackoffMs(failedStarts: number): number {
-  return Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(16, Math.max(0, failedStarts - 1)));
+/** Holds starts of one version back while they keep failing: from 250 ms, doubling, to 30 s. */
+export class StartBackoff {
+  #failures = 0;
+  #untilMs = 0;
+  #error: EbbError | undefined;
+
+  /** Why starts are held back, or undefined when one may be tried; `nowMs` is monotonic. */
+  blocked(nowMs: number): { readonly error: EbbError; readonly leftMs: number } | undefined {
+    const leftMs = this.#untilMs - nowMs;
+    return leftMs > 0 && this.#error ? { error: this.#error, leftMs } : undefined;
+  }
+
+  /** Takes note of a failed start. Those that fail while starts are held back began together and count once. */
+  failed(error: EbbError, nowMs: number): void {
+    if (nowMs < this.#untilMs) return;
+    this.#failures += 1;
+    this.#error = error;
+    if (this.#failures < FAILURES_BEFORE_TELLING) return;
+    const longestMs = error.component === 'engine' ? LONGEST_FOR_ENGINE_MS : LONGEST_MS;
+    this.#untilMs = nowMs + Math.min(longestMs, FIRST_MS * 2 ** Math.min(16, this.#failures - 1));
+  }
+
+  /** Forgets every failure: a start succeeded. */
+  succeeded(): void {
+    this.#failures = 0;
+    this.#untilMs = 0;
+    this.#error = undefined;
+  }
 }

@@ -10,19 +10,21 @@ import { createEndpoint, type Endpoint } from './endpoint.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import type { Launched, Launcher } from './launcher.ts';
 import type { StartBudget } from './start-budget.ts';
-import { startBackoffMs } from './start-backoff.ts';
+import { StartBackoff } from './start-backoff.ts';
 
 /** Time an instance gets between SIGTERM and SIGKILL once it holds no request. */
 const STOP_GRACE_MS = 5_000;
+/** An instance of an earlier server answers within this time, or is stopped. */
+const ADOPT_MS = 2_000;
 /** An instance that failed this many requests in a row is replaced (it may be wedged). */
 const FAILURES_IN_ROW = 3;
-/** A failed start is tried again once before those who wait are told. */
-const FAILURES_BEFORE_TELLING = 2;
 
 interface Member {
   readonly launched: Launched;
   readonly endpoint: Endpoint;
   state: 'ready' | 'draining';
+  /** Called when it holds no request, while it is draining. */
+  onIdle?: () => void;
 }
 
 /** What a {@link VersionPool} is made with. */
@@ -48,9 +50,8 @@ export class VersionPool {
   readonly #members = new Map<string, Member>();
   readonly #stops = new Set<Promise<void>>();
   readonly #closing = new AbortController();
+  readonly #backoff = new StartBackoff();
   #starting = 0;
-  #failedStarts = 0;
-  #blockedUntilMs = 0;
   #desired = 0;
   #retiring = false;
 
@@ -62,6 +63,8 @@ export class VersionPool {
       label: `${version.name}.${version.namespace}`,
       queueLength: version.limits.queueLength,
       queueWaitMs: version.limits.queueWaitMs,
+      concurrency: version.limits.concurrency,
+      maxInstances: version.limits.scaleMax,
       onDemand: () => options.onDemand(this),
       onReturned: (endpoint) => this.#returned(endpoint),
       onFailure: (endpoint, kind) => this.#failed(endpoint, kind),
@@ -106,11 +109,14 @@ export class VersionPool {
     return this.#admission.tryAcquire();
   }
 
-  /** A slot, at once or when one is free; see {@link Admission.acquire}. START_FAILED while starts keep failing. */
+  /**
+   * A slot, at once or when one is free; see {@link Admission.acquire}. While starts keep failing and none is under
+   * way, it rejects with START_FAILED or what the engine says.
+   */
   acquire(signal?: AbortSignal): Slot | Promise<Slot> {
-    if (this.#blockedUntilMs > 0 && this.#admission.endpoints.length === 0) {
-      const leftMs = this.#blockedUntilMs - this.#options.clock.monotonic();
-      if (leftMs > 0) return Promise.reject(this.#startsKeepFailing(leftMs));
+    if (this.#admission.endpoints.length === 0 && this.#starting === 0) {
+      const blocked = this.#backoff.blocked(this.#options.clock.monotonic());
+      if (blocked) return Promise.reject(this.#startsKeepFailing(blocked));
     }
     return this.#admission.acquire(signal);
   }
@@ -130,7 +136,7 @@ export class VersionPool {
     this.#desired = desired;
     const have = this.ready + this.#starting;
     if (desired > have) {
-      if (this.#options.clock.monotonic() < this.#blockedUntilMs) return;
+      if (this.#backoff.blocked(this.#options.clock.monotonic())) return;
       for (let lacking = desired - have; lacking > 0; lacking -= 1) void this.#startWhenAllowed();
       return;
     }
@@ -149,22 +155,24 @@ export class VersionPool {
       const either = signal ? AbortSignal.any([signal, closing]) : closing;
       this.#add(await this.#options.launcher.launch(this.version, either));
     } finally {
-      this.#starting -= 1;
+      this.#startEnded();
     }
   }
 
-  /** Takes over an instance of an earlier server; stops it when it does not answer. */
+  /** Takes over an instance of an earlier server; one that does not answer is stopped. */
   async adopt(instance: Instance): Promise<boolean> {
+    this.#starting += 1;
     try {
-      this.#add(await this.#options.launcher.adopt(this.version, instance, AbortSignal.timeout(2_000)));
+      this.#add(await this.#options.launcher.adopt(this.version, instance, AbortSignal.timeout(ADOPT_MS)));
       return true;
     } catch (error) {
       this.#options.logger.warn(
         { instance: instance.id, err: asEbbError(error) },
         'an instance of the last run does not answer and is stopped',
       );
-      await this.#options.engine.stop(instance.id, { graceMs: STOP_GRACE_MS });
       return false;
+    } finally {
+      this.#startEnded();
     }
   }
 
@@ -216,15 +224,24 @@ export class VersionPool {
     this.#starting += 1;
     try {
       using _permit = await this.#options.budget.acquire();
-      // What was lacking when the permit was asked for may be there by now (S3).
-      if (!this.#stillLacking()) return;
+      // What was lacking when the permit was asked for may be there by now (S3), or known not to start.
+      if (!this.#stillLacking() || this.#backoff.blocked(this.#options.clock.monotonic())) return;
       this.#add(await this.#options.launcher.launch(this.version, this.#closing.signal));
     } catch (error) {
       this.#startFailed(asEbbError(error));
     } finally {
-      this.#starting -= 1;
-      this.#settle();
+      this.#startEnded();
     }
+  }
+
+  /** Those who wait are told of failing starts only when none that may help them is under way any more. */
+  #startEnded(): void {
+    this.#starting -= 1;
+    if (this.#starting === 0 && this.ready === 0) {
+      const blocked = this.#backoff.blocked(this.#options.clock.monotonic());
+      if (blocked) this.#admission.rejectWaiting(blocked.error);
+    }
+    this.#settle();
   }
 
   #stillLacking(): boolean {
@@ -245,8 +262,7 @@ export class VersionPool {
       nowMs: clock.monotonic(),
     });
     this.#members.set(launched.instance.id, { launched, endpoint, state: 'ready' });
-    this.#failedStarts = 0;
-    this.#blockedUntilMs = 0;
+    this.#backoff.succeeded();
     void launched.exited.then((exit) => this.lost(launched.instance.id, exit));
     if (this.#closing.signal.aborted) this.lost(launched.instance.id, { outOfMemory: false });
     else this.#admission.add(endpoint);
@@ -255,25 +271,24 @@ export class VersionPool {
   #startFailed(error: EbbError): void {
     const { logger, clock } = this.#options;
     if (this.#closing.signal.aborted) return;
-    this.#failedStarts += 1;
     logger.warn({ version: this.version.key, code: error.code, err: error }, 'an instance could not be started');
-    if (this.#failedStarts < FAILURES_BEFORE_TELLING) {
-      this.#options.onDemand(this);
-      return;
-    }
-    this.#blockedUntilMs = clock.monotonic() + startBackoffMs(this.#failedStarts);
-    if (this.ready === 0) this.#admission.rejectWaiting(error);
+    this.#backoff.failed(error, clock.monotonic());
+    this.#options.onDemand(this);
   }
 
-  #startsKeepFailing(leftMs: number): EbbError {
+  #startsKeepFailing({ error, leftMs }: { readonly error: EbbError; readonly leftMs: number }): EbbError {
+    const retryAfterSeconds = Math.max(1, Math.ceil(leftMs / 1000));
+    if (error.component === 'engine')
+      return new EbbError(error.code, error.message, { cause: error, retryAfterSeconds });
     const { name } = this.version;
     return new EbbError('START_FAILED', `instances of ${name} keep failing to start; "ebb logs ${name}" says why`, {
-      retryAfterSeconds: Math.max(1, Math.ceil(leftMs / 1000)),
+      retryAfterSeconds,
     });
   }
 
   #returned(endpoint: Endpoint): void {
     endpoint.idleSinceMs = this.#options.clock.monotonic();
+    if (!endpoint.accepting) this.#members.get(endpoint.instanceId)?.onIdle?.();
     if (this.#retiring) this.#settle();
   }
 
@@ -304,15 +319,11 @@ export class VersionPool {
     this.#stops.add(stop);
   }
 
-  async #stopWhenIdle({ launched, endpoint }: Member): Promise<void> {
-    const { engine, exits, logger, clock } = this.#options;
+  async #stopWhenIdle(member: Member): Promise<void> {
+    const { engine, exits, logger } = this.#options;
+    const { launched, endpoint } = member;
     const id = launched.instance.id;
-    const giveUpAt = clock.monotonic() + this.version.limits.timeoutMs + STOP_GRACE_MS;
-    const ended = launched.exited.then(() => true);
-    while (endpoint.inFlight > 0 && clock.monotonic() < giveUpAt) {
-      const gone = await Promise.race([ended, new Promise<false>((resolve) => setTimeout(resolve, 20, false))]);
-      if (gone) break;
-    }
+    if (endpoint.inFlight > 0) await this.#untilIdle(member);
     try {
       await engine.stop(id, { graceMs: STOP_GRACE_MS });
     } catch (error) {
@@ -323,6 +334,21 @@ export class VersionPool {
     await endpoint.connections.destroy().catch(() => {});
     await Promise.race([launched.log.ended, new Promise((resolve) => setTimeout(resolve, 500))]);
     launched.log.stop();
+  }
+
+  /** Resolves when an instance holds no request, has ended, is too late with its last one, or all is closing. */
+  async #untilIdle(member: Member): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const closing = this.#closing.signal;
+    if (closing.aborted) return;
+    member.onIdle = resolve;
+    void member.launched.exited.then(() => resolve());
+    const onClosing = () => resolve();
+    closing.addEventListener('abort', onClosing, { once: true });
+    const timer = setTimeout(resolve, this.version.limits.timeoutMs + STOP_GRACE_MS);
+    await promise;
+    clearTimeout(timer);
+    closing.removeEventListener('abort', onClosing);
   }
 
   #settle(): void {

@@ -205,12 +205,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     warnings.push(`the engine could not be prepared: ${asEbbError(error).message}`);
   });
   made.adopt(pools, (all) => all.close());
-  await pools.start(registry).catch((error: unknown) => {
-    logger.warn(
-      { err: asEbbError(error) },
-      'what the last run left could not be looked through yet; it is tried again',
-    );
-  });
+  await pools.start(registry);
   loop.start();
 
   const listener = await openListener({
