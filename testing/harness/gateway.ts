@@ -107,7 +107,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
         ? Promise.resolve({ kind: 'admin' })
         : Promise.reject(new EbbError('UNAUTHENTICATED', 'wrong credentials')),
   };
-  const gateway = new Gateway({ pools, routes, authenticator, record: (event) => events.push(event) });
+  const gateway = new Gateway({ pools, routes, authenticator, logger, record: (event) => events.push(event) });
   await pools.start(registry);
   loop.start();
   const listener = await openListener({

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
-import { asEbbError, EbbError } from '../core/errors.ts';
+import { EbbError } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
 import type { Slot } from '../pool/admission.ts';
 import type { CallHeaders } from './headers.ts';
@@ -83,7 +83,7 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
       if (slot) this.#forward(slot);
       else void this.#wait();
     } catch (error) {
-      this.fail(asEbbError(error));
+      this.fail(this.#context.expected(error, this.callId));
     }
   }
 
@@ -190,7 +190,7 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
       else this.#forward(slot);
     } catch (error) {
       this.#waiting = undefined;
-      this.fail(asEbbError(error));
+      this.fail(this.#context.expected(error, this.callId));
     }
   }
 

@@ -12,7 +12,7 @@ import { sendError, sendErrorOnSocket } from './send-error.ts';
 import { tunnel } from './upgrade.ts';
 
 /** What a {@link Gateway} is made with. */
-export interface GatewayOptions extends Pick<GatewayContext, 'pools' | 'record'> {
+export interface GatewayOptions extends Pick<GatewayContext, 'pools' | 'record' | 'logger'> {
   readonly routes: RouteTable;
   readonly authenticator: Authenticator;
 }
@@ -24,6 +24,7 @@ export interface GatewayOptions extends Pick<GatewayContext, 'pools' | 'record'>
 export class Gateway implements GatewayContext {
   readonly pools: GatewayContext['pools'];
   readonly record: GatewayContext['record'];
+  readonly logger: GatewayContext['logger'];
   readonly #routes: RouteTable;
   readonly #authenticator: Authenticator;
   #running = 0;
@@ -33,6 +34,7 @@ export class Gateway implements GatewayContext {
   constructor(options: GatewayOptions) {
     this.pools = options.pools;
     this.record = options.record;
+    this.logger = options.logger;
     this.#routes = options.routes;
     this.#authenticator = options.authenticator;
   }
@@ -49,6 +51,12 @@ export class Gateway implements GatewayContext {
   closed(): void {
     this.#running -= 1;
     if (this.#running === 0) this.#drained?.();
+  }
+
+  expected(error: unknown, callId: string): EbbError {
+    const failure = asEbbError(error);
+    if (failure.code === 'INTERNAL') this.logger.error({ err: failure.cause, callId }, 'a call met a defect');
+    return failure;
   }
 
   /** Answers a request under `/function/`; returns false, untouched, for any other. */
@@ -73,7 +81,8 @@ export class Gateway implements GatewayContext {
       if (socket.destroyed) return;
       await tunnel(this, { request, socket, head }, route, path.rest);
     } catch (error) {
-      sendErrorOnSocket(socket, asEbbError(error), newCallId());
+      const callId = newCallId();
+      sendErrorOnSocket(socket, this.expected(error, callId), callId);
     }
   }
 
@@ -92,7 +101,8 @@ export class Gateway implements GatewayContext {
     try {
       await this.#check(request);
     } catch (error) {
-      sendError(response, asEbbError(error), newCallId());
+      const callId = newCallId();
+      sendError(response, this.expected(error, callId), callId);
       return;
     }
     // Whoever left meanwhile is not heard of again.

@@ -1,7 +1,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { createGatewayHarness, eventually } from '../../../../testing/harness/gateway.ts';
+import type { ErrorBody } from '@ebb/contract';
+import { createGatewayHarness, eventually, listenOnLoopback } from '../../../../testing/harness/gateway.ts';
 import { openWire, talk } from '../../../../testing/harness/talk.ts';
+import { Gateway } from './gateway.ts';
+import type { RouteTable } from './route-table.ts';
 
 /** A function that writes bytes of its own instead of an answer, and then closes. */
 const serveBytes = (bytes: string) => () => {
@@ -106,3 +109,25 @@ test('G1: callers who pipelined several requests and left free every slot', asyn
   await eventually(() => [...harness.pools.all()].every(({ inFlight }) => inFlight === 0));
   expect(harness.gateway.running).toBe(0);
 });
+
+test('a defect of the platform is 500 and logged under the id the caller got', async () => {
+  const logged: unknown[] = [];
+  const refuse = () => {
+    throw new TypeError('a defect');
+  };
+  const gateway = new Gateway({
+    pools: { tryAcquire: refuse, acquire: refuse, isCold: () => false },
+    routes: { find: () => ROUTE } as unknown as RouteTable,
+    authenticator: { authenticate: refuse },
+    logger: { error: (fields: unknown) => void logged.push(fields) },
+    record: () => {},
+  });
+  const server = createServer((request, response) => void gateway.handle(request, response));
+  const port = await listenOnLoopback(server);
+  const response = await fetch(`http://127.0.0.1:${port}/function/f`);
+  const { code, callId } = (await response.json()) as ErrorBody;
+  expect([response.status, code, logged]).toEqual([500, 'INTERNAL', [{ err: new TypeError('a defect'), callId }]]);
+  server.close();
+});
+
+const ROUTE = { version: { name: 'f' }, authRequired: false, timeoutMs: 1_000, versionLabel: 'f@1' };

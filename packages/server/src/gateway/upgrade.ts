@@ -1,6 +1,6 @@
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { asEbbError, EbbError } from '../core/errors.ts';
+import { EbbError } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
 import type { Slot } from '../pool/admission.ts';
 import type { GatewayContext } from './gateway-context.ts';
@@ -55,7 +55,7 @@ export async function tunnel(context: GatewayContext, call: UpgradeCall, route: 
     status = await carry({ ...call, slot, route, path, headers, sent, watch, signal: gone.signal });
     slot.release();
   } catch (error) {
-    const failure = asEbbError(error);
+    const failure = context.expected(error, headers.callId);
     const hasLeft = gone.signal.aborted;
     status = hasLeft ? CLIENT_CLOSED_STATUS : failure.status;
     errorCode = hasLeft ? undefined : failure.code;

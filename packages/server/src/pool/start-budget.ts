@@ -1,27 +1,36 @@
 import { Fifo } from './fifo.ts';
 
+/** A start that takes longer waits for the function and not for the host; it then holds up nobody else's. */
+const LONGEST_HOLD_MS = 3_000;
+
 /** Bounds how many instances start at once on this host (S3), in the order they were asked for. */
 export class StartBudget {
   readonly #waiting = new Fifo<() => void>();
+  readonly #longestHoldMs: number;
   #free: number;
 
-  constructor(limit: number) {
+  constructor(limit: number, longestHoldMs = LONGEST_HOLD_MS) {
     this.#free = limit;
+    this.#longestHoldMs = longestHoldMs;
   }
 
-  /** Resolves when the caller may start; dispose the permit when the start is over, whatever came of it. */
+  /**
+   * Resolves when the caller may start; dispose the permit when the start is over, whatever came of it. A permit held
+   * too long goes to the next one.
+   */
   async acquire(): Promise<Disposable> {
     if (this.#free > 0) this.#free -= 1;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     let held = true;
-    return {
-      [Symbol.dispose]: () => {
-        if (!held) return;
-        held = false;
-        const next = this.#waiting.shift();
-        if (next) next();
-        else this.#free += 1;
-      },
+    const release = () => {
+      if (!held) return;
+      held = false;
+      clearTimeout(timer);
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free += 1;
     };
+    const timer = setTimeout(release, this.#longestHoldMs);
+    return { [Symbol.dispose]: release };
   }
 }

@@ -11,21 +11,12 @@ import type { ExitWatch } from './exit-watch.ts';
 import type { Launched, Launcher } from './launcher.ts';
 import type { StartBudget } from './start-budget.ts';
 import { StartBackoff } from './start-backoff.ts';
+import { type Member, stopMember } from './stop-member.ts';
 
-/** Time an instance gets between SIGTERM and SIGKILL once it holds no request. */
-const STOP_GRACE_MS = 5_000;
 /** An instance of an earlier server answers within this time, or is stopped. */
 const ADOPT_MS = 2_000;
 /** An instance that failed this many requests in a row is replaced (it may be wedged). */
 const FAILURES_IN_ROW = 3;
-
-interface Member {
-  readonly launched: Launched;
-  readonly endpoint: Endpoint;
-  state: 'ready' | 'draining';
-  /** Called when it holds no request, while it is draining. */
-  onIdle?: () => void;
-}
 
 /** What a {@link VersionPool} is made with. */
 export interface VersionPoolOptions {
@@ -311,44 +302,14 @@ export class VersionPool {
     member.state = 'draining';
     member.endpoint.accepting = false;
     this.#admission.remove(member.endpoint);
-    const stop = this.#stopWhenIdle(member).finally(() => {
+    const { engine, exits, logger } = this.#options;
+    const { timeoutMs } = this.version.limits;
+    const stop = stopMember(member, { engine, exits, logger, timeoutMs, closing: this.#closing.signal }).finally(() => {
       this.#stops.delete(stop);
       this.#members.delete(member.launched.instance.id);
       this.#settle();
     });
     this.#stops.add(stop);
-  }
-
-  async #stopWhenIdle(member: Member): Promise<void> {
-    const { engine, exits, logger } = this.#options;
-    const { launched, endpoint } = member;
-    const id = launched.instance.id;
-    if (endpoint.inFlight > 0) await this.#untilIdle(member);
-    try {
-      await engine.stop(id, { graceMs: STOP_GRACE_MS });
-    } catch (error) {
-      // The reconciler finds it again and stops it then.
-      logger.warn({ instance: id, err: asEbbError(error) }, 'an instance could not be stopped yet');
-    }
-    exits.forget(id);
-    await endpoint.connections.destroy().catch(() => {});
-    await Promise.race([launched.log.ended, new Promise((resolve) => setTimeout(resolve, 500))]);
-    launched.log.stop();
-  }
-
-  /** Resolves when an instance holds no request, has ended, is too late with its last one, or all is closing. */
-  async #untilIdle(member: Member): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const closing = this.#closing.signal;
-    if (closing.aborted) return;
-    member.onIdle = resolve;
-    void member.launched.exited.then(() => resolve());
-    const onClosing = () => resolve();
-    closing.addEventListener('abort', onClosing, { once: true });
-    const timer = setTimeout(resolve, this.version.limits.timeoutMs + STOP_GRACE_MS);
-    await promise;
-    clearTimeout(timer);
-    closing.removeEventListener('abort', onClosing);
   }
 
   #settle(): void {

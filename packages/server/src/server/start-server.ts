@@ -155,7 +155,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     clock,
   });
   const routes = made.use(new RouteTable(registry));
-  const gateway = new Gateway({ pools, routes, authenticator, record: (event) => telemetry.record(event) });
+  const gateway = new Gateway({ pools, routes, authenticator, logger, record: (event) => telemetry.record(event) });
   made.use(
     registry.watch((change) => {
       if (change.kind !== 'removed') return;
