@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { answerError, answerProblem } from './answer-error.ts';
 import { type Context, createContext } from './context.ts';
+import { readBody } from './read-body.ts';
 import type { Settings } from './settings.ts';
 import { type Answer, hasBody } from './shape.ts';
 
@@ -21,7 +22,7 @@ async function respond(
   settings: Settings,
 ): Promise<void> {
   try {
-    const body = hasBody(request) ? await readBody(request) : NO_BODY;
+    const body = hasBody(request) ? await readBody(request, MAX_EVENT_BYTES) : NO_BODY;
     if (body === undefined) {
       answerProblem(response, 413, `the event is larger than ${MAX_EVENT_BYTES} bytes`);
       return;
@@ -41,24 +42,6 @@ async function respond(
   } catch (error) {
     answerError(response, error);
   }
-}
-
-/** The whole body, or undefined when it is too large. Rejects when the caller goes away. */
-function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let sizeBytes = 0;
-    request.on('data', (chunk: Buffer) => {
-      sizeBytes += chunk.length;
-      if (sizeBytes <= MAX_EVENT_BYTES) chunks.push(chunk);
-      else resolve(undefined);
-    });
-    request.once('end', () => {
-      const [only] = chunks;
-      resolve(chunks.length === 1 ? only : Buffer.concat(chunks));
-    });
-    request.once('error', reject);
-  });
 }
 
 const NO_BODY = Buffer.alloc(0);

@@ -1,8 +1,9 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { answerError } from './answer-error.ts';
 import { type Context, createContext } from './context.ts';
-import { installLightFetch, type LightFetch } from './light-globals.ts';
-import { sendParts } from './light-response.ts';
+import { installLightFetch, isFetchLoaded } from './light-globals.ts';
+import { LightRequest } from './light-request.ts';
+import { partsOf, realOf, sendParts } from './light-response.ts';
 import type { Settings } from './settings.ts';
 import type { Answer } from './shape.ts';
 
@@ -11,34 +12,33 @@ type FetchHandler = (request: Request, context: Context) => Response | Promise<R
 /** How a Web-standard handler is called: bodies stream both ways, and `request.signal` follows the caller. */
 export function answerWithFetch(handler: unknown, owner: unknown, settings: Settings): Answer {
   const call = (handler as FetchHandler).bind(owner);
-  const light = installLightFetch();
+  // Code that has used the real classes while it was loaded may hold on to them, and they do not take light objects.
+  const isLight = !isFetchLoaded() && installLightFetch();
   return (incoming, outgoing) => {
     const context = createContext(settings, incoming, outgoing);
-    respond(call, light, incoming, outgoing, context).catch((error: unknown) => answerError(outgoing, error));
+    const light = new LightRequest(incoming, context);
+    respond(call, isLight ? (light as unknown as Request) : LightRequest.real(light), context, outgoing).catch(
+      (error: unknown) => answerError(outgoing, error),
+    );
   };
 }
 
 async function respond(
   call: FetchHandler,
-  { LightResponse, toRequest }: LightFetch,
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
+  request: Request,
   context: Context,
+  outgoing: ServerResponse,
 ): Promise<void> {
-  const response: unknown = await call(toRequest(incoming, context), context);
-  if (LightResponse.isLight(response)) {
-    const parts = LightResponse.parts(response);
-    if (parts) sendParts(parts, outgoing);
-    else await sendReal(LightResponse.real(response), outgoing);
-  } else if (response instanceof LightResponse) {
-    await sendReal(response as unknown as Response, outgoing);
-  } else {
+  const response: unknown = await call(request, context);
+  const parts = partsOf(response);
+  if (parts) {
+    sendParts(parts, outgoing);
+    return;
+  }
+  if (!(response instanceof Response)) {
     const what = response === undefined ? 'nothing' : typeof response;
     throw new TypeError(`the fetch handler returned ${what}, not a Response`);
   }
-}
-
-async function sendReal(response: Response, outgoing: ServerResponse): Promise<void> {
   const { sendResponse } = await import('./send-response.ts');
-  await sendResponse(response, outgoing);
+  await sendResponse(realOf(response) ?? response, outgoing);
 }

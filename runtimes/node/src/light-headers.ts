@@ -1,76 +1,89 @@
 import type { IncomingMessage } from 'node:http';
+import { standInFor } from './stand-in.ts';
+
+/** Names that only real headers can judge: `set-cookie` is never joined, and malformed ones are refused. */
+const PLAIN_NAME = /^(?!set-cookie$)[-a-z0-9_]+$/;
 
 /**
- * The headers of a request, as standard `Headers` would show them, without loading fetch for it. The standard
- * constructors take it as they take every iterable of pairs.
+ * The standard `Headers` of a request: answers what handlers commonly ask without loading fetch for it. All else is
+ * answered by real ones, made on demand, which hold the truth from then on.
  */
 export class LightHeaders {
-  readonly #entries = new Map<string, string>();
+  readonly #raw: readonly string[];
+  #entries: Map<string, string> | undefined;
+  #real: Headers | undefined;
 
-  constructor(incoming: IncomingMessage) {
-    const raw = incoming.rawHeaders;
-    for (let index = 0; index + 1 < raw.length; index += 2) this.append(raw[index] ?? '', raw[index + 1] ?? '');
+  constructor({ rawHeaders }: IncomingMessage) {
+    this.#raw = rawHeaders;
   }
 
-  append(name: string, value: string): void {
-    const key = keyOf(name);
-    const before = this.#entries.get(key);
-    const separator = key === 'cookie' ? '; ' : ', ';
-    this.#entries.set(key, before === undefined ? normal(value) : before + separator + normal(value));
+  static real(headers: LightHeaders): Headers {
+    if (!headers.#real) {
+      headers.#real = new globalThis.Headers();
+      for (const [name, value] of pairsOf(headers.#raw)) headers.#real.append(name, value);
+    }
+    return headers.#real;
   }
 
-  set(name: string, value: string): void {
-    this.#entries.set(keyOf(name), normal(value));
+  static realOf(value: unknown): Headers | undefined {
+    return isObject(value) && #raw in value ? LightHeaders.real(value) : undefined;
   }
 
-  delete(name: string): void {
-    this.#entries.delete(keyOf(name));
+  /** Takes over the headers of the request that was made of these, so that a change of either is one of both. */
+  static become(headers: LightHeaders, real: Headers): void {
+    headers.#real = real;
   }
 
-  get(name: string): string | null {
-    return this.#entries.get(keyOf(name)) ?? null;
+  get(...parameters: [name: string]): string | null {
+    const key = this.#plainName(parameters);
+    return key === undefined ? LightHeaders.real(this).get(...parameters) : (this.#plain().get(key) ?? null);
   }
 
-  has(name: string): boolean {
-    return this.#entries.has(keyOf(name));
-  }
-
-  getSetCookie(): string[] {
-    const value = this.get('set-cookie');
-    return value === null ? [] : [value];
-  }
-
-  forEach(call: (value: string, name: string, headers: LightHeaders) => void, self?: unknown): void {
-    for (const [name, value] of this) call.call(self, value, name, this);
-  }
-
-  *keys(): Generator<string> {
-    for (const [name] of this) yield name;
-  }
-
-  *values(): Generator<string> {
-    for (const [, value] of this) yield value;
+  has(...parameters: [name: string]): boolean {
+    const key = this.#plainName(parameters);
+    return key === undefined ? LightHeaders.real(this).has(...parameters) : this.#plain().has(key);
   }
 
   entries(): IterableIterator<[string, string]> {
-    return [...this.#entries].sort(([a], [b]) => (a < b ? -1 : 1)).values();
+    if (this.#real || this.#plain().has('set-cookie')) return LightHeaders.real(this).entries();
+    return [...this.#plain()].sort(([a], [b]) => (a < b ? -1 : 1)).values();
   }
 
   [Symbol.iterator](): IterableIterator<[string, string]> {
     return this.entries();
   }
 
-  get [Symbol.toStringTag](): string {
-    return 'Headers';
+  /** The name to look up; undefined when the real headers are to be asked. */
+  #plainName([name]: readonly unknown[]): string | undefined {
+    const key = typeof name === 'string' && !this.#real ? name.toLowerCase() : '';
+    return PLAIN_NAME.test(key) ? key : undefined;
+  }
+
+  #plain(): ReadonlyMap<string, string> {
+    if (!this.#entries) {
+      this.#entries = new Map();
+      for (const [name, value] of pairsOf(this.#raw)) {
+        const key = name.toLowerCase();
+        const before = this.#entries.get(key);
+        const separator = key === 'cookie' ? '; ' : ', ';
+        this.#entries.set(key, before === undefined ? value : before + separator + value);
+      }
+    }
+    return this.#entries;
   }
 }
 
-// Callers in JavaScript hand over what is not text, and the standard turns it into text.
-function keyOf(name: unknown): string {
-  return String(name).toLowerCase();
+Reflect.deleteProperty(LightHeaders.prototype, 'constructor');
+standInFor(
+  LightHeaders,
+  () => globalThis.Headers,
+  (value) => LightHeaders.realOf(value),
+);
+
+function* pairsOf(raw: readonly string[]): Generator<[string, string]> {
+  for (let index = 0; index + 1 < raw.length; index += 2) yield [raw[index] ?? '', raw[index + 1] ?? ''];
 }
 
-/** Takes blanks off both ends, as the standard does. */
-function normal(value: unknown): string {
-  return String(value).trim();
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }

@@ -2,10 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import type { Context } from './context.ts';
 import { LightHeaders } from './light-headers.ts';
+import { readBody } from './read-body.ts';
 import { hasBody } from './shape.ts';
-
-/** Makes standard requests; handed in because the global of that name is replaced. */
-export type MakeRequest = (url: string, init: RequestInit & { readonly duplex?: 'half' }) => Request;
+import { standInFor } from './stand-in.ts';
 
 /**
  * A standard `Request` in all that handlers commonly ask of one, made at a tenth of the cost and without loading
@@ -14,31 +13,46 @@ export type MakeRequest = (url: string, init: RequestInit & { readonly duplex?: 
 export class LightRequest {
   readonly #incoming: IncomingMessage;
   readonly #context: Context;
-  readonly #make: MakeRequest;
-  readonly method: string;
   #url: string | undefined;
   #headers: LightHeaders | undefined;
   #real: Request | undefined;
   #isRead = false;
 
-  constructor(incoming: IncomingMessage, context: Context, make: MakeRequest) {
+  constructor(incoming: IncomingMessage, context: Context) {
     this.#incoming = incoming;
     this.#context = context;
-    this.#make = make;
-    this.method = incoming.method ?? 'GET';
   }
 
   /** The real request, which owns the body from then on. */
   static real(request: LightRequest): Request {
-    request.#real ??= request.#make(request.url, {
-      method: request.method,
-      headers: [...request.headers],
-      signal: request.signal,
-      ...(request.#hasBody()
-        ? { body: Readable.toWeb(request.#incoming) as ReadableStream<Uint8Array>, duplex: 'half' as const }
-        : {}),
-    });
+    if (!request.#real) {
+      const init: RequestInit & { duplex?: 'half' } = {
+        method: request.method,
+        headers: LightHeaders.real(request.headers),
+        signal: request.signal,
+      };
+      if (request.#hasBody()) {
+        init.body = request.#isRead
+          ? new ReadableStream({ start: (controller) => controller.close() })
+          : (Readable.toWeb(request.#incoming) as ReadableStream<Uint8Array>);
+        init.duplex = 'half';
+      }
+      const real = new globalThis.Request(request.url, init);
+      // A body that was read here is one that the real request cannot give again.
+      if (request.#isRead) void real.text();
+      LightHeaders.become(request.headers, real.headers);
+      request.#real = real;
+    }
     return request.#real;
+  }
+
+  /** The real request behind a light one; undefined for anything else. */
+  static realOf(value: unknown): Request | undefined {
+    return typeof value === 'object' && value !== null && #incoming in value ? LightRequest.real(value) : undefined;
+  }
+
+  get method(): string {
+    return this.#incoming.method ?? 'GET';
   }
 
   get url(): string {
@@ -65,7 +79,7 @@ export class LightRequest {
 
   async text(): Promise<string> {
     // As the standard says, a byte order mark is not part of the text.
-    return new TextDecoder().decode(await this.bytes());
+    return new TextDecoder().decode(await this.#read());
   }
 
   async json(): Promise<unknown> {
@@ -73,71 +87,33 @@ export class LightRequest {
   }
 
   async arrayBuffer(): Promise<ArrayBuffer> {
-    const bytes = await this.bytes();
-    return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
+    return (await this.bytes()).buffer;
   }
 
-  async bytes(): Promise<Uint8Array> {
+  async bytes(): Promise<Uint8Array<ArrayBuffer>> {
+    // Not the buffer that was read: it may be a view of memory that others share.
+    return new Uint8Array(await this.#read());
+  }
+
+  async #read(): Promise<Uint8Array> {
     if (this.#real) return new Uint8Array(await this.#real.arrayBuffer());
     if (!this.#hasBody()) return new Uint8Array();
     if (this.#isRead) throw new TypeError('Body is unusable: Body has already been read');
     this.#isRead = true;
-    return readAll(this.#incoming);
+    return (await readBody(this.#incoming)) ?? new Uint8Array();
   }
 
   #hasBody(): boolean {
     return this.method !== 'GET' && this.method !== 'HEAD' && hasBody(this.#incoming);
   }
-
-  get [Symbol.toStringTag](): string {
-    return 'Request';
-  }
 }
 
-const DELEGATED_VALUES = [
-  'cache',
-  'credentials',
-  'destination',
-  'duplex',
-  'integrity',
-  'keepalive',
-  'mode',
-  'redirect',
-  'referrer',
-  'referrerPolicy',
-] as const;
-for (const name of DELEGATED_VALUES) {
-  Object.defineProperty(LightRequest.prototype, name, {
-    configurable: true,
-    enumerable: true,
-    get(this: LightRequest) {
-      return Reflect.get(LightRequest.real(this), name);
-    },
-  });
-}
-for (const name of ['blob', 'clone', 'formData'] as const) {
-  Object.defineProperty(LightRequest.prototype, name, {
-    configurable: true,
-    enumerable: true,
-    writable: true,
-    value(this: LightRequest) {
-      if (this.bodyUsed) throw new TypeError(`Request.${name}: Body has already been consumed.`);
-      return LightRequest.real(this)[name]();
-    },
-  });
-}
-
-function readAll(incoming: IncomingMessage): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
-    incoming.once('end', () => {
-      const [only] = chunks;
-      resolve(chunks.length === 1 && only ? only : Buffer.concat(chunks));
-    });
-    incoming.once('error', reject);
-  });
-}
+Reflect.deleteProperty(LightRequest.prototype, 'constructor');
+standInFor(
+  LightRequest,
+  () => globalThis.Request,
+  (value) => LightRequest.realOf(value),
+);
 
 function urlOf(incoming: IncomingMessage): string {
   const scheme = incoming.headers['x-forwarded-proto'] === 'https' ? 'https' : 'http';

@@ -155,6 +155,17 @@ describe('the Node runtime', { timeout: 30_000 }, () => {
       expect(JSON.parse(answer.body)).toEqual(['/p', 'h', 'text', []]);
     });
 
+    test('a handler that kept the real classes when it was loaded is given what they take', async () => {
+      const { target } = await startReady({
+        'index.mjs': `class Mine extends Request {}
+          export default { async fetch(request) {
+            const mine = new Mine(request, { headers: { 'x-a': 'b' } });
+            return new Response([mine.method, mine.headers.get('x-a'), await mine.text(), request instanceof Request]);
+          } };`,
+      });
+      expect(await send(target, '/', { body: 'text' })).toMatchObject({ status: 200, body: 'POST,b,text,true' });
+    });
+
     test('bodies stream both ways at once', async () => {
       const { target } = await startReady({
         'index.ts': `export default { fetch: (request: Request) => new Response(request.body) };`,
