@@ -70,12 +70,7 @@ async function send(result: unknown, response: ServerResponse): Promise<void> {
     return;
   }
   // Naming Response would load the whole of fetch for handlers that never use it.
-  if (
-    typeof result === 'object' &&
-    result !== null &&
-    result.constructor.name.endsWith('Response') &&
-    result instanceof Response
-  ) {
+  if (Object.prototype.toString.call(result) === '[object Response]' && result instanceof Response) {
     const { sendResponse } = await import('./send-response.ts');
     await sendResponse(result, response);
     return;

@@ -336,6 +336,7 @@ describe('the Node runtime', { timeout: 30_000 }, () => {
       const { target } = await startReady({
         'index.cjs': `exports.handler = ({ kind }) => ({
           text: 'hello', bytes: new Uint8Array([1, 2]), nothing: undefined, null: null, number: 5, list: [1],
+          bare: Object.groupBy([1], () => 'all'), odd: { constructor: null },
           response: new Response('made', { status: 418 }),
         })[kind];`,
       });
@@ -349,6 +350,8 @@ describe('the Node runtime', { timeout: 30_000 }, () => {
       expect(await result('null')).toEqual([200, 'application/json', 'null']);
       expect(await result('number')).toEqual([200, 'application/json', '5']);
       expect(await result('list')).toEqual([200, 'application/json', '[1]']);
+      expect(await result('bare')).toEqual([200, 'application/json', '{"all":[1]}']);
+      expect(await result('odd')).toEqual([200, 'application/json', '{"constructor":null}']);
       expect(await result('response')).toEqual([418, 'text/plain;charset=UTF-8', 'made']);
     });
 
