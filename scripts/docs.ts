@@ -111,6 +111,12 @@ found; \`handler\` and \`code\` are for runtimes only. An image is run as it is 
 and \`healthPath\` are for images only. An unknown field is refused by its name, with file and line. The control API
 takes the same fields as \`spec\`, all but \`code\`.
 
+An image runs as an unprivileged user on a read-only root file system, whatever user it names. One that starts as root,
+or writes anywhere but \`/tmp\` and the volumes it declares, ends at its start with words such as "Read-only file system"
+or "Permission denied", as Debian's nginx does. Give it \`VOLUME\` for the directories it writes to, or point it at
+\`/tmp\`; \`readOnlyRootFilesystem: false\` helps only where the user may write. \`user: image\` keeps the user of the
+image and refuses root.
+
 In any value \`\${NAME}\` is the environment variable of whoever deploys, \`\${NAME:-text}\` has a default, and \`$$\` is a
 dollar sign. Durations are written \`250ms\`, \`30s\`, \`1m30s\` or \`2h\`, and a plain number means seconds; sizes are
 written \`64Mi\` or \`1G\`. Names of functions and namespaces are 1 to 63 lower-case letters, digits or \`-\`.
@@ -119,7 +125,8 @@ written \`64Mi\` or \`1G\`. Names of functions and namespaces are 1 to 63 lower-
 process engine refuses the first two; of the limits it keeps \`memory\` alone, as a limit of the JavaScript heap.
 
 Beside its \`env\` an instance finds \`EBB_FUNCTION\`, \`EBB_NAMESPACE\`, \`EBB_VERSION\` and \`EBB_TIMEOUT_MS\`, an image also
-\`PORT\`; \`EBB_SECRETS_DIR\` names the directory with one file a secret, \`/var/openfaas/secrets\` on Docker.`,
+\`PORT\`; \`EBB_SECRETS_DIR\` names the directory with one file a secret, \`/var/openfaas/secrets\` on Docker. These
+and the others the platform sets may not be in \`env\`; a runtime's own \`PORT\` may.`,
     ['Field', 'Default', 'Allowed', 'What it says'],
     rows,
   );

@@ -29,7 +29,7 @@ export function describeProblem(error: z.ZodError, input: unknown, root = 'the r
 function rule(issue: z.core.$ZodIssue, value: unknown): string {
   switch (issue.code) {
     case 'invalid_type':
-      return value === undefined ? `is missing: expected ${issue.expected}` : `must be ${article(issue.expected)}`;
+      return value === undefined ? `is missing: expected ${kind(issue.expected)}` : `must be ${kind(issue.expected)}`;
     case 'invalid_value':
       return `must be ${issue.values.map((allowed) => JSON.stringify(allowed)).join(', ')}`.replace(
         /, ([^,]*)$/,
@@ -51,8 +51,17 @@ function unit(origin: string): string {
   return origin === 'array' ? ' entries long' : '';
 }
 
-function article(type: string): string {
-  return /^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`;
+/** What people call the types of values. */
+const KINDS: Readonly<Record<string, string>> = {
+  array: 'a list',
+  boolean: 'true or false',
+  int: 'a whole number',
+  object: 'an object',
+  record: 'an object',
+};
+
+function kind(type: string): string {
+  return KINDS[type] ?? `a ${type}`;
 }
 
 function fieldName(path: readonly PropertyKey[]): string {

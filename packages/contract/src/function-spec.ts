@@ -31,6 +31,21 @@ export const RUNTIMES = ['node'] as const;
 /** How a managed runtime calls the handler; `auto` finds it by the handler's shape. */
 export const SIGNATURES = ['auto', 'fetch', 'event', 'node'] as const;
 
+/** Variables the platform sets in every instance, `PORT` in those of an image; a user's would be lost. */
+const PLATFORM_ENV = [
+  'EBB_CODE_DIR',
+  'EBB_FUNCTION',
+  'EBB_HANDLER',
+  'EBB_HEALTH_PATH',
+  'EBB_NAMESPACE',
+  'EBB_SECRETS_DIR',
+  'EBB_SIGNATURE',
+  'EBB_SOCKET',
+  'EBB_TIMEOUT_MS',
+  'EBB_VERSION',
+  'PORT',
+] as const;
+
 /** How many instances of a version there may be, and how long an idle one is kept. */
 export const scaleSchema = z
   .strictObject({
@@ -127,11 +142,23 @@ export const functionSpecSchema = z
   })
   .superRefine((spec, context) => {
     if ((spec.runtime === undefined) === (spec.image === undefined)) {
+      const isMissing = spec.runtime === undefined;
       context.addIssue({
         code: 'custom',
-        path: [spec.runtime === undefined ? 'runtime' : 'image'],
+        path: [isMissing ? 'runtime' : 'image'],
         input: spec.image,
-        message: 'must be set, or the other of "runtime" and "image": exactly one of the two says what runs',
+        message: isMissing
+          ? 'is missing: set it or "image", exactly one of the two says what runs'
+          : 'must not be set beside "runtime": exactly one of the two says what runs',
+      });
+    }
+    for (const name of PLATFORM_ENV) {
+      if (!Object.hasOwn(spec.env, name) || (name === 'PORT' && spec.image === undefined)) continue;
+      context.addIssue({
+        code: 'custom',
+        path: ['env', name],
+        input: spec.env[name],
+        message: `must not be set: the platform sets it${name === 'PORT' ? ', from "port"' : ''}`,
       });
     }
     const misplaced = spec.image === undefined ? (['command', 'healthPath'] as const) : (['handler'] as const);

@@ -76,7 +76,7 @@ functions:
       'functions:\n  a:\n    runtime: node\n    memmory: 1Gi\n',
       'ebb.yaml:4: "functions.a" has an unknown field "memmory"',
     ],
-    ['function: {}\n', 'ebb.yaml:1: "functions" is missing: expected record'],
+    ['function: {}\n', 'ebb.yaml:1: "functions" is missing: expected an object'],
     ['functions: {a: {runtime: node}}\nextra: 1\n', 'ebb.yaml:2: the file has an unknown field "extra"'],
     [
       'functions:\n  a:\n    runtime: node\n    timeout: soon\n',
@@ -86,7 +86,7 @@ functions:
       'functions:\n  a:\n    runtime: node\n    scale:\n      max: 0\n',
       'ebb.yaml:5: "functions.a.scale.max" is 0 but must be at least 1',
     ],
-    ['functions:\n  a:\n    env: {A: b}\n', 'ebb.yaml:2: "functions.a.runtime" must be set'],
+    ['functions:\n  a:\n    env: {A: b}\n', 'ebb.yaml:2: "functions.a.runtime" is missing: set it or "image"'],
     ['functions:\n  A_b:\n    runtime: node\n', 'ebb.yaml:2: the name "functions.A_b" must be 1 to 63'],
     [
       'functions:\n  a:\n    runtime: node\n    env:\n      X: ${NOPE}\n',

@@ -91,7 +91,7 @@ describe('errors', () => {
     ],
     ['an empty body', '', 400, 'INVALID_REQUEST', 'the body is empty but must be JSON'],
     ['a body that is no object', '[]', 400, 'INVALID_REQUEST', 'the body is a list but must be an object'],
-    ['a missing field', '{}', 400, 'INVALID_REQUEST', '"spec" is missing: expected object'],
+    ['a missing field', '{}', 400, 'INVALID_REQUEST', '"spec" is missing: expected an object'],
     [
       'an unknown field',
       '{"spec":{"image":"a"},"privileged":true}',
