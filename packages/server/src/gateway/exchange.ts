@@ -3,10 +3,10 @@ import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { EbbError } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
-import type { Slot } from '../pool/admission.ts';
+import type { Slot, SlotFailure } from '../pool/admission.ts';
 import type { CallHeaders } from './headers.ts';
 import { isAuthorizationOurs, requestHeaders, responseHeaders, responseTrailers } from './headers.ts';
-import { instanceFailure } from './instance-failure.ts';
+import { instanceFailure, slotFailure } from './instance-failure.ts';
 import { RequestBody } from './request-body.ts';
 import type { Route } from './route-table.ts';
 import { sendError } from './send-error.ts';
@@ -16,12 +16,6 @@ import type { GatewayContext } from './gateway-context.ts';
 const MAX_ATTEMPTS = 3;
 /** Status recorded for a caller that went away before there was one, as nginx does. */
 const CLIENT_CLOSED_STATUS = 499;
-/** Failures that count against the instance; several in a row and it is replaced. */
-const BLAMES_INSTANCE: ReadonlySet<EbbError['code']> = new Set([
-  'FUNCTION_TIMEOUT',
-  'INSTANCE_CRASHED',
-  'INSTANCE_REFUSED',
-]);
 
 const exchangeOf = Symbol('exchange');
 type TrackedResponse = ServerResponse & { [exchangeOf]?: Exchange };
@@ -92,7 +86,7 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
     if (this.#done) return;
     this.#failure = error;
     // Finished first: the abort reports back at once, and that must not count as a crash of the instance.
-    this.#finish(BLAMES_INSTANCE.has(error.code) ? 'failed' : 'released');
+    this.#finish(slotFailure(error.code));
     this.#controller?.abort(error);
     if (this.#response.headersSent) this.#response.destroy();
     else sendError(this.#response, error, this.callId);
@@ -101,7 +95,7 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
   /** The caller went away: the function's request is aborted and its slot given back. */
   abandon(): void {
     if (this.#done) return;
-    this.#finish('released', this.#response.headersSent ? this.#response.statusCode : CLIENT_CLOSED_STATUS);
+    this.#finish(undefined, this.#response.headersSent ? this.#response.statusCode : CLIENT_CLOSED_STATUS);
     const reason = new EbbError('BAD_REQUEST', 'the caller went away');
     this.#waiting?.abort(reason);
     this.#controller?.abort(reason);
@@ -152,7 +146,7 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
     if (this.#done) return;
     const trailers = (controller as unknown as { rawTrailers: readonly Buffer[] | null }).rawTrailers;
     if (trailers && trailers.length > 0) this.#response.addTrailers(responseTrailers(trailers));
-    this.#finish('released');
+    this.#finish(undefined);
     this.#response.end();
   }
 
@@ -217,10 +211,10 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
     );
   }
 
-  #finish(slot: 'released' | 'failed', status = this.#failure?.status ?? this.#response.statusCode): void {
+  #finish(slotFailed: SlotFailure | undefined, status = this.#failure?.status ?? this.#response.statusCode): void {
     this.#done = true;
     clearTimeout(this.#deadlineTimer);
-    if (slot === 'failed') this.#slot?.fail('soft');
+    if (slotFailed) this.#slot?.fail(slotFailed);
     else this.#slot?.release();
     const { version } = this.#route;
     const endedMs = performance.now();

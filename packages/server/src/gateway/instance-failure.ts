@@ -1,4 +1,5 @@
 import { EbbError } from '../core/errors.ts';
+import type { SlotFailure } from '../pool/admission.ts';
 import { classifyFailure, type FailureSigns, type InstanceFailure } from './classify-failure.ts';
 
 /** The error a caller gets for a failure of an instance of the function `name`. */
@@ -15,3 +16,17 @@ const FAILURE_TEXT: Readonly<Record<InstanceFailure, string>> = {
   INSTANCE_CRASHED: 'ended or cut the connection before it answered',
   BAD_RESPONSE: 'answered something that is not well-formed HTTP',
 };
+
+/** What a failed call says of its instance; undefined where it says nothing. */
+export function slotFailure(code: EbbError['code']): SlotFailure | undefined {
+  switch (code) {
+    case 'INSTANCE_REFUSED':
+      return 'hard';
+    case 'INSTANCE_CRASHED':
+      return 'broken';
+    case 'FUNCTION_TIMEOUT':
+      return 'soft';
+    default:
+      return undefined;
+  }
+}

@@ -5,7 +5,7 @@ import { newCallId } from '../core/ids.ts';
 import type { Slot } from '../pool/admission.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { type CallHeaders, isAuthorizationOurs, requestHeaders, responseHeaders } from './headers.ts';
-import { instanceFailure } from './instance-failure.ts';
+import { instanceFailure, slotFailure } from './instance-failure.ts';
 import type { Route } from './route-table.ts';
 import { sendErrorOnSocket } from './send-error.ts';
 
@@ -59,8 +59,8 @@ export async function tunnel(context: GatewayContext, call: UpgradeCall, route: 
     const hasLeft = gone.signal.aborted;
     status = hasLeft ? CLIENT_CLOSED_STATUS : failure.status;
     errorCode = hasLeft ? undefined : failure.code;
-    if (failure.code === 'INSTANCE_REFUSED') slot?.fail('hard');
-    else if (!hasLeft && BLAMES_INSTANCE.has(failure.code)) slot?.fail('soft');
+    const blame = hasLeft ? undefined : slotFailure(failure.code);
+    if (blame) slot?.fail(blame);
     else slot?.release();
     sendErrorOnSocket(socket, failure, headers.callId);
   }
@@ -80,8 +80,6 @@ export async function tunnel(context: GatewayContext, call: UpgradeCall, route: 
     phases: { queueMs: slotMs - arrivedMs },
   });
 }
-
-const BLAMES_INSTANCE: ReadonlySet<EbbError['code']> = new Set(['INSTANCE_CRASHED', 'FUNCTION_TIMEOUT']);
 
 interface Carriage extends UpgradeCall {
   readonly slot: Slot;

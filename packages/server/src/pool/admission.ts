@@ -2,8 +2,8 @@ import { EbbError } from '../core/errors.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Fifo } from './fifo.ts';
 
-/** How an instance let a request down: `hard` refused the connection, `soft` broke or timed out on it. */
-export type SlotFailure = 'hard' | 'soft';
+/** How an instance let a request down: `hard` refused the connection, `broken` cut it, `soft` did not answer well or in time. */
+export type SlotFailure = 'hard' | 'broken' | 'soft';
 
 /** The right to send one request to one instance (G1). Released exactly once; a second release does nothing. */
 export class Slot {
@@ -116,6 +116,12 @@ export class Admission {
   remove(endpoint: Endpoint): void {
     const index = this.#endpoints.indexOf(endpoint);
     if (index !== -1) this.#endpoints.splice(index, 1);
+  }
+
+  /** Lets an instance that was set aside take requests again. */
+  readmit(endpoint: Endpoint): void {
+    endpoint.accepting = true;
+    this.#serve();
   }
 
   /** Fails everybody who waits. */

@@ -1,4 +1,4 @@
-import { type RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { ErrorBody } from '@ebb/contract';
 import { describe, expect, test } from 'vitest';
 import { createGatewayHarness, eventually } from '../../../../testing/harness/gateway.ts';
@@ -140,3 +140,42 @@ test('closing stops busy instances at once', async () => {
 function fail(): never {
   throw new Error('no pool');
 }
+
+test('an instance that cut a connection gets no further call until it has been reached anew', async () => {
+  const dying = new Set<object>();
+  let calls = 0;
+  await using harness = await createGatewayHarness({
+    serve: (_spec, controls) => (request, response) => {
+      if (request.url === '/healthz') {
+        response.statusCode = dying.has(controls) ? 500 : 200;
+        response.end();
+        return;
+      }
+      calls += 1;
+      if (calls === 1) {
+        dying.add(controls);
+        setTimeout(() => controls.exit(), 100);
+      }
+      // The other connections of a dying process break too, one after the other.
+      if (dying.has(controls)) request.socket.destroy();
+      else response.end('alive');
+    },
+  });
+  await harness.deploy('mortal', { image: 'mortal', healthPath: '/healthz' });
+  expect((await fetch(`${harness.url}/function/mortal`)).status).toBe(502);
+  expect(await (await fetch(`${harness.url}/function/mortal`)).text()).toBe('alive');
+});
+
+test('an instance that cut one connection but lives stays', async () => {
+  let calls = 0;
+  const serve = () => (request: IncomingMessage, response: ServerResponse) => {
+    calls += 1;
+    if (calls === 1) request.socket.destroy();
+    else response.end('alive');
+  };
+  await using harness = await createGatewayHarness({ serve });
+  await harness.deploy('rude');
+  expect((await fetch(`${harness.url}/function/rude`)).status).toBe(502);
+  expect(await (await fetch(`${harness.url}/function/rude`)).text()).toBe('alive');
+  expect(harness.engine.createCount()).toBe(1);
+});

@@ -11,6 +11,8 @@ import { type LogPump, startLogPump } from './log-pump.ts';
 
 /** Time an instance that did not become ready gets to end by itself. */
 const FAILED_START_GRACE_MS = 500;
+/** An instance that cannot be reached within this, although it was ready before, is given up. */
+const ALIVE_WITHIN_MS = 2_000;
 /** How long the last words of a failed start are waited for. */
 const LAST_WORDS_MS = 300;
 
@@ -47,6 +49,8 @@ export interface Launcher {
   launch(version: Version, signal?: AbortSignal): Promise<Launched>;
   /** Takes over an instance that an earlier server started; throws START_FAILED when it is not ready. */
   adopt(version: Version, instance: Instance, signal?: AbortSignal): Promise<Launched>;
+  /** Whether an instance that was ready can still be reached. Never throws. */
+  isAlive(version: Version, launched: Launched): Promise<boolean>;
 }
 
 /** Makes the {@link Launcher} of an engine. */
@@ -118,6 +122,14 @@ export function createLauncher(options: LauncherOptions): Launcher {
       const exited = exits.watch(instance.id);
       const log = pumpOf(version, instance.id, clock.now());
       return ready(version, { instance, log, exited }, signal);
+    },
+    isAlive: async (version, { instance, exited }) => {
+      const { healthPath } = version.spec;
+      const signal = AbortSignal.timeout(ALIVE_WITHIN_MS);
+      return awaitReady(instance.target, { signal, exited, ...(healthPath === undefined ? {} : { healthPath }) }).then(
+        () => true,
+        () => false,
+      );
     },
   };
 }

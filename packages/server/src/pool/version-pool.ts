@@ -284,9 +284,12 @@ export class VersionPool {
   }
 
   #failed(endpoint: Endpoint, kind: SlotFailure): void {
-    if (kind === 'soft' && endpoint.failuresInRow < FAILURES_IN_ROW) return;
     const member = this.#members.get(endpoint.instanceId);
     if (!member || member.state === 'draining') return;
+    if (kind !== 'hard' && endpoint.failuresInRow < FAILURES_IN_ROW) {
+      if (kind === 'broken') void this.#verify(member);
+      return;
+    }
     member.launched.log.say(
       kind === 'hard'
         ? 'the instance refuses connections and is replaced'
@@ -294,6 +297,19 @@ export class VersionPool {
     );
     this.#drain(member);
     this.#options.onDemand(this);
+  }
+
+  /**
+   * An instance that cut a connection may be dying, with more of its connections about to break: it gets no request
+   * until it has been reached anew.
+   */
+  async #verify(member: Member): Promise<void> {
+    if (!member.endpoint.accepting) return;
+    member.endpoint.accepting = false;
+    const isAlive = await this.#options.launcher.isAlive(this.version, member.launched);
+    if (member.state === 'draining') return;
+    if (isAlive) this.#admission.readmit(member.endpoint);
+    else this.lost(member.launched.instance.id, { outOfMemory: false });
   }
 
   /** Takes an instance out of service and stops it when it holds no request any more (S2, G2). */
