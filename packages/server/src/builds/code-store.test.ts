@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EbbError } from '../core/errors.ts';
@@ -336,6 +337,25 @@ describe('the store', () => {
     expect(await store.sweep(new Set([used.digest]), 60_000)).toEqual([old.digest]);
     expect([used, old, renewed, young].map(({ digest }) => store.has(digest))).toEqual([true, false, true, true]);
     expect(await left()).toHaveLength(3);
+  });
+
+  test('knows only what it holds, however sweeps and uploads of the same meet', async () => {
+    const { store, tar } = await setUp();
+    let isUploading = true;
+    const sweeping = (async () => {
+      while (isUploading) {
+        await store.sweep(new Set(), 0);
+        await nextTurn();
+      }
+    })();
+    const upload = async (content: string) => {
+      let digest = '';
+      for (let n = 0; n < 12; n += 1) ({ digest } = await tar([{ name: 'a', content }]));
+      return digest;
+    };
+    const digests = await Promise.all(['1', '1', '1', '2', '2'].map(upload)).finally(() => (isUploading = false));
+    await sweeping;
+    for (const digest of digests) if (store.has(digest)) expect(existsSync(store.directory(digest))).toBe(true);
   });
 
   test('that cannot write says so as STORE_FAILED', async () => {

@@ -30,6 +30,8 @@ export async function createCodeStore(options: CodeStoreOptions): Promise<CodeSt
   const { limits = DEFAULT_CODE_LIMITS, clock = systemClock } = options;
   const root = resolve(options.directory);
   const lane = createLane({ running: UNPACKING });
+  // What is stored changes one step at a time, so that a sweep takes nothing away that an upload has just found.
+  const change = createLane({ running: 1 });
   const stored = await guarded(() => openRoot(root));
 
   const pathOf = (digest: string): string => {
@@ -54,6 +56,19 @@ export async function createCodeStore(options: CodeStoreOptions): Promise<CodeSt
     await utimes(path, now, now);
   };
 
+  /** Removes code that is older; says whether it did. */
+  const remove = async (hex: string, minAgeMs: number): Promise<boolean> => {
+    if (!stored.has(hex)) return false;
+    const path = join(root, hex);
+    const { mtimeMs } = await stat(path);
+    if (clock.now() - mtimeMs < minAgeMs) return false;
+    stored.delete(hex);
+    const work = await mkdtemp(join(root, UNFINISHED));
+    await rename(path, join(work, 'tree'));
+    await rm(work, { recursive: true, force: true });
+    return true;
+  };
+
   return {
     async put(archive, format, signal): Promise<CodeResource> {
       const work = await guarded(() => mkdtemp(join(root, UNFINISHED)));
@@ -64,7 +79,7 @@ export async function createCodeStore(options: CodeStoreOptions): Promise<CodeSt
         await guarded(() => mkdir(tree, { mode: 0o700 }));
         const task = { archive: file, archiveBytes, format, root: tree, limits };
         const { hex, sizeBytes, files } = await lane(() => unpack(task, signal));
-        await guarded(() => keep(tree, hex));
+        await change(() => guarded(() => keep(tree, hex)));
         return { digest: `sha256:${hex}`, sizeBytes, files };
       } finally {
         await rm(work, { recursive: true, force: true });
@@ -80,14 +95,7 @@ export async function createCodeStore(options: CodeStoreOptions): Promise<CodeSt
       for (const hex of stored) {
         const digest = `sha256:${hex}`;
         if (inUse.has(digest)) continue;
-        const path = join(root, hex);
-        const { mtimeMs } = await guarded(() => stat(path));
-        if (clock.now() - mtimeMs < minAgeMs) continue;
-        stored.delete(hex);
-        const doomed = join(await guarded(() => mkdtemp(join(root, UNFINISHED))), 'tree');
-        await guarded(() => rename(path, doomed));
-        await rm(join(doomed, '..'), { recursive: true, force: true });
-        removed.push(digest);
+        if (await change(() => guarded(() => remove(hex, minAgeMs)))) removed.push(digest);
       }
       return removed;
     },
