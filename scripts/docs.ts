@@ -113,7 +113,7 @@ takes the same fields as \`spec\`, all but \`code\`.
 
 An image runs as an unprivileged user on a read-only root file system, whatever user it names. One that starts as root,
 or writes anywhere but \`/tmp\` and the volumes it declares, ends at its start with words such as "Read-only file system"
-or "Permission denied", as Debian's nginx does. Give it \`VOLUME\` for the directories it writes to, or point it at
+or "Permission denied", as Debian's nginx does. Declare a \`VOLUME\` for the directories it writes to, or point it at
 \`/tmp\`; \`readOnlyRootFilesystem: false\` helps only where the user may write. \`user: image\` keeps the user of the
 image and refuses root.
 

@@ -169,7 +169,10 @@ function scratchDirectories({ spec, image }: ContainerInput): Record<string, str
   const options = `rw,nosuid,nodev,size=${spec.limits.tmpBytes}`;
   const scratch: Record<string, string> = { '/tmp': `${options},mode=1777` };
   // A declared volume would be an unlimited writable directory on the host's disk.
-  for (const path of image.volumes) scratch[path] = `${options},mode=1777`;
+  // Runc gives it the mode of the directory it covers, whatever mode is asked for, so it must belong to the user.
+  const uid = tenantUid(spec.tenant);
+  const owner = spec.user === 'tenant' ? `,uid=${uid},gid=${uid}` : '';
+  for (const path of image.volumes) scratch[path] = `${options},mode=1777${owner}`;
   return scratch;
 }
 

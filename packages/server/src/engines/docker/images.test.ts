@@ -138,6 +138,15 @@ describeWithDocker('images', (socketPath) => {
     expect(await volumes()).toBe(before);
   });
 
+  test('a declared volume can be written, also where the image has a directory of root', async () => {
+    const image = await build('RUN mkdir --mode=755 /var/lib/full && touch /var/lib/full/x', 'VOLUME /var/lib/full');
+    const source = { kind: 'image' as const, image, port: 8123, command: ['touch', '/var/lib/full/y'] };
+    const { id } = await harness.engine.create(specOf(image, { source }));
+    const written = await Array.fromAsync(harness.engine.logs(id, { follow: true }));
+    await harness.engine.stop(id, { graceMs: 0 });
+    expect(written.map(({ text }) => text)).toEqual([]);
+  });
+
   describe('resolving', () => {
     test('gives the id an image has now, so that a moved tag changes nothing', async () => {
       const image = await build();
