@@ -21,6 +21,8 @@ describe('the spec of a function', () => {
     ],
     [{ image: 'x', env: { EBB_FUNCTION: 'y' } }, '"env.EBB_FUNCTION" is "y" but must not be set: the platform sets it'],
     [{ image: 'x', env: { PORT: '80' } }, '"env.PORT" is "80" but must not be set: the platform sets it, from "port"'],
+    [{ runtime: 'node', port: 80 }, '"port" is 80 but is only for functions with an image'],
+    [{ image: 'x', signature: 'node' }, '"signature" is "node" but is only for functions with a runtime'],
     [{ runtime: 'node', concurrency: 1.5 }, '"concurrency" is 1.5 but must be a whole number'],
     [{ runtime: 'node', labels: [] }, '"labels" is a list but must be an object'],
     [{ runtime: 'node', secrets: 'x' }, '"secrets" is "x" but must be a list'],

@@ -90,9 +90,18 @@ export const functionSpecSchema = z
       .describe(
         'Handler file, optionally `file#export`. Default: index.ts, .js, .mjs or .cjs, or package.json `main`.',
       ),
-    signature: z.enum(SIGNATURES).default('auto').describe('How the handler is called; `auto` finds it by shape.'),
+    signature: z
+      .enum(SIGNATURES)
+      .optional()
+      .describe('How the handler is called. Default: `auto`, which finds it by shape.'),
     command: z.array(z.string().max(4096)).min(1).max(256).optional().describe('Replaces the command of an image.'),
-    port: z.number().int().min(1).max(65_535).default(8080).describe('Port an image listens on; passed as `PORT`.'),
+    port: z
+      .number()
+      .int()
+      .min(1)
+      .max(65_535)
+      .optional()
+      .describe('Port an image listens on; passed as `PORT`. Default: 8080.'),
     healthPath: z
       .string()
       .regex(/^\/[\x21-\x7e]{0,255}$/, 'must be a path that starts with "/"')
@@ -161,7 +170,8 @@ export const functionSpecSchema = z
         message: `must not be set: the platform sets it${name === 'PORT' ? ', from "port"' : ''}`,
       });
     }
-    const misplaced = spec.image === undefined ? (['command', 'healthPath'] as const) : (['handler'] as const);
+    const misplaced =
+      spec.image === undefined ? (['command', 'port', 'healthPath'] as const) : (['handler', 'signature'] as const);
     for (const field of misplaced) {
       if (spec[field] === undefined) continue;
       context.addIssue({
@@ -173,6 +183,9 @@ export const functionSpecSchema = z
       });
     }
   });
+
+/** Port an image listens on unless its spec says otherwise. */
+export const DEFAULT_PORT = 8080;
 
 /** A function's spec as written, with defaults filled in. */
 export type FunctionSpec = z.output<typeof functionSpecSchema>;

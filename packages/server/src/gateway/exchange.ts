@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
+import { formatDuration } from '@ebb/contract';
 import type { Dispatcher } from 'undici';
 import { EbbError } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
@@ -246,7 +247,12 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
   /** For the deadline's timer alone. */
   timedOut(): void {
     const { version, timeoutMs } = this.#route;
-    this.fail(new EbbError('FUNCTION_TIMEOUT', `${version.name} did not answer within its timeout of ${timeoutMs} ms`));
+    this.fail(
+      new EbbError(
+        'FUNCTION_TIMEOUT',
+        `${version.name} did not answer within its timeout of ${formatDuration(timeoutMs)}`,
+      ),
+    );
   }
 }
 

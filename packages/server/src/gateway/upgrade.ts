@@ -1,5 +1,6 @@
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { formatDuration } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
 import type { Slot } from '../pool/admission.ts';
@@ -112,7 +113,7 @@ function carry({ socket, route, ...call }: Carriage): Promise<number> {
   const timer = setTimeout(() => {
     if (isAnswered) socket.destroy();
     else {
-      const limit = `within its timeout of ${route.timeoutMs} ms`;
+      const limit = `within its timeout of ${formatDuration(route.timeoutMs)}`;
       upstream.destroy(new EbbError('FUNCTION_TIMEOUT', `${name} did not answer the handshake ${limit}`));
     }
   }, route.timeoutMs);

@@ -1,3 +1,4 @@
+import { formatDuration } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Fifo } from './fifo.ts';
@@ -198,7 +199,7 @@ export class Admission {
       const timer = setTimeout(() => {
         place.leave();
         settle();
-        const message = `no instance of ${label} became free within ${queueWaitMs} ms`;
+        const message = `no instance of ${label} became free within ${formatDuration(queueWaitMs)}`;
         reject(new EbbError('NO_INSTANCE_IN_TIME', message, { retryAfterSeconds: 1 }));
       }, queueWaitMs);
       signal?.addEventListener('abort', onAbort, { once: true });

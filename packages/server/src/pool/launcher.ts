@@ -1,4 +1,4 @@
-import { HEALTH_PATH } from '@ebb/contract';
+import { DEFAULT_PORT, formatDuration, HEALTH_PATH } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import { newShortId } from '../core/ids.ts';
@@ -93,7 +93,7 @@ export function createLauncher(options: LauncherOptions): Launcher {
       const why = exit
         ? describeExit(exit)
         : limit.aborted
-          ? `was not ready within ${options.startTimeoutMs} ms: ${expectation(version)}`
+          ? `was not ready within ${formatDuration(options.startTimeoutMs)}: ${expectation(version)}`
           : `could not be reached: ${error instanceof Error ? error.message : String(error)}`;
       log.say(`the instance ${why}`);
       throw new EbbError('START_FAILED', `the instance of ${version.name} ${why}`, {
@@ -136,8 +136,9 @@ export function createLauncher(options: LauncherOptions): Launcher {
 
 function expectation(version: Version): string {
   if (version.spec.runtime !== undefined) return 'the handler did not finish loading';
-  const { port, healthPath } = version.spec;
-  return `nothing answers on port ${port}${healthPath === undefined ? '' : ` at ${healthPath}`} (see "port" and "healthPath")`;
+  const { port = DEFAULT_PORT, healthPath } = version.spec;
+  if (healthPath === undefined) return `nothing listens on port ${port} (see "port")`;
+  return `nothing on port ${port} answers ${healthPath} with a status from 200 to 299 (see "port" and "healthPath")`;
 }
 
 /** Everything the engine is told, built field by field from the version (E2). */
@@ -162,7 +163,7 @@ async function describeInstance(version: Version, options: LauncherOptions): Pro
         : {
             kind: 'image',
             image: spec.image,
-            port: spec.port,
+            port: spec.port ?? DEFAULT_PORT,
             ...(version.imageDigest === undefined ? {} : { digest: version.imageDigest }),
             ...(spec.command === undefined ? {} : { command: spec.command }),
           },
@@ -175,7 +176,10 @@ async function describeInstance(version: Version, options: LauncherOptions): Pro
       EBB_HEALTH_PATH: spec.healthPath ?? HEALTH_PATH,
       ...(spec.runtime === undefined
         ? {}
-        : { EBB_SIGNATURE: spec.signature, ...(spec.handler === undefined ? {} : { EBB_HANDLER: spec.handler }) }),
+        : {
+            EBB_SIGNATURE: spec.signature ?? 'auto',
+            ...(spec.handler === undefined ? {} : { EBB_HANDLER: spec.handler }),
+          }),
     },
     secrets,
     limits: {

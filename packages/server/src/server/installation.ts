@@ -1,6 +1,15 @@
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { EbbError } from '../core/errors.ts';
 import { newShortId } from '../core/ids.ts';
 
@@ -19,7 +28,7 @@ export interface Installation {
 export function openInstallation(dataDir: string): Installation {
   const idFile = join(dataDir, 'installation');
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeDirectory(dataDir);
     const found = read(idFile);
     const id = found ?? newShortId(4);
     if (found === undefined) writeFileAtomically(idFile, `${id}\n`);
@@ -50,6 +59,21 @@ export function writeServerFile(dataDir: string, content: ServerFile): Disposabl
       if (found !== undefined && found.includes(content.token)) rmSync(path, { force: true });
     },
   };
+}
+
+/** Removes the run directory of a server that stopped, unless an instance that would not end is still in it. */
+export function removeRunDir(runDir: string): void {
+  const instances = join(runDir, 'i');
+  if (existsSync(instances) && readdirSync(instances).length > 0) return;
+  rmSync(runDir, { recursive: true, force: true });
+}
+
+/** Like a recursive mkdir, which never returns where the file system has no such directory and makes none (/proc). */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return;
+  const parent = dirname(path);
+  if (parent !== path) makeDirectory(parent);
+  mkdirSync(path, { mode: 0o700 });
 }
 
 /** Writes beside the target and renames, so that a reader never sees half a file. */

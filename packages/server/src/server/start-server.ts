@@ -21,7 +21,7 @@ import { createLogBook } from '../telemetry/log-book.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createMetricsServer } from '../telemetry/metrics-server.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
-import { openInstallation, writeServerFile } from './installation.ts';
+import { openInstallation, removeRunDir, writeServerFile } from './installation.ts';
 import { openListener } from './listener.ts';
 import { wireEngine } from './wire/wire-engine.ts';
 import { wirePools } from './wire/wire-pools.ts';
@@ -91,6 +91,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
 
   const installation = openInstallation(config.dataDir);
   const store = made.use(await wireStore(config.dataDir));
+  made.defer(() => removeRunDir(installation.runDir));
   const [wired, admin, namespaces, code] = await Promise.all([
     wireEngine(config, installation, logger),
     ensureAdminSecret({ store, given: config.adminSecret }),
