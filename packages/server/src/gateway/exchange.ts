@@ -15,6 +15,8 @@ import type { GatewayContext } from './gateway-context.ts';
 
 /** A request no byte of which was sent is tried on this many instances at most (G3). */
 const MAX_ATTEMPTS = 3;
+/** An answer up to this size leaves together with its head. */
+const SMALL_BODY_BYTES = 16_384;
 /** Status recorded for a caller that went away before there was one, as nginx does. */
 const CLIENT_CLOSED_STATUS = 499;
 
@@ -44,6 +46,8 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
   #slotMs = 0;
   #firstByteMs = 0;
   #bytesOut = 0;
+  #held: Buffer | undefined;
+  #isTurnOver = false;
   #slot: Slot | undefined;
   #controller: Dispatcher.DispatchController | undefined;
   #deadlineTimer: NodeJS.Timeout | undefined;
@@ -131,24 +135,30 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
     });
     // Throws for characters that HTTP does not allow; undici then hands the error to onResponseError.
     this.#response.writeHead(statusCode, statusMessage ?? '', headers);
-    // Bytes of the body usually come in the same turn and take the head along; if not, the head goes alone.
-    process.nextTick(flushHead, this.#response);
+    // Most answers are whole within this turn and leave in one write; if not, what there is goes now.
+    process.nextTick(onTurnOver, this);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#done) return;
     this.#bytesOut += chunk.length;
-    if (this.#response.write(chunk)) return;
-    controller.pause();
-    this.#response.once('drain', onResponseDrain);
+    if (this.#bytesOut === chunk.length && chunk.length <= SMALL_BODY_BYTES && !this.#isTurnOver) {
+      this.#held = chunk;
+      return;
+    }
+    this.#release();
+    this.#write(controller, chunk);
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
     if (this.#done) return;
     const trailers = (controller as unknown as { rawTrailers: readonly Buffer[] | null }).rawTrailers;
     if (trailers && trailers.length > 0) this.#response.addTrailers(responseTrailers(trailers));
+    const held = this.#held;
     this.#finish(undefined);
-    this.#response.end();
+    // As text of one byte a character it joins the head in a single write instead of following it in a second piece.
+    if (held) this.#response.end(held.toString('latin1'), 'latin1');
+    else this.#response.end();
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error & { code?: string }): void {
@@ -244,6 +254,27 @@ export class Exchange implements Dispatcher.DispatchHandler, CallHeaders {
     });
   }
 
+  #write(controller: Dispatcher.DispatchController | undefined, chunk: Buffer): void {
+    if (this.#response.write(chunk)) return;
+    controller?.pause();
+    this.#response.once('drain', onResponseDrain);
+  }
+
+  /** Writes what was held back in the hope of the end. */
+  #release(): void {
+    const held = this.#held;
+    this.#held = undefined;
+    if (held) this.#write(this.#controller, held);
+  }
+
+  /** For the turn's end alone: the answer is not whole yet, so head and first bytes go to the caller now. */
+  turnOver(): void {
+    this.#isTurnOver = true;
+    if (this.#done) return;
+    if (this.#held) this.#release();
+    else if (!this.#response.destroyed && !this.#response.writableEnded) this.#response.flushHeaders();
+  }
+
   /** For the deadline's timer alone. */
   timedOut(): void {
     const { version, timeoutMs } = this.#route;
@@ -268,6 +299,6 @@ function onResponseDrain(this: TrackedResponse): void {
   this[exchangeOf]?.resume();
 }
 
-function flushHead(response: ServerResponse): void {
-  if (!response.destroyed && !response.writableEnded) response.flushHeaders();
+function onTurnOver(exchange: Exchange): void {
+  exchange.turnOver();
 }
