@@ -29,7 +29,10 @@ export interface Metrics {
 
 /** Children of the labelled metrics for one function, so that counting looks up no labels. */
 interface Series {
-  readonly codes: Map<number, { readonly total: Counter.Internal; readonly seconds: Histogram.Internal<'code'> }>;
+  readonly codes: Map<
+    number,
+    { readonly total: Counter.Internal; readonly seconds: Histogram.Internal<'code'>; uncounted: number }
+  >;
   readonly started: Counter.Internal;
   readonly cold: Counter.Internal;
   readonly queue: Histogram.Internal<'function_name'>;
@@ -108,6 +111,17 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     return made;
   }
 
+  /** Counters are brought up to date when somebody looks: adding up here is cheaper than there, call by call. */
+  function countUp(): void {
+    for (const series of functions.values()) {
+      for (const counted of series.codes.values()) {
+        counted.total.inc(counted.uncounted);
+        series.started.inc(counted.uncounted);
+        counted.uncounted = 0;
+      }
+    }
+  }
+
   function readGauges(): void {
     instances.reset();
     waiting.reset();
@@ -122,15 +136,14 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     record(event) {
       const label = event.version > 0 ? `${event.name}.${event.namespace}` : UNKNOWN;
       const series = seriesOf(label);
-      const code = String(event.status);
       let counted = series.codes.get(event.status);
       if (!counted) {
-        counted = { total: total.labels(label, code), seconds: seconds.labels(label, code) };
+        const code = String(event.status);
+        counted = { total: total.labels(label, code), seconds: seconds.labels(label, code), uncounted: 0 };
         series.codes.set(event.status, counted);
       }
-      counted.total.inc();
+      counted.uncounted += 1;
       counted.seconds.observe(event.durationMs / 1000);
-      series.started.inc();
       series.queue.observe(event.phases.queueMs / 1000);
       if (event.cold) series.cold.inc();
     },
@@ -144,6 +157,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       functions.delete(label);
     },
     async expose() {
+      countUp();
       readGauges();
       return { contentType: registry.contentType, text: await registry.metrics() };
     },
