@@ -41,6 +41,9 @@ export async function serve({ socket, handler, calls }: ServeOptions): Promise<v
     },
     (request, response) => {
       if (request.url?.startsWith('/_/') && answerPlatform(request, response, isDraining)) return;
+      // Headers of this hop and the date: the gateway drops the ones and sets the other, so they would be read in vain.
+      response.sendDate = false;
+      if (!isDraining) response.removeHeader('connection');
       const { socket: connection } = request;
       response.once('close', () => request.complete || closeUnread(connection));
       calls.run(request, answer, request, response);

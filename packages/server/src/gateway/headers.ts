@@ -146,8 +146,14 @@ function traceparentOf(callId: string): string {
   return `00-${callId.slice(0, 8)}${callId.slice(9, 13)}${callId.slice(14, 18)}${parent}-${parent}-01`;
 }
 
+/** What Node's own `toString('latin1')` calls, without finding it by the encoding's name each time. */
+interface OneByteText {
+  latin1Slice(): string;
+}
+
 function text(value: Buffer | string | undefined): string {
-  return typeof value === 'string' ? value : (value?.toString('latin1') ?? '');
+  if (value === undefined || typeof value === 'string') return value ?? '';
+  return (value as unknown as OneByteText).latin1Slice();
 }
 
 /** Names that `Connection` headers list besides the well-known ones; undefined in the usual case of none. */
