@@ -6,6 +6,7 @@ import type { Authenticator } from '../core/ports.ts';
 import { Exchange } from './exchange.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { PLATFORM_AUTHORIZATION_HEADER } from './headers.ts';
+import { NodeCaller } from './node-caller.ts';
 import { type FunctionPath, splitFunctionPath } from './path.ts';
 import type { Route, RouteTable } from './route-table.ts';
 import { sendError, sendErrorOnSocket } from './send-error.ts';
@@ -66,7 +67,7 @@ export class Gateway implements GatewayContext {
     const route = this.#routes.find(path.segment);
     if (!route || this.#draining) sendError(response, this.#refusal(path), newCallId());
     else if (route.authRequired) void this.#authenticated(request, response, route, path.rest);
-    else new Exchange(this, request, response, route, path.rest).start();
+    else new Exchange(this, new NodeCaller(request, response, route), route, path.rest).start();
     return true;
   }
 
@@ -106,7 +107,7 @@ export class Gateway implements GatewayContext {
       return;
     }
     // Whoever left meanwhile is not heard of again.
-    if (!response.destroyed) new Exchange(this, request, response, route, path).start();
+    if (!response.destroyed) new Exchange(this, new NodeCaller(request, response, route), route, path).start();
   }
 
   async #check(request: IncomingMessage): Promise<void> {

@@ -48,8 +48,6 @@ export interface CallHeaders {
   readonly protocol: 'http' | 'https';
   /** Whether `Authorization` was for the platform and must not reach the function. */
   readonly stripAuthorization: boolean;
-  /** Set by {@link requestHeaders}: whether the request carries a body. */
-  hasBody: boolean;
 }
 
 /**
@@ -66,7 +64,6 @@ export function requestHeaders(raw: readonly string[], call: CallHeaders): strin
     const name = raw[i] as string;
     const value = raw[i + 1] as string;
     const lower = name.toLowerCase();
-    if (lower === 'transfer-encoding' || (lower === 'content-length' && value !== '0')) call.hasBody = true;
     if (HOP_BY_HOP.has(lower) || OWN_REQUEST.has(lower) || lower.startsWith(OWN_PREFIX)) continue;
     if (listed?.has(lower)) continue;
     if (lower === 'host') {
@@ -97,42 +94,41 @@ export function requestHeaders(raw: readonly string[], call: CallHeaders): strin
   return headers;
 }
 
+/** A request's first lines with the blank one. */
+export function writeRequestHead(method: string, target: string, headers: readonly string[]): string {
+  let head = `${method} ${target} HTTP/1.1\r\n`;
+  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
+  return `${head}\r\n`;
+}
+
 /** The headers a caller gets: the instance's without the connection's own, then the platform's. */
 export function responseHeaders(
-  raw: readonly (Buffer | string)[],
-  call: { readonly callId: string; readonly startTime: string; readonly version: string },
+  raw: readonly string[],
+  call: Pick<CallHeaders, 'callId' | 'startTime'>,
+  version: string,
 ): string[] {
+  const listed = connectionListed(raw);
   const headers: string[] = [];
-  let listed: Set<string> | undefined;
   for (let i = 0; i < raw.length; i += 2) {
-    const name = text(raw[i]);
+    const name = raw[i] as string;
     const lower = name.toLowerCase();
-    if (lower === 'connection') {
-      for (const token of connectionTokens(text(raw[i + 1]))) (listed ??= new Set()).add(token);
-      continue;
-    }
-    if (HOP_BY_HOP.has(lower) || OWN_RESPONSE.has(lower)) continue;
-    headers.push(name, text(raw[i + 1]));
+    if (HOP_BY_HOP.has(lower) || OWN_RESPONSE.has(lower) || listed?.has(lower)) continue;
+    headers.push(name, raw[i + 1] as string);
   }
-  if (listed) {
-    for (let i = headers.length - 2; i >= 0; i -= 2) {
-      if (listed.has((headers[i] as string).toLowerCase())) headers.splice(i, 2);
-    }
-  }
-  headers.push('X-Call-Id', call.callId, 'X-Start-Time', call.startTime, 'X-Ebb-Version', call.version);
+  headers.push('X-Call-Id', call.callId, 'X-Start-Time', call.startTime, 'X-Ebb-Version', version);
   return headers;
 }
 
 /** The trailers a caller gets: the instance's without those that frame, route or pretend to be the platform's. */
-export function responseTrailers(raw: readonly (Buffer | string)[]): [string, string][] {
-  const trailers: [string, string][] = [];
+export function responseTrailers(raw: readonly string[]): string[] {
+  const trailers: string[] = [];
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = text(raw[i]);
+    const name = raw[i] as string;
     const lower = name.toLowerCase();
     if (HOP_BY_HOP.has(lower) || OWN_RESPONSE.has(lower) || lower === 'content-length' || lower === 'set-cookie') {
       continue;
     }
-    trailers.push([name, text(raw[i + 1])]);
+    trailers.push(name, raw[i + 1] as string);
   }
   return trailers;
 }
@@ -144,16 +140,6 @@ const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}
 function traceparentOf(callId: string): string {
   const parent = callId.slice(19, 23) + callId.slice(24);
   return `00-${callId.slice(0, 8)}${callId.slice(9, 13)}${callId.slice(14, 18)}${parent}-${parent}-01`;
-}
-
-/** What Node's own `toString('latin1')` calls, without finding it by the encoding's name each time. */
-interface OneByteText {
-  latin1Slice(): string;
-}
-
-function text(value: Buffer | string | undefined): string {
-  if (value === undefined || typeof value === 'string') return value ?? '';
-  return (value as unknown as OneByteText).latin1Slice();
 }
 
 /** Names that `Connection` headers list besides the well-known ones; undefined in the usual case of none. */

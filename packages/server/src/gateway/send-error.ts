@@ -1,14 +1,20 @@
-import type { ServerResponse } from 'node:http';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { STATUS_CODES } from 'node:http';
 import { type EbbError, errorBody } from '../core/errors.ts';
+import type { Caller } from './caller.ts';
 
 /** Answers with an error of the catalog: JSON, the call id, and `Retry-After` where it helps. */
 export function sendError(response: ServerResponse, error: EbbError, callId: string): void {
   const body = JSON.stringify(errorBody(error, callId));
-  // The reason is given, because a head that could not be written may have left the function's behind.
-  response.writeHead(error.status, STATUS_CODES[error.status] ?? 'Error', headersOf(error, callId, body));
+  response.writeHead(error.status, reasonOf(error), headersOf(error, callId, body));
   response.end(body);
+}
+
+/** The same for the caller of an exchange that has not been answered. */
+export function answerError(caller: Caller, error: EbbError, callId: string): void {
+  if (caller.isGone) return;
+  const body = JSON.stringify(errorBody(error, callId));
+  caller.answer(error.status, reasonOf(error), headersOf(error, callId, body), Buffer.from(body).toString('latin1'));
 }
 
 /** How long a refused connection stays open for the other side to read why. */
@@ -26,11 +32,15 @@ export function sendErrorOnSocket(socket: Duplex, error: EbbError, callId: strin
   const body = JSON.stringify(errorBody(error, callId));
   const headers = headersOf(error, callId, body);
   if (error.code !== 'BAD_REQUEST') headers.push('Connection', 'close');
-  let head = `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? 'Error'}\r\n`;
+  let head = `HTTP/1.1 ${error.status} ${reasonOf(error)}\r\n`;
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
   socket.end(`${head}\r\n${body}`);
   const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
   socket.once('close', () => clearTimeout(timer));
+}
+
+function reasonOf(error: EbbError): string {
+  return STATUS_CODES[error.status] ?? 'Error';
 }
 
 function headersOf(error: EbbError, callId: string, body: string): string[] {

@@ -38,7 +38,6 @@ export async function tunnel(context: GatewayContext, call: UpgradeCall, route: 
     remoteAddress: request.socket.remoteAddress ?? '',
     protocol: 'http',
     stripAuthorization: isAuthorizationOurs(request, route),
-    hasBody: false,
   };
   context.opened();
   let status: number;
@@ -125,8 +124,7 @@ function carry({ socket, route, ...call }: Carriage): Promise<number> {
   });
   const headOf = (response: IncomingMessage, ...more: string[]) => {
     isAnswered = true;
-    const { callId, startTime } = call.headers;
-    const passed = responseHeaders(response.rawHeaders, { callId, startTime, version: route.versionLabel });
+    const passed = responseHeaders(response.rawHeaders, call.headers, route.versionLabel);
     let head = `HTTP/1.1 ${response.statusCode} ${response.statusMessage}\r\n`;
     for (const [i, text] of [...passed, ...more].entries()) head += i % 2 === 0 ? `${text}: ` : `${text}\r\n`;
     return `${head}\r\n`;

@@ -45,7 +45,7 @@ export async function stopMember(member: Member, options: StopMemberOptions): Pr
     logger.warn({ instance: id, err: asEbbError(error) }, 'an instance could not be stopped yet');
   }
   exits.forget(id);
-  await endpoint.connections.destroy().catch(() => {});
+  endpoint.connections.closeAll();
   await Promise.race([launched.log.ended, new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS))]);
   launched.log.stop();
 }

@@ -1,0 +1,38 @@
+import type { IncomingMessage } from 'node:http';
+
+/** What a {@link Caller} tells the exchange that serves it. */
+export interface CallerEvents {
+  /** The caller went away before it had its whole answer. */
+  abandon(): void;
+  /** The caller has read what there was; more may come. */
+  resume(): void;
+}
+
+/** Who made a request, and how it is answered. There is one request at a time. */
+export interface Caller {
+  readonly method: string;
+  /** Names and values alternate, as they came. */
+  readonly rawHeaders: readonly string[];
+  readonly remoteAddress: string;
+  /** Whether `Authorization` was for the platform and must not reach the function. */
+  readonly stripAuthorization: boolean;
+  /** The request's body: whole (one character a byte), a stream, or none. */
+  readonly body: string | IncomingMessage | undefined;
+  readonly headersSent: boolean;
+  /** Whether nothing can be said to the caller any more. */
+  readonly isGone: boolean;
+  /** Whether the caller left in the middle of its own request. */
+  readonly isCutOff: boolean;
+  /** Says who is to be told what happens to the caller. */
+  attach(events: CallerEvents): void;
+  /** Gives the whole answer in one go. `body` has one character a byte. Headers alternate names and values. */
+  answer(status: number, reason: string, headers: readonly string[], body: string): void;
+  /** Begins an answer whose body comes in pieces; `hasLength` when its length is among the headers. */
+  begin(status: number, reason: string, headers: readonly string[], hasLength: boolean): void;
+  /** A piece of the body; false when no more should come until the events say so. */
+  write(chunk: Buffer): boolean;
+  /** Ends an answer that was begun. */
+  end(trailers: readonly string[]): void;
+  /** Cuts the connection, so that a part is not taken for the whole. */
+  destroy(): void;
+}
