@@ -116,6 +116,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     maxConnections: 10_000,
     headersTimeoutMs: 5_000,
     maxHeaderBytes: 16_384,
+    onPlainRequest: (caller, request) => gateway.handlePlain(caller, request),
     onRequest: (request, response) => {
       if (gateway.handle(request, response)) return;
       response.writeHead(404);

@@ -2,12 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
+import type { PlainRequest } from '../core/http1/request-head.ts';
 import type { Authenticator } from '../core/ports.ts';
 import { Exchange } from './exchange.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { PLATFORM_AUTHORIZATION_HEADER } from './headers.ts';
 import { NodeCaller } from './node-caller.ts';
 import { type FunctionPath, splitFunctionPath } from './path.ts';
+import type { PlainCaller } from './plain-caller.ts';
 import type { Route, RouteTable } from './route-table.ts';
 import { sendError, sendErrorOnSocket } from './send-error.ts';
 import { tunnel } from './upgrade.ts';
@@ -58,6 +60,19 @@ export class Gateway implements GatewayContext {
     const failure = asEbbError(error);
     if (failure.code === 'INTERNAL') this.logger.error({ err: failure.cause, callId }, 'a call met a defect');
     return failure;
+  }
+
+  /**
+   * Serves a plain request of the express lane; returns false for what needs more: authentication, a refusal, or
+   * another part of the server.
+   */
+  handlePlain(caller: PlainCaller, request: PlainRequest): boolean {
+    const path = splitFunctionPath(request.target);
+    const route = path && this.#routes.find(path.segment);
+    if (!path || !route || route.authRequired || this.#draining) return false;
+    caller.begins(request);
+    new Exchange(this, caller, route, path.rest).start();
+    return true;
   }
 
   /** Answers a request under `/function/`; returns false, untouched, for any other. */

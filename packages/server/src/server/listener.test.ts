@@ -12,6 +12,7 @@ async function open(onRequest: (request: IncomingMessage, response: ServerRespon
     headersTimeoutMs: 1_000,
     maxHeaderBytes: 4_096,
     onRequest,
+    onPlainRequest: () => false,
     onUpgrade: () => {},
   });
   return { port: listener.port, [Symbol.asyncDispose]: () => listener.close(0) };

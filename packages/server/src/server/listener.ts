@@ -1,12 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { EbbError } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
+import { ExpressLane, type ExpressLaneOptions } from '../gateway/express-lane.ts';
+import { KEEP_ALIVE_SECONDS } from '../gateway/plain-caller.ts';
 import { sendErrorOnSocket } from '../gateway/send-error.ts';
-
-/** Idle connections of clients are kept this long; longer than the minute common load balancers keep theirs. */
-const KEEP_ALIVE_MS = 65_000;
 
 /** What the front door of the server is made with. */
 export interface ListenerOptions {
@@ -15,6 +14,8 @@ export interface ListenerOptions {
   readonly maxConnections: number;
   readonly headersTimeoutMs: number;
   readonly maxHeaderBytes: number;
+  /** Serves a plain request of the express lane, or returns false to have it come to `onRequest`. */
+  readonly onPlainRequest: ExpressLaneOptions['serve'];
   readonly onRequest: (request: IncomingMessage, response: ServerResponse) => void;
   readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 }
@@ -31,7 +32,7 @@ export interface Listener {
 export async function openListener(options: ListenerOptions): Promise<Listener> {
   const server = createServer(
     {
-      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveTimeout: KEEP_ALIVE_SECONDS * 1000,
       headersTimeout: options.headersTimeoutMs,
       // A body may take as long as the function's own timeout allows.
       requestTimeout: 0,
@@ -53,13 +54,24 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     options.onUpgrade(request, socket, head);
   });
   server.on('clientError', answerClientError);
+  // Each connection begins in the express lane and comes to Node's own handling when it needs it.
+  const lane = new ExpressLane({ serve: options.onPlainRequest, maxBytes: options.maxHeaderBytes });
+  const handOver = server.listeners('connection');
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) =>
+    lane.take(socket, () => {
+      for (const listener of handOver) listener.call(server, socket);
+    }),
+  );
   await listen(server, options);
   return {
     port: (server.address() as AddressInfo).port,
     close: async (limitMs) => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      lane.close();
       server.closeIdleConnections();
       const timer = setTimeout(() => {
+        lane.closeAll();
         server.closeAllConnections();
         for (const socket of upgraded) socket.destroy();
       }, limitMs);

@@ -215,6 +215,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     maxConnections: config.maxConnections,
     headersTimeoutMs: config.headersTimeoutMs,
     maxHeaderBytes: config.maxHeaderBytes,
+    onPlainRequest: (caller, request) => gateway.handlePlain(caller, request),
     onRequest: (request, response) => {
       if (!gateway.handle(request, response)) api.handle(request, response);
     },
