@@ -3,7 +3,7 @@ import { EbbError } from '../core/errors.ts';
 import type { ResponseHead } from '../core/http1/response-head.ts';
 import { newCallId } from '../core/ids.ts';
 import type { Slot, SlotFailure } from '../pool/admission.ts';
-import type { AnswerHandler, InstanceConnection } from '../pool/instance-connection.ts';
+import type { AnswerHandler, InstanceConnection, Reach } from '../pool/instance-connection.ts';
 import type { Caller, CallerEvents } from './caller.ts';
 import type { CallHeaders } from './headers.ts';
 import { requestHeaders, responseHeaders, responseTrailers, writeRequestHead } from './headers.ts';
@@ -126,9 +126,14 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     this.#caller.end(trailers.length === 0 ? trailers : responseTrailers(trailers));
   }
 
-  onFailure(error: NodeJS.ErrnoException, isSent: boolean): void {
+  onFailure(error: NodeJS.ErrnoException, reach: Reach): void {
     if (this.#done) return;
-    if (!isSent && this.#attempts < MAX_ATTEMPTS) {
+    if (reach === 'stale' && this.#slot) {
+      // Restarted or frozen meanwhile; the instance itself may be as well as ever, and is asked over a new connection.
+      this.#send(this.#slot);
+      return;
+    }
+    if (reach === 'nothing' && this.#attempts < MAX_ATTEMPTS) {
       // No byte can have reached the function, so another instance may have the request (G3).
       this.#slot?.fail('hard');
       this.#slot = undefined;
@@ -142,7 +147,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
       this.#caller.destroy();
       return;
     }
-    this.fail(instanceFailure(this.#route.version.name, error, isSent));
+    this.fail(instanceFailure(this.#route.version.name, error, reach !== 'nothing'));
   }
 
   async #wait(): Promise<void> {
@@ -161,11 +166,15 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
 
   #forward(slot: Slot): void {
     const { timeoutMs } = this.#route;
-    const { method, body, rawHeaders } = this.#caller;
     this.#slot = slot;
     this.#slotMs = performance.now();
     this.deadline = String(Date.now() + timeoutMs);
     this.#deadlineTimer = setTimeout(onDeadline, timeoutMs, this);
+    this.#send(slot);
+  }
+
+  #send(slot: Slot): void {
+    const { method, body, rawHeaders } = this.#caller;
     const headers = requestHeaders(rawHeaders, this);
     if (!headers || !REQUEST_TARGET.test(this.#path)) {
       const message = headers

@@ -90,7 +90,10 @@ export class PlainCaller implements Caller {
 
   begin(status: number, reason: string, headers: readonly string[], hasLength: boolean): void {
     this.#isChunked = !hasLength;
-    this.#socket.write(this.#head(status, reason, headers, hasLength ? '' : 'Transfer-Encoding: chunked\r\n'), 'latin1');
+    this.#socket.write(
+      this.#head(status, reason, headers, hasLength ? '' : 'Transfer-Encoding: chunked\r\n'),
+      'latin1',
+    );
   }
 
   write(chunk: Buffer): boolean {

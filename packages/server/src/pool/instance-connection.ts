@@ -23,6 +23,12 @@ export interface InstanceRequest {
   readonly isChunked: boolean;
 }
 
+/**
+ * What a failed request may have reached: `nothing`, because nobody took the connection; nothing either, because the
+ * connection was `stale`, which says nothing of the instance; or `instance`.
+ */
+export type Reach = 'nothing' | 'stale' | 'instance';
+
 /** Who is told what an instance answers. After `onEnd`, `onFailure` or an abort nothing more comes. */
 export interface AnswerHandler {
   /** The head of the final answer. `whole` is its body when that came with it (one character a byte); `onEnd` follows. */
@@ -31,8 +37,8 @@ export interface AnswerHandler {
   onData(chunk: Buffer): void;
   /** The answer is complete. Trailers alternate names and values. */
   onEnd(trailers: readonly string[]): void;
-  /** The connection failed. `isSent`: whether a byte of the request may have reached the instance (G3). */
-  onFailure(error: NodeJS.ErrnoException, isSent: boolean): void;
+  /** The connection failed; `reach` says how much of the request the instance may have (G3). */
+  onFailure(error: NodeJS.ErrnoException, reach: Reach): void;
 }
 
 /** What a connection tells those who keep it. */
@@ -41,6 +47,8 @@ export interface ConnectionKeeper {
   readonly readBuffer: Buffer;
   /** The connection is free for the next request for `idleMs`, or for the keeper's own time if undefined. */
   free(connection: InstanceConnection, idleMs: number | undefined): void;
+  /** The other side had closed the connection before the last request, and so probably every free one. */
+  stale(): void;
   /** The connection is closed. */
   gone(connection: InstanceConnection): void;
 }
@@ -257,14 +265,15 @@ export class InstanceConnection {
     this.#handler = undefined;
     this.#dropPump();
     this.#socket.destroy();
-    handler?.onFailure(error, this.#mayHaveReached(error));
+    const reach = this.#reached(error);
+    if (reach === 'stale') this.#keeper.stale();
+    handler?.onFailure(error, reach);
   }
 
-  #mayHaveReached(error: NodeJS.ErrnoException): boolean {
-    if (!this.#isConnected) return false;
+  #reached(error: NodeJS.ErrnoException): Reach {
+    if (!this.#isConnected) return 'nothing';
     // A write to a connection that the other side has closed takes no byte, if it would have been a single one.
-    const wasStale = this.#isReused && this.#isAtomic && !this.#hasAnswered && error.code === 'EPIPE';
-    return !wasStale;
+    return this.#isReused && this.#isAtomic && !this.#hasAnswered && error.code === 'EPIPE' ? 'stale' : 'instance';
   }
 
   #dropPump(): void {

@@ -45,6 +45,10 @@ export class InstanceConnections implements ConnectionKeeper {
     this.#sweep ??= setTimeout(() => this.#closeIdle(), this.#idleMs).unref();
   }
 
+  stale(): void {
+    for (const connection of this.#free.splice(0)) connection.close();
+  }
+
   gone(connection: InstanceConnection): void {
     this.#open.delete(connection);
     const index = this.#free.lastIndexOf(connection);

@@ -3,16 +3,6 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** RFC 9110 section 5.5, one character a byte: no control characters but the tabulator. */
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-/** Whether a text may be a header's name. */
-export function isToken(text: string): boolean {
-  return TOKEN.test(text);
-}
-
-/** Whether a text may be a header's value. */
-export function isFieldValue(text: string): boolean {
-  return FIELD_VALUE.test(text);
-}
-
 /**
  * The header lines in `text` from `from` to `to` (after the last line's own characters, before the blank line), one
  * character a byte: names and values alternate, names keep their case, values lose the space around them. Undefined
