@@ -1,4 +1,5 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, type Metric, Registry } from 'prom-client';
+import { DurationHistogram, type DurationSeries } from './duration-histogram.ts';
 import type { InvocationEvent } from './invocation-event.ts';
 
 /** How a function stands, read at each scrape. */
@@ -31,11 +32,11 @@ export interface Metrics {
 interface Series {
   readonly codes: Map<
     number,
-    { readonly total: Counter.Internal; readonly seconds: Histogram.Internal<'code'>; uncounted: number }
+    { readonly total: Counter.Internal; readonly seconds: DurationSeries; uncounted: number }
   >;
   readonly started: Counter.Internal;
   readonly cold: Counter.Internal;
-  readonly queue: Histogram.Internal<'function_name'>;
+  readonly queue: DurationSeries;
 }
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -57,13 +58,13 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     labelNames,
     registers,
   });
-  const seconds = new Histogram({
+  const seconds = new DurationHistogram({
     name: 'gateway_functions_seconds',
     help: 'Time from the arrival of a call to the last byte of its answer.',
     labelNames,
-    buckets: SECONDS,
-    registers,
+    bounds: SECONDS,
   });
+  registry.registerMetric(seconds as unknown as Metric);
   const started = new Counter({
     name: 'gateway_function_invocation_started',
     help: 'Invocations that were accepted; counted when they end.',
@@ -76,13 +77,13 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     labelNames: ['function_name'],
     registers,
   });
-  const queue = new Histogram({
+  const queue = new DurationHistogram({
     name: 'ebb_queue_seconds',
     help: 'Time invocations waited for a slot.',
     labelNames: ['function_name'],
-    buckets: SECONDS,
-    registers,
+    bounds: SECONDS,
   });
+  registry.registerMetric(queue as unknown as Metric);
   const instances = new Gauge({
     name: 'gateway_service_count',
     help: 'Ready instances of the serving version.',
