@@ -2,12 +2,12 @@ import { formatDuration } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import type { ResponseHead } from '../core/http1/response-head.ts';
 import { newCallId } from '../core/ids.ts';
-import type { Slot, SlotFailure } from '../pool/admission.ts';
+import type { SlotFailure } from '../pool/admission.ts';
 import type { AnswerHandler, InstanceConnection, Reach } from '../pool/instance-connection.ts';
 import type { Caller, CallerEvents } from './caller.ts';
 import type { CallHeaders } from './headers.ts';
 import { requestHeaders, responseHeaders, responseTrailers, writeRequestHead } from './headers.ts';
-import type { GatewayContext } from './gateway-context.ts';
+import type { GatewayContext, HeldSlot } from './gateway-context.ts';
 import { instanceFailure, slotFailure } from './instance-failure.ts';
 import type { Route } from './route-table.ts';
 import { answerError } from './send-error.ts';
@@ -41,7 +41,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
   #firstByteMs = 0;
   #status = 0;
   #bytesOut = 0;
-  #slot: Slot | undefined;
+  #slot: HeldSlot | undefined;
   #connection: InstanceConnection | undefined;
   #deadlineTimer: NodeJS.Timeout | undefined;
   #waiting: AbortController | undefined;
@@ -156,6 +156,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     try {
       const slot = await this.#context.pools.acquire(this.#route.version, this.#waiting.signal);
       this.#waiting = undefined;
+      this.#cold = slot.isCold ?? this.#cold;
       if (this.#done) slot.release();
       else this.#forward(slot);
     } catch (error) {
@@ -164,7 +165,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     }
   }
 
-  #forward(slot: Slot): void {
+  #forward(slot: HeldSlot): void {
     const { timeoutMs } = this.#route;
     this.#slot = slot;
     this.#slotMs = performance.now();
@@ -173,7 +174,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     this.#send(slot);
   }
 
-  #send(slot: Slot): void {
+  #send(slot: HeldSlot): void {
     const { method, body, rawHeaders } = this.#caller;
     const headers = requestHeaders(rawHeaders, this);
     if (!headers || !REQUEST_TARGET.test(this.#path)) {

@@ -1,15 +1,27 @@
 import type { EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Version } from '../core/ports.ts';
-import type { Slot } from '../pool/admission.ts';
+import type { SlotFailure } from '../pool/admission.ts';
+import type { Endpoint } from '../pool/endpoint.ts';
 import type { InvocationEvent } from '../telemetry/invocation-event.ts';
+
+/** The right to send one request to one instance (G1), as whoever holds it sees it. */
+export interface HeldSlot {
+  readonly endpoint: Pick<Endpoint, 'instanceId' | 'target' | 'connections'>;
+  /** Whether its version had no instance when the slot was asked for; absent where {@link SlotSource.isCold} knows. */
+  readonly isCold?: boolean;
+  /** Gives the slot back after the last byte; a second time does nothing. */
+  release(): void;
+  /** Gives the slot back and says that the instance failed. */
+  fail(kind: SlotFailure): void;
+}
 
 /** What the pools do for a request. */
 export interface SlotSource {
   /** A slot if one is free now. Throws START_FAILED while starts keep failing. */
-  tryAcquire(version: Version): Slot | undefined;
+  tryAcquire(version: Version): HeldSlot | undefined;
   /** A slot when one is free; see the pool's admission for the errors. */
-  acquire(version: Version, signal: AbortSignal): Slot | Promise<Slot>;
+  acquire(version: Version, signal: AbortSignal): HeldSlot | Promise<HeldSlot>;
   /** Whether the version has no instance yet, so that who waits now waits for a start. */
   isCold(version: Version): boolean;
 }

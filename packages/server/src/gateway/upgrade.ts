@@ -3,8 +3,7 @@ import type { Duplex } from 'node:stream';
 import { formatDuration } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
-import type { Slot } from '../pool/admission.ts';
-import type { GatewayContext } from './gateway-context.ts';
+import type { GatewayContext, HeldSlot } from './gateway-context.ts';
 import { type CallHeaders, isAuthorizationOurs, requestHeaders, responseHeaders } from './headers.ts';
 import { instanceFailure, slotFailure } from './instance-failure.ts';
 import type { Route } from './route-table.ts';
@@ -42,7 +41,7 @@ export async function tunnel(context: GatewayContext, call: UpgradeCall, route: 
   context.opened();
   let status: number;
   let errorCode: EbbError['code'] | undefined;
-  let slot: Slot | undefined;
+  let slot: HeldSlot | undefined;
   let slotMs = arrivedMs;
   const watch = watchEnd(socket, () => gone.abort(new EbbError('BAD_REQUEST', 'the caller went away')));
   try {
@@ -82,7 +81,7 @@ export async function tunnel(context: GatewayContext, call: UpgradeCall, route: 
 }
 
 interface Carriage extends UpgradeCall {
-  readonly slot: Slot;
+  readonly slot: HeldSlot;
   readonly route: Route;
   readonly path: string;
   readonly headers: CallHeaders;

@@ -38,6 +38,13 @@ export class Fifo<T> {
     return node?.value;
   }
 
+  /** Takes the one that came last. */
+  pop(): T | undefined {
+    const node = this.#tail;
+    if (node) this.#remove(node);
+    return node?.value;
+  }
+
   #remove(node: Node<T>): void {
     if (!node.isWaiting) return;
     node.isWaiting = false;

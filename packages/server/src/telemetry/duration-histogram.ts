@@ -25,6 +25,14 @@ export class DurationSeries {
     this.counts[index] = (this.counts[index] as number) + 1;
     this.sum += seconds;
   }
+
+  /** Counts what was observed elsewhere, under the same bounds. */
+  add(observed: { readonly counts: readonly number[]; readonly sum: number }): void {
+    for (const [index, count] of observed.counts.entries()) {
+      if (index < this.counts.length) this.counts[index] = (this.counts[index] as number) + count;
+    }
+    this.sum += observed.sum;
+  }
 }
 
 /**

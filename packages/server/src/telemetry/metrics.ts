@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, type Metric, Registry } from 'prom-client';
+import { type CountedCalls, labelOf, SECONDS } from './call-tally.ts';
 import { DurationHistogram, type DurationSeries } from './duration-histogram.ts';
 import type { InvocationEvent } from './invocation-event.ts';
 
@@ -22,6 +23,8 @@ export interface MetricsOptions {
 export interface Metrics {
   /** Counts an invocation. Costs about a microsecond; called in batches by the telemetry. */
   record(event: InvocationEvent): void;
+  /** Counts what another process has counted. */
+  merge(counted: CountedCalls): void;
   /** Forgets the series of a removed function. */
   forget(namespace: string, name: string): void;
   /** The page a scraper gets, with its content type. */
@@ -38,11 +41,6 @@ interface Series {
   readonly cold: Counter.Internal;
   readonly queue: DurationSeries;
 }
-
-const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
-
-/** Label of calls whose name meant no function: a caller must not be able to make series at will. */
-const UNKNOWN = 'unknown';
 
 /**
  * Makes the metrics with a registry of their own. The `gateway_` names and labels are those existing dashboards and
@@ -112,6 +110,15 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     return made;
   }
 
+  function codeOf(series: Series, label: string, status: number) {
+    const known = series.codes.get(status);
+    if (known) return known;
+    const code = String(status);
+    const made = { total: total.labels(label, code), seconds: seconds.labels(label, code), uncounted: 0 };
+    series.codes.set(status, made);
+    return made;
+  }
+
   /** Counters are brought up to date when somebody looks: adding up here is cheaper than there, call by call. */
   function countUp(): void {
     for (const series of functions.values()) {
@@ -135,18 +142,23 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
 
   return {
     record(event) {
-      const label = event.version > 0 ? `${event.name}.${event.namespace}` : UNKNOWN;
+      const label = labelOf(event);
       const series = seriesOf(label);
-      let counted = series.codes.get(event.status);
-      if (!counted) {
-        const code = String(event.status);
-        counted = { total: total.labels(label, code), seconds: seconds.labels(label, code), uncounted: 0 };
-        series.codes.set(event.status, counted);
-      }
+      const counted = codeOf(series, label, event.status);
       counted.uncounted += 1;
       counted.seconds.observe(event.durationMs / 1000);
       series.queue.observe(event.phases.queueMs / 1000);
       if (event.cold) series.cold.inc();
+    },
+    merge({ label, codes, cold: coldCount, queue: queued }) {
+      const series = seriesOf(label);
+      for (const { status, count, seconds: took } of codes) {
+        const counted = codeOf(series, label, status);
+        counted.uncounted += count;
+        counted.seconds.add(took);
+      }
+      series.queue.add(queued);
+      if (coldCount > 0) series.cold.inc(coldCount);
     },
     forget(namespace, name) {
       const label = `${name}.${namespace}`;

@@ -1,0 +1,351 @@
+import { formatDuration, type VersionKey } from '@ebb/contract';
+import { EbbError } from '../core/errors.ts';
+import type { Version } from '../core/ports.ts';
+import type { HeldSlot, SlotSource } from '../gateway/gateway-context.ts';
+import type { SlotFailure } from '../pool/admission.ts';
+import { Fifo } from '../pool/fifo.ts';
+import { InstanceConnections } from '../pool/instance-connections.ts';
+import { type SlotMessage, type SlotRequest, received } from './messages.ts';
+
+/** A lease without a request is given back after this. */
+const IDLE_MS = 100;
+/** Connections to an instance are closed this long after its last lease. */
+const UNUSED_MS = 1_000;
+const SWEEP_EVERY_MS = 50;
+/** A lease that others wait for serves on for this long, so that short calls do not pay for an exchange each. */
+const SLICE_MS = 10;
+
+interface Waiter {
+  resolve(slot: HeldSlot): void;
+  reject(error: EbbError): void;
+}
+
+interface Lease {
+  readonly id: number;
+  readonly place: Place;
+  readonly grantedMs: number;
+  isRecalled: boolean;
+  idleMs: number;
+}
+
+/** An instance this gateway has or had leases of. */
+interface Place {
+  readonly instanceId: string;
+  readonly connections: InstanceConnections;
+  readonly target: Extract<SlotMessage, { readonly kind: 'grant' }>['target'];
+  readonly desk: Desk;
+  readonly leases: Set<Lease>;
+  readonly idle: Lease[];
+  unusedMs: number;
+  isHealed: boolean;
+  isDropped: boolean;
+}
+
+/** What there is of one version. */
+interface Desk {
+  readonly key: VersionKey;
+  readonly places: Map<string, Place>;
+  readonly waiters: Fifo<Waiter>;
+  /** Slots that were asked for and not answered. */
+  asked: number;
+  /** Of those, the ones asked to be taken back. */
+  withdrawing: number;
+}
+
+/** The right to send one request under a lease. */
+class LeasedSlot implements HeldSlot {
+  readonly endpoint: Place;
+  readonly isCold: boolean;
+  readonly #owner: LeasedSlots;
+  readonly #lease: Lease;
+  #held = true;
+
+  constructor(owner: LeasedSlots, lease: Lease, isCold = false) {
+    this.endpoint = lease.place;
+    this.isCold = isCold;
+    this.#owner = owner;
+    this.#lease = lease;
+  }
+
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#owner.freed(this.#lease);
+  }
+
+  fail(kind: SlotFailure): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#owner.failed(this.#lease, kind);
+  }
+}
+
+/**
+ * The slots of one gateway process, on lease from the first one. A lease serves one call after another without a word
+ * to anybody; who finds none waits here, in order, and is asked for there.
+ */
+export class LeasedSlots implements SlotSource, Disposable {
+  readonly #send: (message: SlotRequest) => void;
+  readonly #desks = new Map<VersionKey, Desk>();
+  readonly #dirty = new Set<Desk>();
+  #sweep: NodeJS.Timeout | undefined;
+
+  constructor(options: { readonly send: (message: SlotRequest) => void }) {
+    this.#send = options.send;
+  }
+
+  tryAcquire(version: Version): HeldSlot | undefined {
+    const desk = this.#desks.get(version.key);
+    if (!desk || desk.waiters.length > 0) return undefined;
+    // The least loaded instance; ties go to the oldest, so that the youngest fall idle.
+    let best: Place | undefined;
+    for (const place of desk.places.values()) {
+      if (place.idle.length > 0 && (!best || busy(place) < busy(best))) best = place;
+    }
+    const lease = best?.idle.pop();
+    return lease && new LeasedSlot(this, lease);
+  }
+
+  acquire(version: Version, signal: AbortSignal): HeldSlot | Promise<HeldSlot> {
+    return this.tryAcquire(version) ?? this.#wait(version, signal);
+  }
+
+  isCold(version: Version): boolean {
+    return (this.#desks.get(version.key)?.places.size ?? 0) === 0;
+  }
+
+  /** Takes what the first process says about slots. */
+  receive(message: SlotMessage): void {
+    switch (message.kind) {
+      case 'grant':
+        this.#granted(message);
+        return;
+      case 'refuse': {
+        const desk = this.#deskOf(message.key);
+        desk.asked -= 1;
+        desk.waiters.pop()?.reject(received(message.error));
+        this.#changed(desk);
+        return;
+      }
+      case 'withdrawn': {
+        const desk = this.#deskOf(message.key);
+        desk.asked -= message.removed;
+        desk.withdrawing -= message.asked;
+        this.#changed(desk);
+        return;
+      }
+      case 'recall':
+        this.#recall(message.key);
+        if (message.round !== undefined) this.#send({ kind: 'recalled', round: message.round });
+        return;
+      case 'drop':
+        for (const desk of this.#desks.values()) {
+          const place = desk.places.get(message.instance);
+          if (place) this.#drop(place);
+        }
+    }
+  }
+
+  /** For {@link LeasedSlot} alone: a call has ended well. */
+  freed(lease: Lease): void {
+    const { place } = lease;
+    place.isHealed = true;
+    if (place.isDropped) {
+      this.#giveBack([lease]);
+      return;
+    }
+    const { waiters } = place.desk;
+    const isSliceOver = lease.isRecalled && performance.now() - lease.grantedMs >= SLICE_MS;
+    const waiter = isSliceOver ? undefined : waiters.shift();
+    if (waiter) {
+      waiter.resolve(new LeasedSlot(this, lease));
+      this.#changed(place.desk);
+      return;
+    }
+    if (lease.isRecalled) {
+      this.#giveBack([lease]);
+      return;
+    }
+    lease.idleMs = performance.now();
+    place.idle.push(lease);
+    this.#sweepLater();
+  }
+
+  /** For {@link LeasedSlot} alone: the instance let the call down. */
+  failed(lease: Lease, failure: SlotFailure): void {
+    const { place } = lease;
+    this.#send({ kind: 'failed', lease: lease.id, failure, healed: place.isHealed });
+    place.isHealed = false;
+    this.#remove(lease);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#sweep);
+    for (const desk of this.#desks.values()) for (const place of desk.places.values()) place.connections.closeAll();
+  }
+
+  #deskOf(key: VersionKey): Desk {
+    const known = this.#desks.get(key);
+    if (known) return known;
+    const desk: Desk = { key, places: new Map(), waiters: new Fifo(), asked: 0, withdrawing: 0 };
+    this.#desks.set(key, desk);
+    return desk;
+  }
+
+  #wait(version: Version, signal: AbortSignal): Promise<HeldSlot> {
+    if (signal.aborted) return Promise.reject(signal.reason as Error);
+    const desk = this.#deskOf(version.key);
+    const { queueWaitMs } = version.limits;
+    return new Promise<HeldSlot>((resolve, reject) => {
+      const settle = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', onAbort);
+      };
+      const leave = (error: Error) => {
+        place.leave();
+        settle();
+        this.#changed(desk);
+        reject(error);
+      };
+      const onAbort = () => leave(signal.reason as Error);
+      const place = desk.waiters.push({
+        resolve: (slot) => {
+          settle();
+          resolve(slot);
+        },
+        reject: (error) => {
+          settle();
+          reject(error);
+        },
+      });
+      const timer = setTimeout(() => {
+        const label = `${version.name}.${version.namespace}`;
+        const message = `no instance of ${label} became free within ${formatDuration(queueWaitMs)}`;
+        leave(new EbbError('NO_INSTANCE_IN_TIME', message, { retryAfterSeconds: 1 }));
+      }, queueWaitMs);
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#changed(desk);
+    });
+  }
+
+  /** Has the number of slots asked for follow the number of calls that wait, once for all of this turn. */
+  #changed(desk: Desk): void {
+    if (this.#dirty.size === 0) setImmediate(() => this.#settle());
+    this.#dirty.add(desk);
+  }
+
+  #settle(): void {
+    const dirty = [...this.#dirty];
+    this.#dirty.clear();
+    for (const desk of dirty) {
+      const lacking = desk.waiters.length - (desk.asked - desk.withdrawing);
+      if (lacking > 0) {
+        desk.asked += lacking;
+        this.#send({ kind: 'want', key: desk.key, count: lacking });
+      } else if (lacking < 0) {
+        desk.withdrawing -= lacking;
+        this.#send({ kind: 'withdraw', key: desk.key, count: -lacking });
+      }
+    }
+  }
+
+  #granted(grant: Extract<SlotMessage, { readonly kind: 'grant' }>): void {
+    const desk = this.#deskOf(grant.key);
+    desk.asked -= 1;
+    const known = desk.places.get(grant.instance);
+    const place: Place = known ?? {
+      instanceId: grant.instance,
+      connections: new InstanceConnections(grant.target, grant.managed),
+      target: grant.target,
+      desk,
+      leases: new Set(),
+      idle: [],
+      unusedMs: 0,
+      isHealed: false,
+      isDropped: false,
+    };
+    desk.places.set(grant.instance, place);
+    place.isDropped = false;
+    const now = performance.now();
+    const lease: Lease = {
+      id: grant.lease,
+      place,
+      grantedMs: now,
+      isRecalled: grant.hurried,
+      idleMs: now,
+    };
+    place.leases.add(lease);
+    const waiter = desk.waiters.shift();
+    // Only the call that waited for it can have met a start.
+    if (waiter) waiter.resolve(new LeasedSlot(this, lease, grant.cold));
+    else if (lease.isRecalled) this.#giveBack([lease]);
+    else {
+      place.idle.push(lease);
+      this.#sweepLater();
+    }
+    this.#changed(desk);
+  }
+
+  #recall(key: VersionKey): void {
+    const desk = this.#desks.get(key);
+    if (!desk) return;
+    for (const place of desk.places.values()) {
+      for (const lease of place.leases) lease.isRecalled = true;
+      this.#giveBack(place.idle.splice(0));
+    }
+  }
+
+  #drop(place: Place): void {
+    place.isDropped = true;
+    this.#giveBack(place.idle.splice(0));
+    if (place.leases.size === 0) this.#close(place);
+  }
+
+  #giveBack(leases: readonly Lease[]): void {
+    if (leases.length === 0) return;
+    for (const lease of leases) this.#remove(lease);
+    this.#send({ kind: 'return', leases: leases.map(({ id }) => id) });
+  }
+
+  #remove(lease: Lease): void {
+    const { place } = lease;
+    place.leases.delete(lease);
+    if (place.leases.size > 0) return;
+    place.unusedMs = performance.now();
+    if (place.isDropped) this.#close(place);
+    else this.#sweepLater();
+  }
+
+  #close(place: Place): void {
+    place.connections.closeAll();
+    const { desk } = place;
+    desk.places.delete(place.instanceId);
+  }
+
+  #sweepLater(): void {
+    this.#sweep ??= setTimeout(() => this.#sweepNow(), SWEEP_EVERY_MS).unref();
+  }
+
+  /** Gives idle leases back and closes what was not used for long. */
+  #sweepNow(): void {
+    this.#sweep = undefined;
+    const now = performance.now();
+    let isNeeded = false;
+    for (const desk of this.#desks.values()) {
+      for (const place of desk.places.values()) {
+        // The one idle longest stands first.
+        const fresh = place.idle.findIndex(({ idleMs }) => now - idleMs < IDLE_MS);
+        this.#giveBack(place.idle.splice(0, fresh === -1 ? place.idle.length : fresh));
+        if (place.leases.size === 0 && now - place.unusedMs >= UNUSED_MS) this.#close(place);
+        else if (place.idle.length > 0 || place.leases.size === 0) isNeeded = true;
+      }
+      const isEmpty = desk.places.size === 0 && desk.waiters.length === 0 && desk.asked === 0;
+      if (isEmpty && desk.withdrawing === 0 && !this.#dirty.has(desk)) this.#desks.delete(desk.key);
+    }
+    if (isNeeded) this.#sweepLater();
+  }
+}
+
+function busy(place: Place): number {
+  return place.leases.size - place.idle.length;
+}

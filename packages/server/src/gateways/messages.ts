@@ -1,0 +1,104 @@
+import type { ErrorCode, LogLine, VersionKey } from '@ebb/contract';
+import { EbbError } from '../core/errors.ts';
+import type { RegistryChange, Version } from '../core/ports.ts';
+import type { Target } from '../engines/engine.ts';
+import type { SlotFailure } from '../pool/admission.ts';
+import type { CountedCalls } from '../telemetry/call-tally.ts';
+
+/** What a gateway process is made with. */
+export interface GatewaySetup {
+  readonly maxHeaderBytes: number;
+  readonly headersTimeoutMs: number;
+  readonly logLevel: string;
+  /** Unix socket at which the first process answers what is not a function. */
+  readonly controlSocket: string;
+  /** The versions that serve. */
+  readonly versions: readonly Version[];
+}
+
+/** An error on its way to another process. */
+export interface SentError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly retryAfterSeconds?: number | undefined;
+}
+
+/** What the first process says about slots. */
+export type SlotMessage =
+  /** A lease: the slot of an instance, for one request after another until it is given back. */
+  | {
+      readonly kind: 'grant';
+      readonly key: VersionKey;
+      readonly lease: number;
+      readonly instance: string;
+      readonly target: Target;
+      readonly managed: boolean;
+      readonly cold: boolean;
+      /** Others wait as well: it is wanted back soon. */
+      readonly hurried: boolean;
+    }
+  | { readonly kind: 'refuse'; readonly key: VersionKey; readonly error: SentError }
+  /** Answers `withdraw`: how many of those withdrawn had not been answered before. */
+  | { readonly kind: 'withdrawn'; readonly key: VersionKey; readonly asked: number; readonly removed: number }
+  /** What is idle of a version is wanted back now, the rest soon. Answered with `recalled` if it has a round. */
+  | { readonly kind: 'recall'; readonly key: VersionKey; readonly round?: number | undefined }
+  /** The instance takes no new requests: its leases and connections are to be given up. */
+  | { readonly kind: 'drop'; readonly instance: string };
+
+/** What the first process says to a gateway. */
+export type ToGateway =
+  | SlotMessage
+  | { readonly kind: 'setup'; readonly setup: GatewaySetup }
+  /** Comes with the connection of a caller. */
+  | { readonly kind: 'connection' }
+  | { readonly kind: 'route'; readonly seq: number; readonly change: RegistryChange }
+  | { readonly kind: 'authenticated'; readonly id: number; readonly error?: SentError | undefined }
+  | { readonly kind: 'drain'; readonly limitMs: number }
+  | { readonly kind: 'close' };
+
+/** What a gateway says about slots. */
+export type SlotRequest =
+  | { readonly kind: 'want'; readonly key: VersionKey; readonly count: number }
+  | { readonly kind: 'withdraw'; readonly key: VersionKey; readonly count: number }
+  | { readonly kind: 'return'; readonly leases: readonly number[] }
+  /** The instance let a request down; `healed` if another one of this gateway went well since the last failure. */
+  | { readonly kind: 'failed'; readonly lease: number; readonly failure: SlotFailure; readonly healed: boolean }
+  | { readonly kind: 'recalled'; readonly round: number };
+
+/** What a gateway says to the first process. */
+export type FromGateway =
+  | SlotRequest
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'routed'; readonly seq: number }
+  | {
+      readonly kind: 'authenticate';
+      readonly id: number;
+      readonly authorization?: string | undefined;
+      readonly remoteAddress: string;
+    }
+  /** What happened since the last report. */
+  | {
+      readonly kind: 'report';
+      readonly calls: readonly CountedCalls[];
+      readonly lines: readonly LogLine[];
+      /** Connections that were closed. */
+      readonly closed: number;
+      /** Calls that run or wait now. */
+      readonly running: number;
+    }
+  | { readonly kind: 'drained' };
+
+/** An error as it is sent; causes stay where they are. */
+export function sendable({ code, message, retryAfterSeconds }: EbbError): SentError {
+  return { code, message, retryAfterSeconds };
+}
+
+/** The error that was sent. */
+export function received({ code, message, retryAfterSeconds }: SentError): EbbError {
+  return new EbbError(code, message, retryAfterSeconds === undefined ? {} : { retryAfterSeconds });
+}
+
+/** A version as a gateway needs it: without what only its instances may know. */
+export function routed(version: Version): Version {
+  return { ...version, spec: { ...version.spec, env: {}, secrets: [] } };
+}

@@ -1,0 +1,79 @@
+import { DurationSeries } from './duration-histogram.ts';
+import type { InvocationEvent } from './invocation-event.ts';
+
+/** Upper bounds of the buckets of every duration, in seconds. */
+export const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
+/** Label of calls whose name meant no function: a caller must not be able to make series at will. */
+const UNKNOWN = 'unknown';
+
+/** The label a call is counted under. */
+export function labelOf({ version, name, namespace }: InvocationEvent): string {
+  return version > 0 ? `${name}.${namespace}` : UNKNOWN;
+}
+
+/** Durations counted in the buckets of {@link SECONDS}. */
+export interface CountedDurations {
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
+/** Calls of one function, counted; plain enough to be sent to another process. */
+export interface CountedCalls {
+  readonly label: string;
+  readonly codes: readonly { readonly status: number; readonly count: number; readonly seconds: CountedDurations }[];
+  /** How many waited for a start. */
+  readonly cold: number;
+  readonly queue: CountedDurations;
+}
+
+/** Counts calls for metrics that are kept by another process. */
+export interface CallTally {
+  record(event: InvocationEvent): void;
+  /** What was counted since the last time. */
+  take(): readonly CountedCalls[];
+}
+
+interface Tally {
+  readonly codes: Map<number, { count: number; readonly seconds: DurationSeries }>;
+  cold: number;
+  readonly queue: DurationSeries;
+}
+
+/** Makes a tally, empty. */
+export function createCallTally(): CallTally {
+  let tallies = new Map<string, Tally>();
+  return {
+    record(event) {
+      const label = labelOf(event);
+      let tally = tallies.get(label);
+      if (!tally) {
+        tally = { codes: new Map(), cold: 0, queue: new DurationSeries(SECONDS) };
+        tallies.set(label, tally);
+      }
+      let code = tally.codes.get(event.status);
+      if (!code) {
+        code = { count: 0, seconds: new DurationSeries(SECONDS) };
+        tally.codes.set(event.status, code);
+      }
+      code.count += 1;
+      code.seconds.observe(event.durationMs / 1000);
+      tally.queue.observe(event.phases.queueMs / 1000);
+      if (event.cold) tally.cold += 1;
+    },
+    take() {
+      const taken = tallies;
+      tallies = new Map();
+      return Array.from(taken, ([label, { codes, cold, queue }]) => ({
+        label,
+        codes: Array.from(codes, ([status, { count, seconds }]) => ({ status, count, seconds: plain(seconds) })),
+        cold,
+        queue: plain(queue),
+      }));
+    },
+  };
+}
+
+function plain({ counts, sum }: DurationSeries): CountedDurations {
+  return { counts, sum };
+}
