@@ -19,6 +19,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   pool: ['engines', 'core', 'contract'],
   autoscaler: ['pool', 'engines', 'core', 'contract'],
   gateway: ['pool', 'registry', 'auth', 'telemetry', 'core', 'contract'],
+  gateways: ['gateway', 'pool', 'engines', 'registry', 'auth', 'telemetry', 'core', 'contract'],
   async: ['store', 'registry', 'core', 'contract'],
   jobs: ['store', 'registry', 'core', 'contract'],
   triggers: ['store', 'registry', 'core', 'contract'],

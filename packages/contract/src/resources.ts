@@ -155,6 +155,17 @@ export type CodeResource = z.output<typeof codeResourceSchema>;
 export const healthResourceSchema = z.object({
   status: z.enum(['ok', 'degraded', 'draining']),
   engine: z.object({ name: z.string(), ok: z.boolean(), message: z.string().optional() }),
+  gateways: z
+    .array(
+      z.object({
+        pid: z.number().int(),
+        state: z.enum(['starting', 'ready', 'draining']),
+        connections: z.number().int(),
+        running: z.number().int().describe('Calls that run or wait.'),
+      }),
+    )
+    .optional()
+    .describe('The gateway processes, where calls are not served by the first process itself.'),
 });
 export type HealthResource = z.output<typeof healthResourceSchema>;
 

@@ -20,6 +20,14 @@ export const SETTINGS = {
     fallback: '0.0.0.0:8080',
     description: 'Where the gateway and the control API listen. Port 0 takes a free one and prints it.',
   }),
+  gateways: count({
+    name: 'gateways',
+    fallback: 0,
+    min: 0,
+    max: 64,
+    description:
+      'Processes that serve calls beside the one that decides. With `0` one process does everything, which is best until a core is too little.',
+  }),
   metricsListen: optionalAddress({
     name: 'metricsListen',
     fallback: '127.0.0.1:8082',

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, createServer as createPort, type Server as PortServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { EbbError } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
@@ -28,8 +28,18 @@ export interface Listener {
   close(limitMs: number): Promise<void>;
 }
 
-/** Opens the port that gateway and control API share. Throws LISTEN_FAILED. */
-export async function openListener(options: ListenerOptions): Promise<Listener> {
+/** A front door without a port of its own: connections are brought to it. */
+export interface FrontDoor {
+  /** The server behind the door, for the one who has it listen. */
+  readonly server: Server;
+  /** Takes a connection. */
+  take(socket: Socket): void;
+  /** Closes idle connections, and after `limitMs` all that are left. Resolves when none is. */
+  close(limitMs: number): Promise<void>;
+}
+
+/** Makes a front door. Each connection begins in the express lane and comes to Node's own handling when it needs it. */
+export function createFrontDoor(options: Omit<ListenerOptions, 'host' | 'port' | 'maxConnections'>): FrontDoor {
   const server = createServer(
     {
       keepAliveTimeout: KEEP_ALIVE_SECONDS * 1000,
@@ -44,7 +54,6 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     options.onRequest,
   );
   server.maxHeadersCount = 0;
-  server.maxConnections = options.maxConnections;
   // The server forgets connections it has handed over: their errors and their end are this module's from then on.
   const upgraded = new Set<Duplex>();
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -54,26 +63,36 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     options.onUpgrade(request, socket, head);
   });
   server.on('clientError', answerClientError);
-  // Each connection begins in the express lane and comes to Node's own handling when it needs it.
   const lane = new ExpressLane({ serve: options.onPlainRequest, maxBytes: options.maxHeaderBytes });
   const handOver = server.listeners('connection');
   server.removeAllListeners('connection');
-  server.on('connection', (socket: Socket) =>
+  const brought = new Set<Socket>();
+  const enter = (socket: Socket) =>
     lane.take(socket, () => {
       for (const listener of handOver) listener.call(server, socket);
-    }),
-  );
-  await listen(server, options);
+    });
+  server.on('connection', enter);
   return {
-    port: (server.address() as AddressInfo).port,
+    server,
+    take: (socket) => {
+      // A server that does not listen looks after no slow headers until it believes it does.
+      if (brought.size === 0 && !server.listening) server.emit('listening');
+      brought.add(socket);
+      socket.once('close', () => brought.delete(socket));
+      enter(socket);
+    },
     close: async (limitMs) => {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const closed = Promise.all([
+        new Promise<void>((resolve) => server.close(() => resolve())),
+        ...Array.from(brought, (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()))),
+      ]);
       lane.close();
       server.closeIdleConnections();
       const timer = setTimeout(() => {
         lane.closeAll();
         server.closeAllConnections();
         for (const socket of upgraded) socket.destroy();
+        for (const socket of brought) socket.destroy();
       }, limitMs);
       await closed;
       clearTimeout(timer);
@@ -81,7 +100,33 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   };
 }
 
-async function listen(server: Server, { host, port }: ListenerOptions): Promise<void> {
+/** Opens the port that gateway and control API share. Throws LISTEN_FAILED. */
+export async function openListener(options: ListenerOptions): Promise<Listener> {
+  const door = createFrontDoor(options);
+  door.server.maxConnections = options.maxConnections;
+  await listen(door.server, options);
+  return { port: (door.server.address() as AddressInfo).port, close: (limitMs) => door.close(limitMs) };
+}
+
+/** Opens the port for others: `hand` is given each connection, unread. Throws LISTEN_FAILED. */
+export async function openSharedPort(
+  options: Pick<ListenerOptions, 'host' | 'port'> & { readonly hand: (socket: Socket) => void },
+): Promise<Listener> {
+  const server = createPort({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => {
+    // It may break while nobody has it yet.
+    socket.on('error', () => socket.destroy());
+    options.hand(socket);
+  });
+  await listen(server, options);
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: async () => {
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+async function listen(server: PortServer, { host, port }: Pick<ListenerOptions, 'host' | 'port'>): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once('error', (error: NodeJS.ErrnoException) => {
     const why = error.code === 'EADDRINUSE' ? 'another program listens there' : error.message;

@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import type { HealthResource } from '@ebb/contract';
 import { createApi } from '../api/create-api.ts';
 import { ensureAdminSecret } from '../auth/admin-secret.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
@@ -13,6 +16,10 @@ import { createLogger } from '../core/logger.ts';
 import type { FunctionRegistry } from '../core/ports.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { RouteTable } from '../gateway/route-table.ts';
+import { openControlSocket } from '../gateways/control-proxy.ts';
+import { GatewayFleet } from '../gateways/gateway-fleet.ts';
+import { LeaseBroker } from '../gateways/lease-broker.ts';
+import { createRouteFeed, type RouteFeed } from '../gateways/route-feed.ts';
 import type { InstancePools } from '../pool/instance-pools.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
@@ -22,7 +29,7 @@ import { createMetrics } from '../telemetry/metrics.ts';
 import { createMetricsServer } from '../telemetry/metrics-server.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
 import { openInstallation, removeRunDir, writeServerFile } from './installation.ts';
-import { openListener } from './listener.ts';
+import { openListener, openSharedPort } from './listener.ts';
 import { wireEngine } from './wire/wire-engine.ts';
 import { wirePools } from './wire/wire-pools.ts';
 import { wireStore } from './wire/wire-store.ts';
@@ -166,6 +173,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     }),
   );
 
+  const feed = config.gateways > 0 ? made.use(createRouteFeed(registry)) : undefined;
+  let front: Front | undefined;
   const health = { draining: false };
   // Anybody may ask for the health; the engine is asked once in a while only.
   const engineHealth = rememberFor(HEALTH_MS, async () => {
@@ -177,11 +186,12 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     return {
       status: health.draining ? ('draining' as const) : state.ok ? ('ok' as const) : ('degraded' as const),
       engine: state,
+      ...(front === undefined ? {} : front.describe()),
     };
   };
   const api = made.use(
     await createApi({
-      registry,
+      registry: feed ? knownEverywhere(registry, feed) : registry,
       namespaces,
       secrets,
       code,
@@ -209,23 +219,16 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   await pools.start(registry);
   loop.start();
 
-  const listener = await openListener({
-    host: config.listen.host,
-    port: config.listen.port,
-    maxConnections: config.maxConnections,
-    headersTimeoutMs: config.headersTimeoutMs,
-    maxHeaderBytes: config.maxHeaderBytes,
-    onPlainRequest: (caller, request) => gateway.handlePlain(caller, request),
-    onRequest: (request, response) => {
-      if (!gateway.handle(request, response)) api.handle(request, response);
-    },
-    onUpgrade: (request, socket, head) => void gateway.handleUpgrade(request, socket, head),
-  });
-  made.adopt(listener, (open) => open.close(0));
+  const handleRequest = (request: IncomingMessage, response: ServerResponse) => {
+    if (!gateway.handle(request, response)) api.handle(request, response);
+  };
+  const opened = feed ? await openGateways(feed) : await openHere();
+  front = opened;
+  made.adopt(opened, (open) => open.close());
   const metricsServer = await openMetrics();
   if (metricsServer) made.use(metricsServer);
 
-  const url = `http://${clientHost(config.listen.host)}:${listener.port}`;
+  const url = `http://${clientHost(config.listen.host)}:${opened.port}`;
   made.use(
     writeServerFile(config.dataDir, {
       url,
@@ -244,10 +247,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   let closed: Promise<void> | undefined;
   const close = async () => {
     health.draining = true;
-    await gateway.drain(config.drainTimeoutMs);
+    await opened.drain();
     // Ends followed logs, which would keep their connections open.
     await api[Symbol.asyncDispose]();
-    await listener.close(1_000);
+    await opened.close(1_000);
     await parts.disposeAsync();
   };
   const stop = () => (closed ??= close());
@@ -265,6 +268,63 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     [Symbol.asyncDispose]: stop,
   };
 
+  /** The front door of a server that is one process. */
+  async function openHere(): Promise<Front> {
+    const { listen, maxConnections, headersTimeoutMs, maxHeaderBytes, drainTimeoutMs } = config;
+    const listener = await openListener({
+      ...listen,
+      maxConnections,
+      headersTimeoutMs,
+      maxHeaderBytes,
+      onPlainRequest: (caller, request) => gateway.handlePlain(caller, request),
+      onRequest: handleRequest,
+      onUpgrade: (request, socket, head) => void gateway.handleUpgrade(request, socket, head),
+    });
+    return {
+      port: listener.port,
+      describe: () => ({}),
+      drain: () => gateway.drain(drainTimeoutMs),
+      close: (limitMs = 0) => listener.close(limitMs),
+    };
+  }
+
+  /** The front door of a server with gateway processes. */
+  async function openGateways(routeFeed: RouteFeed): Promise<Front> {
+    await using parts = new AsyncDisposableStack();
+    const { listen, maxConnections, headersTimeoutMs, maxHeaderBytes, drainTimeoutMs } = config;
+    const controlSocket = join(installation.runDir, 'control.sock');
+    rmSync(controlSocket, { force: true });
+    parts.use(await openControlSocket(controlSocket, handleRequest));
+    const broker = parts.use(new LeaseBroker({ pools, versionOf: (key) => routeFeed.versionOf(key) }));
+    const fleet = parts.use(
+      new GatewayFleet({
+        count: config.gateways,
+        program: gatewayProgram(),
+        setup: { maxHeaderBytes, headersTimeoutMs, logLevel: logger.level, controlSocket },
+        maxConnections,
+        broker,
+        feed: routeFeed,
+        authenticator,
+        metrics,
+        logs,
+        logger,
+      }),
+    );
+    const port = await openSharedPort({ ...listen, hand: (socket) => fleet.hand(socket) });
+    parts.defer(() => port.close(0));
+    await fleet.start();
+    const all = parts.move();
+    let closing: Promise<void> | undefined;
+    return {
+      port: port.port,
+      describe: () => ({ gateways: fleet.list() }),
+      drain: async () => {
+        await Promise.all([fleet.drain(drainTimeoutMs), gateway.drain(drainTimeoutMs)]);
+      },
+      close: () => (closing ??= all.disposeAsync()),
+    };
+  }
+
   async function openMetrics() {
     if (config.metricsListen === 'off') return undefined;
     try {
@@ -280,6 +340,38 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   async function sweepCode() {
     await code.sweep(await registry.codeInUse(), UNUSED_CODE_MS);
   }
+}
+
+/** How callers come in. */
+interface Front {
+  readonly port: number;
+  /** What the health says of it. */
+  describe(): Pick<HealthResource, 'gateways'>;
+  /** Refuses new calls and resolves when those that run have ended, or when that takes too long. */
+  drain(): Promise<void>;
+  /** Closes the port, and connections after `limitMs`. */
+  close(limitMs?: number): Promise<void>;
+}
+
+/** The registry for the control API: what is answered as done is known to every gateway. */
+function knownEverywhere(registry: StoredFunctionRegistry, feed: RouteFeed): StoredFunctionRegistry {
+  return {
+    ...registry,
+    put: async (input, options) => {
+      const outcome = await registry.put(input, options);
+      await feed.settled();
+      return outcome;
+    },
+    remove: async (namespace, name) => {
+      await registry.remove(namespace, name);
+      await feed.settled();
+    },
+  };
+}
+
+/** The program of a gateway beside this file, as source or as emitted JavaScript. */
+function gatewayProgram(): URL {
+  return new URL(import.meta.url.endsWith('.ts') ? './gateway-process.ts' : './gateway-process.js', import.meta.url);
 }
 
 function* gauges(registry: FunctionRegistry, pools: InstancePools) {

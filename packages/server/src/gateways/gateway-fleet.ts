@@ -1,0 +1,264 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { asEbbError, EbbError } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import type { Authenticator, LogBook } from '../core/ports.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { LeaseBroker, LeaseHolder } from './lease-broker.ts';
+import { type FromGateway, type GatewaySetup, sendable, type ToGateway } from './messages.ts';
+import type { RouteFeed, RouteFollower } from './route-feed.ts';
+
+/** Each half of a gateway's young generation, in MiB: nearly all a call makes is garbage when it ends. */
+const SEMI_SPACE = '--max-semi-space-size=4';
+/** A gateway that lived this long is replaced at once; others ever later. */
+const SOUND_MS = 10_000;
+const LONGEST_BACKOFF_MS = 5_000;
+const START_MS = 30_000;
+/** Connections kept for the time when no gateway is there to take them. */
+const MAX_HELD = 1_000;
+/** Time a gateway gets to end by itself. */
+const CLOSE_MS = 3_000;
+
+/** What a {@link GatewayFleet} is made with. */
+export interface GatewayFleetOptions {
+  readonly count: number;
+  /** The program of a gateway. */
+  readonly program: URL;
+  readonly setup: Omit<GatewaySetup, 'versions'>;
+  readonly maxConnections: number;
+  readonly broker: LeaseBroker;
+  readonly feed: RouteFeed;
+  readonly authenticator: Authenticator;
+  readonly metrics: Pick<Metrics, 'merge'>;
+  readonly logs: Pick<LogBook, 'append'>;
+  readonly logger: Logger;
+}
+
+/** One gateway as the health shows it. */
+export interface GatewayState {
+  readonly pid: number;
+  readonly state: 'starting' | 'ready' | 'draining';
+  readonly connections: number;
+  /** Calls that run or wait, as last reported. */
+  readonly running: number;
+}
+
+interface Gateway {
+  readonly process: ChildProcess;
+  readonly startedMs: number;
+  state: 'starting' | 'ready' | 'draining';
+  connections: number;
+  running: number;
+  readonly holder: LeaseHolder;
+  readonly follower: RouteFollower;
+  readonly ready: Promise<void>;
+  readonly drained: Promise<void>;
+  readonly exited: Promise<void>;
+  onReady(): void;
+  onDrained(): void;
+}
+
+/**
+ * The gateway processes. The first process takes connections and hands each to the gateway with the fewest, which has
+ * it from then on; what dies is replaced, and its slots return.
+ */
+export class GatewayFleet implements AsyncDisposable {
+  readonly #options: GatewayFleetOptions;
+  readonly #gateways = new Set<Gateway>();
+  readonly #held: Socket[] = [];
+  readonly #respawns = new Set<NodeJS.Timeout>();
+  #crashesInRow = 0;
+  #isClosing = false;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: GatewayFleetOptions) {
+    this.#options = options;
+  }
+
+  /** Starts every gateway; resolves when all are ready, rejects with INTERNAL when one is not. */
+  async start(): Promise<void> {
+    const started = Array.from({ length: this.#options.count }, () => this.#spawn());
+    await Promise.all(
+      started.map(async (gateway) => {
+        const late = new Promise<void>((resolve) => setTimeout(resolve, START_MS).unref());
+        await Promise.race([gateway.ready, gateway.exited, late]);
+        if (gateway.state !== 'ready') throw new EbbError('INTERNAL', 'a gateway process did not start');
+      }),
+    );
+  }
+
+  /** Gives a new connection, unread, to a gateway. */
+  hand(socket: Socket): void {
+    const gateway = this.#leastConnected();
+    if (gateway) this.#give(gateway, socket);
+    else if (this.#held.length < MAX_HELD && !this.#isClosing) this.#held.push(socket);
+    else socket.destroy();
+  }
+
+  /** The gateways there are. */
+  list(): GatewayState[] {
+    return Array.from(this.#gateways, ({ process: { pid = 0 }, state, connections, running }) => ({
+      pid,
+      state,
+      connections,
+      running,
+    }));
+  }
+
+  /** Has every gateway refuse new calls; resolves when those that run have ended, or after `limitMs`. */
+  async drain(limitMs: number): Promise<void> {
+    this.#isClosing = true;
+    for (const timer of this.#respawns) clearTimeout(timer);
+    await Promise.all(
+      Array.from(this.#gateways, (gateway) => {
+        gateway.state = 'draining';
+        send(gateway.process, { kind: 'drain', limitMs });
+        return Promise.race([gateway.drained, gateway.exited]);
+      }),
+    );
+  }
+
+  /** Ends every gateway. Idempotent. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosing = true;
+    for (const timer of this.#respawns) clearTimeout(timer);
+    for (const socket of this.#held.splice(0)) socket.destroy();
+    await Promise.all(
+      Array.from(this.#gateways, async (gateway) => {
+        send(gateway.process, { kind: 'close' });
+        const timer = setTimeout(() => gateway.process.kill('SIGKILL'), CLOSE_MS);
+        await gateway.exited;
+        clearTimeout(timer);
+      }),
+    );
+  }
+
+  #spawn(): Gateway {
+    const { program, setup, broker, feed } = this.#options;
+    const execArgv = process.execArgv.some((one) => one.includes('semi-space'))
+      ? process.execArgv
+      : [...process.execArgv, SEMI_SPACE];
+    const child = fork(program, [], { execArgv, stdio: ['ignore', 2, 2, 'ipc'] });
+    const { versions, follower } = feed.join((message) => send(child, message));
+    const ready = Promise.withResolvers<void>();
+    const drained = Promise.withResolvers<void>();
+    const exited = Promise.withResolvers<void>();
+    const gateway: Gateway = {
+      process: child,
+      startedMs: performance.now(),
+      state: 'starting',
+      connections: 0,
+      running: 0,
+      holder: broker.join((message) => send(child, message)),
+      follower,
+      ready: ready.promise,
+      drained: drained.promise,
+      exited: exited.promise,
+      onReady: ready.resolve,
+      onDrained: drained.resolve,
+    };
+    this.#gateways.add(gateway);
+    child.on('message', (message) => this.#receive(gateway, message as FromGateway));
+    // Its connections to instances are closed when it has ended; only then its slots are anybody else's.
+    child.once('exit', (code, signal) => {
+      this.#ended(gateway, signal ?? code);
+      exited.resolve();
+    });
+    child.once('error', () => {
+      if (child.pid !== undefined) return;
+      this.#ended(gateway, 'it could not be started');
+      exited.resolve();
+    });
+    send(child, { kind: 'setup', setup: { ...setup, versions } });
+    return gateway;
+  }
+
+  #ended(gateway: Gateway, why: string | number | null): void {
+    gateway.holder.leave();
+    gateway.follower.leave();
+    if (!this.#gateways.delete(gateway) || this.#isClosing) return;
+    const isSound = performance.now() - gateway.startedMs >= SOUND_MS;
+    this.#crashesInRow = isSound ? 0 : this.#crashesInRow + 1;
+    const backoffMs = this.#crashesInRow <= 1 ? 0 : Math.min(50 * 2 ** this.#crashesInRow, LONGEST_BACKOFF_MS);
+    this.#options.logger.error({ pid: gateway.process.pid, why, backoffMs }, 'a gateway ended and is replaced');
+    const timer = setTimeout(() => {
+      this.#respawns.delete(timer);
+      this.#spawn();
+    }, backoffMs);
+    this.#respawns.add(timer);
+  }
+
+  #leastConnected(): Gateway | undefined {
+    let best: Gateway | undefined;
+    for (const gateway of this.#gateways) {
+      if (gateway.state === 'starting' || !gateway.process.connected) continue;
+      if (!best || gateway.connections < best.connections) best = gateway;
+    }
+    return best;
+  }
+
+  #give(gateway: Gateway, socket: Socket): void {
+    let open = 0;
+    for (const { connections } of this.#gateways) open += connections;
+    if (open >= this.#options.maxConnections) {
+      socket.destroy();
+      return;
+    }
+    gateway.connections += 1;
+    // The last of equals comes first the next time.
+    this.#gateways.delete(gateway);
+    this.#gateways.add(gateway);
+    gateway.process.send({ kind: 'connection' } satisfies ToGateway, socket, {}, (error) => {
+      if (error) socket.destroy();
+    });
+  }
+
+  #receive(gateway: Gateway, message: FromGateway): void {
+    switch (message.kind) {
+      case 'ready':
+        gateway.state = 'ready';
+        gateway.onReady();
+        for (const socket of this.#held.splice(0)) this.hand(socket);
+        return;
+      case 'routed':
+        gateway.follower.knows(message.seq);
+        return;
+      case 'authenticate':
+        void this.#authenticate(gateway, message);
+        return;
+      case 'report':
+        gateway.connections -= message.closed;
+        gateway.running = message.running;
+        for (const counted of message.calls) this.#options.metrics.merge(counted);
+        for (const line of message.lines) this.#options.logs.append(line);
+        return;
+      case 'drained':
+        gateway.onDrained();
+        return;
+      default:
+        gateway.holder.receive(message);
+    }
+  }
+
+  async #authenticate(
+    { process: child }: Gateway,
+    { id, authorization, remoteAddress }: Extract<FromGateway, { readonly kind: 'authenticate' }>,
+  ): Promise<void> {
+    try {
+      await this.#options.authenticator.authenticate(authorization, remoteAddress);
+      send(child, { kind: 'authenticated', id });
+    } catch (error) {
+      send(child, { kind: 'authenticated', id, error: sendable(asEbbError(error)) });
+    }
+  }
+}
+
+/** A gateway that has just ended gets nothing any more; its exit says the rest. */
+function send(child: ChildProcess, message: ToGateway): void {
+  if (child.connected) child.send(message, () => {});
+}

@@ -1,0 +1,110 @@
+import type { VersionKey } from '@ebb/contract';
+import type { FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
+import { routed, type ToGateway } from './messages.ts';
+
+/** A version that was replaced is still found for this long: calls resolved to it may be on their way (V2). */
+const REPLACED_MS = 60_000;
+/** Longest time a deploy waits for a gateway to hear of it. */
+const SETTLE_MS = 1_000;
+
+/** One gateway that is told of changes. */
+export interface RouteFollower {
+  /** It knows everything up to the change of this number. */
+  knows(seq: number): void;
+  leave(): void;
+}
+
+/** Tells gateways which versions serve. */
+export interface RouteFeed extends Disposable {
+  /** What a new gateway begins with; what changes from now on it is sent. */
+  join(send: (message: ToGateway) => void): { readonly versions: readonly Version[]; readonly follower: RouteFollower };
+  /** Resolves when every gateway knows what the registry knows now, so that who deployed calls the new version. */
+  settled(): Promise<void>;
+  /** A version that serves or did a moment ago. */
+  versionOf(key: VersionKey): Version | undefined;
+}
+
+/** Follows the registry on behalf of the gateways. */
+export function createRouteFeed(registry: Pick<FunctionRegistry, 'list' | 'watch' | 'resolve'>): RouteFeed {
+  interface Follower {
+    readonly send: (message: ToGateway) => void;
+    knownSeq: number;
+  }
+  const followers = new Set<Follower>();
+  const replaced = new Map<VersionKey, Version>();
+  const forgetting = new Set<NodeJS.Timeout>();
+  const waiting = new Set<() => void>();
+  let seq = 0;
+
+  const watching = registry.watch((change) => {
+    if (change.previous) keep(change.previous);
+    seq += 1;
+    const message: ToGateway = { kind: 'route', seq, change: trimmed(change) };
+    for (const { send } of followers) send(message);
+  });
+
+  function keep(version: Version): void {
+    replaced.set(version.key, version);
+    const timer = setTimeout(() => {
+      replaced.delete(version.key);
+      forgetting.delete(timer);
+    }, REPLACED_MS).unref();
+    forgetting.add(timer);
+  }
+
+  function look(): void {
+    for (const check of waiting) check();
+  }
+
+  return {
+    join(send) {
+      const follower: Follower = { send, knownSeq: seq };
+      followers.add(follower);
+      return {
+        versions: registry.list().map(({ live }) => routed(live)),
+        follower: {
+          knows(known) {
+            follower.knownSeq = known;
+            look();
+          },
+          leave() {
+            followers.delete(follower);
+            look();
+          },
+        },
+      };
+    },
+    settled() {
+      const wanted = seq;
+      const isKnown = () => [...followers].every(({ knownSeq }) => knownSeq >= wanted);
+      if (isKnown()) return Promise.resolve();
+      return new Promise((resolve) => {
+        const end = () => {
+          clearTimeout(timer);
+          waiting.delete(check);
+          resolve();
+        };
+        const check = () => {
+          if (isKnown()) end();
+        };
+        const timer = setTimeout(end, SETTLE_MS);
+        waiting.add(check);
+      });
+    },
+    versionOf(key) {
+      const [path = '', number] = key.split('@');
+      const [namespace = '', name = ''] = path.split('/');
+      const live = registry.resolve(namespace, name)?.live;
+      return live && live.version === Number(number) ? live : replaced.get(key);
+    },
+    [Symbol.dispose]() {
+      watching[Symbol.dispose]();
+      for (const timer of forgetting) clearTimeout(timer);
+    },
+  };
+}
+
+function trimmed(change: RegistryChange): RegistryChange {
+  if (change.kind === 'removed') return { kind: 'removed', previous: routed(change.previous) };
+  return { kind: 'live', live: routed(change.live) };
+}

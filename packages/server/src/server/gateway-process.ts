@@ -1,0 +1,122 @@
+import type { Socket } from 'node:net';
+import { createLogger } from '../core/logger.ts';
+import type { RegistryChange } from '../core/ports.ts';
+import { Gateway } from '../gateway/gateway.ts';
+import { RouteTable } from '../gateway/route-table.ts';
+import { proxyControl } from '../gateways/control-proxy.ts';
+import { LeasedSlots } from '../gateways/leased-slots.ts';
+import type { FromGateway, GatewaySetup, ToGateway } from '../gateways/messages.ts';
+import { createRemoteAuthenticator } from '../gateways/remote-authenticator.ts';
+import { createCallTally } from '../telemetry/call-tally.ts';
+import { createTelemetry } from '../telemetry/telemetry.ts';
+import type { LogLine } from '@ebb/contract';
+import { createFrontDoor } from './listener.ts';
+
+/** How often what happened is told to the first process. */
+const REPORT_EVERY_MS = 75;
+/** How long connections get to read their last answer. */
+const CLOSE_MS = 1_000;
+
+// The program of a gateway process: connections come from the first process, and so does everything it knows.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+// Without the first process there are no slots; whoever serves the port next must not find this one still at it.
+process.once('disconnect', () => process.exit(1));
+process.once('message', (message) => {
+  const first = message as ToGateway;
+  if (first.kind === 'setup') runGateway(first.setup);
+});
+
+function send(message: FromGateway): void {
+  if (process.connected) process.send?.(message, undefined, {}, () => {});
+}
+
+function runGateway(setup: GatewaySetup): void {
+  const logger = createLogger(setup.logLevel);
+  const slots = new LeasedSlots({ send });
+  const authenticator = createRemoteAuthenticator(send);
+  const listeners = new Set<(change: RegistryChange) => void>();
+  const routes = new RouteTable({
+    list: () => setup.versions.map((live) => ({ ...live, live, updatedAt: live.createdAt })),
+    watch: (listener) => {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => void listeners.delete(listener) };
+    },
+  });
+  const tally = createCallTally();
+  let lines: LogLine[] = [];
+  let closed = 0;
+  let lastRunning = 0;
+  const telemetry = createTelemetry({ metrics: tally, logs: { append: (line) => void lines.push(line) }, logger });
+  const gateway = new Gateway({
+    pools: slots,
+    routes,
+    authenticator,
+    logger,
+    record: (event) => telemetry.record(event),
+  });
+  const door = createFrontDoor({
+    headersTimeoutMs: setup.headersTimeoutMs,
+    maxHeaderBytes: setup.maxHeaderBytes,
+    onPlainRequest: (caller, request) => gateway.handlePlain(caller, request),
+    onRequest: (request, response) => {
+      if (!gateway.handle(request, response)) proxyControl(setup.controlSocket, request, response);
+    },
+    onUpgrade: (request, socket, head) => void gateway.handleUpgrade(request, socket, head),
+  });
+
+  const report = () => {
+    const calls = tally.take();
+    const { running } = gateway;
+    if (calls.length === 0 && lines.length === 0 && closed === 0 && running === lastRunning) return;
+    send({ kind: 'report', calls, lines, closed, running });
+    lines = [];
+    closed = 0;
+    lastRunning = running;
+  };
+  const timer = setInterval(report, REPORT_EVERY_MS);
+
+  const take = (socket: Socket) => {
+    socket.once('close', () => (closed += 1));
+    // As the server that took it would have: who ends its side after a request still gets the answer.
+    socket.allowHalfOpen = true;
+    door.take(socket);
+  };
+  const close = async () => {
+    await door.close(CLOSE_MS);
+    clearInterval(timer);
+    await telemetry[Symbol.asyncDispose]();
+    report();
+    slots[Symbol.dispose]();
+    // The last report has left when the channel is closed.
+    process.removeAllListeners('disconnect');
+    process.disconnect();
+    setTimeout(() => process.exit(0), CLOSE_MS).unref();
+  };
+  process.on('message', (message: ToGateway, handle: unknown) => {
+    switch (message.kind) {
+      case 'connection':
+        // A caller that has left by now comes without its connection.
+        if (handle) take(handle as Socket);
+        else closed += 1;
+        return;
+      case 'route':
+        for (const listener of listeners) listener(message.change);
+        send({ kind: 'routed', seq: message.seq });
+        return;
+      case 'authenticated':
+        authenticator.answered(message.id, message.error);
+        return;
+      case 'drain':
+        void gateway.drain(message.limitMs).then(() => send({ kind: 'drained' }));
+        return;
+      case 'close':
+        void close();
+        return;
+      case 'setup':
+        return;
+      default:
+        slots.receive(message);
+    }
+  });
+  send({ kind: 'ready' });
+}
