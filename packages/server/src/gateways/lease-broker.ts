@@ -281,7 +281,8 @@ export class LeaseBroker implements Disposable {
       const keys = new Set<VersionKey>();
       for (const lease of holder.leases.values()) if (!lease.isRecalled) keys.add(lease.key);
       for (const key of keys) {
-        if (this.#options.pools.find(key)?.retiring === true || this.#isContended(holder, key)) this.#recall(holder, key);
+        if (this.#options.pools.find(key)?.retiring === true || this.#isContended(holder, key))
+          this.#recall(holder, key);
       }
       if (holder.known.size > 0 || holder.leases.size > 0) isNeeded = true;
     }

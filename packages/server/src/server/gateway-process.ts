@@ -89,7 +89,7 @@ function runGateway(setup: GatewaySetup): void {
     slots[Symbol.dispose]();
     // The last report has left when the channel is closed.
     process.removeAllListeners('disconnect');
-    process.disconnect();
+    process.disconnect?.();
     setTimeout(() => process.exit(0), CLOSE_MS).unref();
   };
   process.on('message', (message: ToGateway, handle: unknown) => {
