@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { cpuMs, load, median } from './measure.ts';
+import { printTable } from './print-table.ts';
+import { startEbb } from './start-ebb.ts';
+
+const PLAIN = fileURLToPath(new URL('../functions/plain', import.meta.url));
+const CONNECTIONS = 32;
+
+/** What a call costs one process and two gateways, all processes of the server together. Rounds alternate. */
+export async function benchGateways(options: { readonly seconds: number; readonly rounds: number }): Promise<void> {
+  await using one = await startEbb('process');
+  await using two = await startEbb('process', { EBB_GATEWAYS: '2' });
+  const servers = [
+    { name: 'one process', ebb: one, pids: [one.pid] },
+    { name: 'two gateways', ebb: two, pids: [two.pid, ...gatewaysOf(two.pid)] },
+  ];
+  const cases = [
+    { name: 'free', spec: { concurrency: 1000, scale: { min: 1, max: 1 } } },
+    { name: 'scarce', spec: { concurrency: 4, scale: { min: 1, max: 1 } } },
+  ];
+  for (const { name: kind, spec } of cases) {
+    const measured = new Map<string, { cpuUs: number; rate: number; p99Ms: number }[]>();
+    for (const { ebb } of servers) {
+      await ebb.deploy(kind, await ebb.upload(PLAIN), spec);
+      await load(`${ebb.url}/function/${kind}`, { connections: CONNECTIONS, seconds: 1 });
+    }
+    for (let round = 0; round < options.rounds; round += 1) {
+      for (const { name, ebb, pids } of servers) {
+        const before = cpuMs(pids);
+        const result = await load(`${ebb.url}/function/${kind}`, { connections: CONNECTIONS, seconds: options.seconds });
+        if (result.errors > 0) throw new Error(`${name} answered ${result.errors} requests with an error`);
+        const cpuUs = ((cpuMs(pids) - before) * 1000) / result.requests;
+        const all = measured.get(name) ?? [];
+        all.push({ cpuUs, rate: result.requestsPerSecond, p99Ms: result.p99Ms });
+        measured.set(name, all);
+      }
+    }
+    const cpuOf = (name: string) => median((measured.get(name) ?? []).map(({ cpuUs }) => cpuUs));
+    printTable(
+      `Gateways, ${CONNECTIONS} connections, ${kind} slots`,
+      ['server', 'requests/s', 'p99 ms', 'CPU µs/request', 'of one process'],
+      servers.map(({ name }) => {
+        const all = measured.get(name) ?? [];
+        return [
+          name,
+          median(all.map(({ rate }) => rate)).toFixed(0),
+          median(all.map(({ p99Ms }) => p99Ms)).toFixed(2),
+          cpuOf(name).toFixed(1),
+          (cpuOf(name) / cpuOf('one process')).toFixed(2),
+        ];
+      }),
+    );
+  }
+}
+
+/** The gateway processes among a server's children. */
+function gatewaysOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  return children.filter((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('gateway-process'));
+}
