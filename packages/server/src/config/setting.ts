@@ -80,6 +80,13 @@ export function size(
   };
 }
 
+/** A setting that is a size or left open. */
+export function optionalSize(
+  text: SettingText & { readonly min: string; readonly max: string; readonly example: string },
+): Setting<number | undefined> {
+  return { ...size({ ...text, fallback: text.example }), fallback: undefined };
+}
+
 /** A setting that says where to listen. */
 export function address(text: SettingText & { readonly fallback: string }): Setting<ListenAddress> {
   return {
