@@ -127,7 +127,9 @@ export class VersionPool {
 
   /** A slot if one is free now. */
   tryAcquire(): Slot | undefined {
-    return this.#admission.tryAcquire();
+    const slot = this.#admission.tryAcquire();
+    if (slot) this.#arrivals += 1;
+    return slot;
   }
 
   /**
