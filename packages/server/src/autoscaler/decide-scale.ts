@@ -164,12 +164,14 @@ function mostOf(counts: readonly Count[]): Count {
 /** What the requests that are here now need, in any mode. */
 function needNow({ scaling, concurrency }: ResolvedLimits, { inFlight, waiting }: ScaleObservation) {
   const load = inFlight + waiting;
-  const reason = load === 1 ? "1 call at once" : `${load} calls at once`;
+  const reason = load === 1 ? '1 call at once' : `${load} calls at once`;
   if (scaling.mode === 'concurrency') return { count: divide(load, scaling.target), reason };
   if (scaling.mode !== 'queue') return { count: divide(load, concurrency), reason };
   const line = Math.max(divide(waiting, scaling.target), load > 0 ? 1 : 0);
   const held = divide(inFlight, concurrency);
-  return line >= held ? { count: line, reason: waiting === 1 ? "1 call waits" : `${waiting} calls wait` } : { count: held, reason };
+  return line >= held
+    ? { count: line, reason: waiting === 1 ? '1 call waits' : `${waiting} calls wait` }
+    : { count: held, reason };
 }
 
 /** A burst's size is kept until the stable window has seen it go by. */

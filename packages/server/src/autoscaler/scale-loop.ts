@@ -1,6 +1,7 @@
 import type { KeepAlive } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import type { InstanceStats } from '../engines/engine.ts';
+import { AgeLog } from './age-log.ts';
 import { CpuSampler } from './cpu-sampler.ts';
 import { chooseVictims, type Lacking } from './keep-alive/choose-victims.ts';
 import { KEEP_ALIVE_POLICIES } from './keep-alive/policies.ts';
@@ -44,7 +45,7 @@ export class ScaleLoop implements Disposable {
   constructor(options: ScaleLoopOptions) {
     const { memoryBudgetBytes, everyMs } = options;
     this.#options = options;
-    this.#host = { memoryBudgetBytes, everyMs, usages: new Map(), age: 0 };
+    this.#host = { memoryBudgetBytes, everyMs, usages: new Map(), ages: new AgeLog() };
   }
 
   start(): void {
@@ -147,7 +148,7 @@ export class ScaleLoop implements Disposable {
     const most = spare.reduce((sum, { facts }) => sum + facts.memoryBytes, 0);
     if (most < lacking.bytes - spareBytes) return;
     const { victims, age } = chooseVictims(spare, lacking, KEEP_ALIVE_POLICIES[keepAlive]);
-    this.#host.age = Math.max(this.#host.age, age);
+    this.#host.ages.raise(age, now);
     const counts = new Map<Scalable, number>();
     for (const { scaler } of victims) counts.set(scaler.scalable, (counts.get(scaler.scalable) ?? 0) + 1);
     for (const [victim, count] of counts) {

@@ -1,4 +1,5 @@
 import { decideScale, foldChange, INITIAL_SCALE_STATE, type ScaleDecision, type ScaleState } from './decide-scale.ts';
+import type { AgeLog } from './age-log.ts';
 import { foldGone, foldUsage, NO_USAGE, type Usage } from './keep-alive/fold-usage.ts';
 import type { IdleInstance, KeepAlivePlan, KeepAlivePolicy } from './keep-alive/keep-alive-policy.ts';
 import type { Scalable } from './scalable.ts';
@@ -21,8 +22,8 @@ export interface HostScaling {
   readonly everyMs: number;
   /** How functions have been used, by namespace and name; kept over their versions. */
   readonly usages: Map<string, Usage>;
-  /** The worth of what was last evicted. */
-  age: number;
+  /** The worth of what was given up, over time. */
+  readonly ages: AgeLog;
 }
 
 /** Follows one version: what it bore lately, how it is used, and what is decided about it. */
@@ -99,8 +100,16 @@ export class VersionScaler {
     const { scalable } = this;
     const most = scalable.retiring ? scalable.ready : scalable.ready - this.floor(now, epochMs).count;
     const facts = this.#facts;
+    const usage = this.#usage;
     const idle = scalable.idleMs().sort((a, b) => b - a);
-    return idle.slice(0, Math.max(0, most)).map((idleMs) => ({ scaler: this, usage: this.#usage, facts, idleMs }));
+    return idle.slice(0, Math.max(0, most)).map((idleMs) => ({
+      scaler: this,
+      usage,
+      facts,
+      idleMs,
+      siblings: scalable.ready,
+      age: this.#host.ages.at(now - idleMs),
+    }));
   }
 
   get #key(): string {
@@ -148,7 +157,7 @@ export class VersionScaler {
     const { scalable } = this;
     const before = scalable.size === 0 ? foldGone(this.#usage) : this.#usage;
     const isActive = scalable.inFlight + scalable.waiting > 0;
-    const usage = foldUsage(before, { arrived, isActive, age: this.#host.age }, now);
+    const usage = foldUsage(before, { arrived, isActive }, now);
     if (usage !== NO_USAGE) this.#host.usages.set(this.#key, usage);
   }
 

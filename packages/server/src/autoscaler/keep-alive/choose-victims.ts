@@ -1,5 +1,4 @@
-import type { EvictionAge } from './fold-usage.ts';
-import type { IdleInstance, KeepAlivePolicy } from './keep-alive-policy.ts';
+import type { EvictionAge, IdleInstance, KeepAlivePolicy } from './keep-alive-policy.ts';
 
 /** What has to be freed. */
 export interface Lacking {

@@ -18,14 +18,15 @@ export interface GapCounts {
 }
 
 /** No gaps yet. */
-export const NO_GAPS: GapCounts = { bins: [], total: 0, beyond: 0 };
+export const NO_GAPS: GapCounts = { bins: Array.from({ length: BINS }, () => 0), total: 0, beyond: 0 };
 
 /** The counts with one more gap. */
 export function addGap(counts: GapCounts, gapMs: number): GapCounts {
   const { total, beyond } = counts;
   if (gapMs > LONGEST_MS) return { ...counts, beyond: beyond + 1 };
   const index = gapMs <= SHORTEST_MS ? 0 : Math.ceil(Math.log(gapMs / SHORTEST_MS) / Math.log(GROWTH));
-  const bins = Array.from({ length: BINS }, (_, bin) => (counts.bins[bin] ?? 0) + (bin === index ? 1 : 0));
+  const bins = counts.bins.slice();
+  bins[index] = (bins[index] ?? 0) + 1;
   if (total < MOST_GAPS) return { bins, total: total + 1, beyond };
   const halved = bins.map((count) => Math.floor(count / 2));
   return { bins: halved, total: halved.reduce((sum, count) => sum + count, 0), beyond: Math.floor(beyond / 2) };
@@ -34,10 +35,10 @@ export function addGap(counts: GapCounts, gapMs: number): GapCounts {
 /** The bounds in milliseconds between which the gap lies that `share` of all gaps do not exceed. */
 export function gapAt(counts: GapCounts, share: number): { readonly fromMs: number; readonly toMs: number } {
   let left = Math.max(1, Math.ceil(share * counts.total));
-  for (const [bin, count] of counts.bins.entries()) {
-    left -= count;
-    if (left <= 0)
-      return { fromMs: bin === 0 ? 0 : SHORTEST_MS * GROWTH ** (bin - 1), toMs: SHORTEST_MS * GROWTH ** bin };
+  for (let bin = 0; bin < BINS; bin += 1) {
+    left -= counts.bins[bin] ?? 0;
+    if (left > 0) continue;
+    return { fromMs: bin === 0 ? 0 : SHORTEST_MS * GROWTH ** (bin - 1), toMs: SHORTEST_MS * GROWTH ** bin };
   }
   return { fromMs: 0, toMs: LONGEST_MS };
 }

@@ -1,3 +1,4 @@
+import { fade } from './fold-usage.ts';
 import { fixed } from './fixed.ts';
 import type { KeepAlivePolicy } from './keep-alive-policy.ts';
 
@@ -12,5 +13,8 @@ export const greedyDual: KeepAlivePolicy = {
   name: 'greedy-dual',
   plan: (usage, facts) =>
     facts.memoryBudgetBytes === undefined ? fixed.plan(usage, facts) : { keepMs: Number.POSITIVE_INFINITY },
-  value: ({ usage, facts }) => usage.age + (usage.calls * facts.startMs * MIB) / Math.max(1, facts.memoryBytes),
+  value: ({ usage, facts, idleMs, siblings, age }) => {
+    const calls = fade(usage.calls, idleMs) / Math.max(1, siblings);
+    return age + (calls * facts.startMs * MIB) / Math.max(1, facts.memoryBytes);
+  },
 };

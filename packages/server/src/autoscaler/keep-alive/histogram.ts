@@ -5,8 +5,6 @@ import type { Usage } from './fold-usage.ts';
 
 /** Fewer gaps than these predict nothing. */
 const FEWEST_GAPS = 8;
-/** Fewer gaps than these do not show that an instance may go earlier than its spec says. */
-const GAPS_TO_SHORTEN = 50;
 /** A next call is expected between the gap that few and the gap that nearly all were longer than. */
 const HEAD_SHARE = 0.05;
 const TAIL_SHARE = 0.99;
@@ -35,8 +33,8 @@ function predict({ gaps }: Usage, { idleMs, startMs }: KeepAliveFacts): KeepAliv
   const untilMs = gapAt(gaps, TAIL_SHARE).toMs * (1 + MARGIN);
   const mostMs = MOST_HELD * idleMs;
   if (headMs <= idleMs) {
-    if (untilMs > mostMs || (untilMs < idleMs && gaps.total < GAPS_TO_SHORTEN)) return undefined;
-    return { keepMs: untilMs };
+    // Letting go earlier than `idle` says would save little and make the next of several calls at once cold.
+    return untilMs <= idleMs || untilMs > mostMs ? undefined : { keepMs: untilMs };
   }
   const fromMs = Math.max(0, headMs - startMs);
   return untilMs - fromMs > mostMs ? undefined : { keepMs: idleMs * GRACE_SHARE, prewarm: { fromMs, untilMs } };

@@ -21,12 +21,22 @@ export interface KeepAlivePlan {
   readonly prewarm?: { readonly fromMs: number; readonly untilMs: number };
 }
 
+/**
+ * The worth of what was last given up on a host. What is used gets the age of its time as a head start, so that what
+ * is not used any more falls behind in the end. It only grows.
+ */
+export type EvictionAge = number;
+
 /** An idle instance that may have to make room. */
 export interface IdleInstance {
   readonly usage: Usage;
   readonly facts: Pick<KeepAliveFacts, 'startMs' | 'memoryBytes'>;
   /** How long it has had no request, in milliseconds. */
   readonly idleMs: number;
+  /** Instances its function has, this one included. */
+  readonly siblings: number;
+  /** The host's age when it was last used. */
+  readonly age: EvictionAge;
 }
 
 /** Decides how long idle instances are kept, and which of them go first. Pure: equal arguments, equal answers. */
