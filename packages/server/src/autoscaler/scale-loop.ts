@@ -10,6 +10,8 @@ import { type HostScaling, VersionScaler } from './version-scaler.ts';
 
 /** How often the CPU use of instances is asked for, where a function scales by it. */
 const CPU_EVERY_MS = 5_000;
+/** How soon it is looked again whether others have made room. */
+const LOOK_AGAIN_MS = 25;
 /** The usage of a function that was not called for this long is forgotten. */
 const FORGET_MS = 48 * 3_600_000;
 const FORGET_EVERY_MS = 3_600_000;
@@ -40,6 +42,7 @@ export class ScaleLoop implements Disposable {
   readonly #poked = new Set<Scalable>();
   readonly #scalers = new WeakMap<Scalable, VersionScaler>();
   readonly #samplers = new WeakMap<Scalable, CpuSampler>();
+  readonly #lacking = new Set<Scalable>();
   readonly #timers: NodeJS.Timeout[] = [];
 
   constructor(options: ScaleLoopOptions) {
@@ -137,7 +140,9 @@ export class ScaleLoop implements Disposable {
       bytes: wanted * each - freeBytes - leaving.bytes,
     };
     if (lacking.instances > 0 || lacking.bytes > 0) this.#makeRoom(lacking, (wanted - 1) * each);
-    return Math.min(wanted, freeInstances, Math.max(0, Math.floor(freeBytes / each)));
+    const room = Math.min(wanted, freeInstances, Math.max(0, Math.floor(freeBytes / each)));
+    if (room < wanted && scalable.waiting > 0) this.#lookAgain(scalable);
+    return room;
   }
 
   /** `spareBytes` of what is lacking may stay lacking; where not even the rest can be had, nobody goes in vain. */
@@ -154,6 +159,16 @@ export class ScaleLoop implements Disposable {
     for (const [victim, count] of counts) {
       victim.scaleTo(victim.ready + victim.starting - count, { floor: 0, reason: 'made room for other functions' });
     }
+  }
+
+  /** A call that waits until others have made room should not wait for the next regular look as well. */
+  #lookAgain(scalable: Scalable): void {
+    if (this.#lacking.has(scalable)) return;
+    this.#lacking.add(scalable);
+    setTimeout(() => {
+      this.#lacking.delete(scalable);
+      if (scalable.waiting > 0) this.poke(scalable);
+    }, LOOK_AGAIN_MS).unref();
   }
 
   async #sampleCpu(scalable: Scalable): Promise<void> {

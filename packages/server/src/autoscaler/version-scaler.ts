@@ -107,7 +107,6 @@ export class VersionScaler {
       usage,
       facts,
       idleMs,
-      siblings: scalable.ready,
       age: this.#host.ages.at(now - idleMs),
     }));
   }

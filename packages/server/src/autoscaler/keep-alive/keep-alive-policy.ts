@@ -33,8 +33,6 @@ export interface IdleInstance {
   readonly facts: Pick<KeepAliveFacts, 'startMs' | 'memoryBytes'>;
   /** How long it has had no request, in milliseconds. */
   readonly idleMs: number;
-  /** Instances its function has, this one included. */
-  readonly siblings: number;
   /** The host's age when it was last used. */
   readonly age: EvictionAge;
 }

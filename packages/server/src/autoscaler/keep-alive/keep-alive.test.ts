@@ -108,7 +108,6 @@ describe('greedy-dual', () => {
     usage: { ...NO_USAGE, calls },
     facts: { startMs, memoryBytes: memoryMib * 2 ** 20 },
     idleMs: 0,
-    siblings: 1,
     age,
   });
 
@@ -118,10 +117,9 @@ describe('greedy-dual', () => {
   });
 
   test.each([
-    ['seldom called', instance(1, 100, 100), instance(9, 100, 100)],
+    ['seldom called', instance(1, 100, 100), instance(4, 100, 100)],
     ['quick to start', instance(5, 20, 100), instance(5, 900, 100)],
     ['large', instance(5, 100, 1_000), instance(5, 100, 50)],
-    ['one of many', { ...instance(5, 100, 100), siblings: 4 }, instance(5, 100, 100)],
     ['not used for long', instance(5, 100, 100, 0), instance(5, 100, 100, 50)],
   ])('gives up first what is %s', (_what, less, more) => {
     const { victims } = chooseVictims([more, less], { instances: 1, bytes: 0 }, greedyDual);
@@ -150,7 +148,6 @@ describe('making room', () => {
   test('takes as few as are enough, and the least valuable, under every policy', () => {
     const anyIdle = fc.record({
       usage: fc.nat(100).map((calls) => ({ ...NO_USAGE, calls })),
-      siblings: fc.integer({ min: 1, max: 9 }),
       age: fc.nat(100),
       facts: fc.record({ startMs: fc.nat(1_000), memoryBytes: fc.integer({ min: 1, max: 1_000 }) }),
       idleMs: fc.nat(1_000),
@@ -181,7 +178,7 @@ describe('auto', () => {
   test('keeps as the histogram says and gives up as greedy-dual does', () => {
     const usage = usageAfter(times(20, 30 * MINUTE));
     expect(auto.plan(usage, FACTS)).toEqual(histogram.plan(usage, FACTS));
-    const idle = { usage, facts: FACTS, idleMs: 5, siblings: 1, age: 0 };
+    const idle = { usage, facts: FACTS, idleMs: 5, age: 0 };
     expect(auto.value(idle)).toBe(greedyDual.value(idle));
   });
 });

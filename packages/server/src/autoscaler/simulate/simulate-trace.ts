@@ -46,6 +46,8 @@ interface SimulatedFunction {
 }
 
 interface SimulatedInstance {
+  /** Instances made later have a larger one. */
+  readonly order: number;
   readonly owner: SimulatedFunction;
   readonly memoryBytes: number;
   /** When it is ready, or was. */
@@ -81,6 +83,7 @@ class Simulation {
   readonly #held = { bytes: 0, idleBytes: 0, byteMs: 0, idleByteMs: 0 };
   #now: number | undefined;
   #endAt = 0;
+  #started = 0;
   #age = 0;
 
   constructor(options: SimulationOptions) {
@@ -93,7 +96,7 @@ class Simulation {
     const owner = this.#ownerOf(call);
     if (owner.busy + owner.idle.length === 0) owner.usage = foldGone(owner.usage);
     owner.usage = foldUsage(owner.usage, { arrived: 1, isActive: true }, call.at);
-    const instance = owner.idle[0] ?? this.#start(owner, call.memoryBytes, call.at);
+    const instance = oldestOf(owner.idle) ?? this.#start(owner, call.memoryBytes, call.at);
     if (!instance) {
       this.#counts.refused += 1;
       if (owner.busy === 0) this.#rest(owner, call.at);
@@ -218,7 +221,14 @@ class Simulation {
   #start(owner: SimulatedFunction, memoryBytes: number, now: number): SimulatedInstance | undefined {
     if (!this.#makeRoom(memoryBytes, now)) return undefined;
     const readyAt = now + owner.facts.startMs;
-    const instance: SimulatedInstance = { owner, memoryBytes, readyAt, idleSince: undefined, age: this.#age };
+    const instance: SimulatedInstance = {
+      order: this.#started++,
+      owner,
+      memoryBytes,
+      readyAt,
+      idleSince: undefined,
+      age: this.#age,
+    };
     this.#held.bytes += memoryBytes;
     this.#setIdle(instance, readyAt);
     return instance;
@@ -235,7 +245,6 @@ class Simulation {
       usage: instance.owner.usage,
       facts: { startMs: instance.owner.facts.startMs, memoryBytes: instance.memoryBytes },
       idleMs: now - (instance.idleSince ?? now),
-      siblings: instance.owner.busy + instance.owner.idle.length,
       age: instance.age,
     }));
     const { victims, age } = chooseVictims(idle, { instances: 0, bytes: lacking }, KEEP_ALIVE_POLICIES[keepAlive]);
@@ -264,4 +273,12 @@ class Simulation {
     owner.idle.push(instance);
     this.#held.idleBytes += memoryBytes;
   }
+}
+
+/** The server gives calls to the oldest instance that has none, so that the younger ones fall idle. */
+function oldestOf(idle: readonly SimulatedInstance[]): SimulatedInstance | undefined {
+  return idle.reduce<SimulatedInstance | undefined>(
+    (oldest, one) => (oldest && oldest.order < one.order ? oldest : one),
+    undefined,
+  );
 }
