@@ -56,7 +56,8 @@ export class ScaleLoop implements Disposable {
     this.#every(everyMs, () => {
       for (const scalable of this.#options.all()) {
         const scaler = this.#scalerOf(scalable);
-        if (!scaler.isAtRest) this.#apply(scaler);
+        if (scaler.isAtRest) scaler.rest();
+        else this.#apply(scaler);
       }
     });
     this.#every(cpuEveryMs, () => {

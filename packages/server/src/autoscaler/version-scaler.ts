@@ -55,7 +55,7 @@ export class VersionScaler {
   get isAtRest(): boolean {
     const { size, waiting, version } = this.scalable;
     if (size > 0 || waiting > 0 || version.limits.scaleMin > 0 || this.#schedule) return false;
-    return this.#plan.prewarm === undefined;
+    return !this.#followsUsage || this.#plan.prewarm === undefined;
   }
 
   /** Looks at the version and decides its size; moments are the host's monotonic clock and its calendar. */
@@ -79,6 +79,13 @@ export class VersionScaler {
     const decision = decideScale(scalable.version.limits, windows, this.#state, now);
     this.#state = decision.next;
     return decision;
+  }
+
+  /** Lets go of what is of no use to a version at rest. */
+  rest(): void {
+    if (this.#lookedAt === undefined) return;
+    this.windows.clear();
+    this.#lookedAt = undefined;
   }
 
   /** Remembers how far a decision could be carried out. */
@@ -140,7 +147,8 @@ export class VersionScaler {
   #look(now: number): void {
     const { scalable } = this;
     // What was at rest in between was not looked at: its calls, if any, came just now.
-    const overMs = Math.min(now - (this.#lookedAt ?? Number.NEGATIVE_INFINITY), MOST_LOOKS_MISSED * this.#host.everyMs);
+    const { everyMs } = this.#host;
+    const overMs = this.#lookedAt === undefined ? everyMs : Math.min(now - this.#lookedAt, MOST_LOOKS_MISSED * everyMs);
     if (overMs <= 0) return;
     const arrived = scalable.arrivals - this.#arrivals;
     if (this.#followsUsage && !scalable.retiring) this.#follow(arrived, now);

@@ -3,19 +3,15 @@ const SLICES = 30;
 /** A mean over less than this would take a single call for a flood. */
 const SHORTEST_MS = 1_000;
 
-interface Slice {
-  index: number;
-  /** Load times milliseconds. */
-  area: number;
-  /** Milliseconds of the slice that something is known about. */
-  knownMs: number;
-}
+/** Numbers kept of a slice: which it is, load times milliseconds, and the milliseconds something is known about. */
+const FIELDS = 3;
 
 /** The mean load over the recent past. Knows the time only from its callers. */
 export class LoadWindow {
   readonly #sliceMs: number;
   readonly #lengthMs: number;
-  readonly #slices: Slice[] = Array.from({ length: SLICES + 1 }, () => ({ index: -1, area: 0, knownMs: 0 }));
+  /** One array of plain numbers, and only while there is load: there may be one window for each of many versions. */
+  #slices: Float64Array | undefined;
 
   /** A window over the last `lengthMs` milliseconds. */
   constructor(lengthMs: number) {
@@ -25,27 +21,36 @@ export class LoadWindow {
 
   /** Adds what was seen in the `overMs` milliseconds up to `now`: a mean load of `load`. */
   add(load: number, overMs: number, now: number): void {
-    const known = Math.min(overMs, this.#lengthMs);
-    if (known <= 0) return;
+    const knownMs = Math.min(overMs, this.#lengthMs);
+    if (knownMs <= 0) return;
+    this.#slices ??= new Float64Array((SLICES + 1) * FIELDS).fill(-1);
+    const slices = this.#slices;
     const index = Math.floor(now / this.#sliceMs);
-    const slice = this.#slices[index % this.#slices.length];
-    if (!slice) return;
-    if (slice.index !== index) Object.assign(slice, { index, area: 0, knownMs: 0 });
-    slice.area += load * known;
-    slice.knownMs += known;
+    const place = (index % (SLICES + 1)) * FIELDS;
+    if (slices[place] !== index) slices.set([index, 0, 0], place);
+    slices[place + 1] = (slices[place + 1] ?? 0) + load * knownMs;
+    slices[place + 2] = (slices[place + 2] ?? 0) + knownMs;
   }
 
   /** The mean load, or undefined when nothing was added in the time of the window. */
   mean(now: number): number | undefined {
+    const slices = this.#slices;
+    if (!slices) return undefined;
     const newest = Math.floor(now / this.#sliceMs);
     let area = 0;
     let knownMs = 0;
-    for (const slice of this.#slices) {
-      if (slice.index <= newest - SLICES || slice.index > newest) continue;
-      area += slice.area;
-      knownMs += slice.knownMs;
+    for (let place = 0; place < slices.length; place += FIELDS) {
+      const index = slices[place] ?? -1;
+      if (index <= newest - SLICES || index > newest || index < 0) continue;
+      area += slices[place + 1] ?? 0;
+      knownMs += slices[place + 2] ?? 0;
     }
     return knownMs === 0 ? undefined : area / Math.max(knownMs, Math.min(SHORTEST_MS, this.#lengthMs));
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.#slices = undefined;
   }
 }
 
@@ -68,5 +73,11 @@ export class LoadWindows {
   /** The means now; undefined where nothing is known. */
   means(now: number): { readonly stable: number | undefined; readonly burst: number | undefined } {
     return { stable: this.#stable.mean(now), burst: this.#burst.mean(now) };
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.#stable.clear();
+    this.#burst.clear();
   }
 }
