@@ -86,7 +86,6 @@ export const SETTINGS = {
     name: 'memoryBudget',
     min: '64Mi',
     max: '1024Gi',
-    example: '16Gi',
     description:
       'Most memory of all instances together, counted by their limits; idle ones make room for others. Without it there is no bound but `maxInstances`.',
   }),

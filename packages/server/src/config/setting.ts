@@ -80,11 +80,15 @@ export function size(
   };
 }
 
-/** A setting that is a size or left open. */
+/** A setting that is a size between two bounds, or left open; its value is in bytes. */
 export function optionalSize(
-  text: SettingText & { readonly min: string; readonly max: string; readonly example: string },
+  text: SettingText & { readonly min: string; readonly max: string },
 ): Setting<number | undefined> {
-  return { ...size({ ...text, fallback: text.example }), fallback: undefined };
+  return {
+    ...size({ ...text, fallback: text.max }),
+    fallback: undefined,
+    allowed: `a size from ${text.min} to ${text.max}`,
+  };
 }
 
 /** A setting that says where to listen. */
