@@ -2,7 +2,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { DEFAULT_NAMESPACE, type FunctionSpecInput, functionSpecSchema, type LogLine } from '@ebb/contract';
+import {
+  DEFAULT_NAMESPACE,
+  type FunctionSpecInput,
+  functionSpecSchema,
+  type KeepAlive,
+  type LogLine,
+} from '@ebb/contract';
 import { systemClock } from '../../packages/server/src/core/clock.ts';
 import { EbbError } from '../../packages/server/src/core/errors.ts';
 import { createLogger } from '../../packages/server/src/core/logger.ts';
@@ -37,6 +43,8 @@ export interface GatewayHarnessOptions {
   readonly store?: KeyValue;
   readonly maxInstances?: number;
   readonly maxConcurrentStarts?: number;
+  readonly memoryBudgetBytes?: number;
+  readonly keepAlive?: KeepAlive;
   readonly startTimeoutMs?: number;
 }
 
@@ -97,7 +105,10 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     startTimeoutMs: options.startTimeoutMs ?? 5_000,
     maxInstances: options.maxInstances ?? 100,
     maxConcurrentStarts: options.maxConcurrentStarts ?? 4,
+    memoryBudgetBytes: options.memoryBudgetBytes,
+    ...(options.keepAlive === undefined ? {} : { keepAlive: options.keepAlive }),
     scaleEveryMs: 20,
+    cpuEveryMs: 50,
   });
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
   const routes = new RouteTable(registry);

@@ -33,6 +33,16 @@ export type DeployRequestInput = z.input<typeof deployRequestSchema>;
 export const functionStateSchema = z.enum(['ready', 'starting', 'idle']);
 export type FunctionState = z.output<typeof functionStateSchema>;
 
+/** The last change of a function's number of instances. */
+export const scalingResourceSchema = z.object({
+  /** Instances that were asked for. */
+  desired: z.number().int(),
+  /** Why, in words. */
+  reason: z.string(),
+  at: z.iso.datetime(),
+});
+export type ScalingResource = z.output<typeof scalingResourceSchema>;
+
 /** A deployed function as the API shows it. */
 export const functionResourceSchema = z.object({
   namespace: nameSchema,
@@ -46,6 +56,8 @@ export const functionResourceSchema = z.object({
   state: functionStateSchema,
   /** Ready instances of the serving version. */
   instances: z.number().int(),
+  /** The last change of their number; absent before the first. */
+  scaling: scalingResourceSchema.optional(),
   /** Path of the function on the gateway. */
   path: z.string(),
   createdAt: z.iso.datetime(),

@@ -1,9 +1,11 @@
+import { KEEP_ALIVES } from '@ebb/contract';
 import {
   address,
   choice,
   count,
   duration,
   optionalAddress,
+  optionalSize,
   optionalText,
   type Setting,
   size,
@@ -79,6 +81,20 @@ export const SETTINGS = {
     min: 1,
     max: 1000,
     description: 'Most instances being started at once. More than the host has cores makes every start slower.',
+  }),
+  memoryBudgetBytes: optionalSize({
+    name: 'memoryBudget',
+    min: '64Mi',
+    max: '1024Gi',
+    description:
+      'Most memory of all instances together, counted by their limits; idle ones make room for others. Without it there is no bound but `maxInstances`.',
+  }),
+  keepAlive: choice({
+    name: 'keepAlive',
+    of: KEEP_ALIVES,
+    fallback: 'fixed',
+    description:
+      'How long idle instances are kept where a function does not say in `scale.keepAlive`, and which of them make room first; see [autoscaling.md](autoscaling.md).',
   }),
   startTimeoutMs: duration({
     name: 'startTimeout',

@@ -1,6 +1,6 @@
 import type { FunctionSpec, InstanceResource, VersionKey } from '@ebb/contract';
 import { asEbbError, EbbError } from '../core/errors.ts';
-import type { DeployGate, FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
+import type { DeployGate, FunctionRegistry, FunctionStanding, RegistryChange, Version } from '../core/ports.ts';
 import type { Instance } from '../engines/engine.ts';
 import type { Slot } from './admission.ts';
 import { decideReconcile } from './decide-reconcile.ts';
@@ -50,7 +50,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     this.#hints = this.#listen();
     this.#timer = setInterval(() => void this.#reconcileQuietly(), RECONCILE_EVERY_MS).unref();
     await this.#reconcileQuietly();
-    for (const { live } of registry.list()) if (live.limits.scaleMin > 0) this.#options.onDemand(this.of(live));
+    for (const { live } of registry.list()) if (isEverKept(live)) this.#options.onDemand(this.of(live));
   }
 
   /** A slot of a version; see {@link VersionPool.acquire}. */
@@ -110,11 +110,11 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   }
 
   /** How a version stands. */
-  functionState(version: Version): { state: 'ready' | 'starting' | 'idle'; instances: number } {
+  functionState(version: Version): FunctionStanding {
     const pool = this.#pools.get(version.key);
     const instances = pool?.ready ?? 0;
-    if (instances > 0) return { state: 'ready', instances };
-    return { state: pool && pool.starting > 0 ? 'starting' : 'idle', instances };
+    const state = instances > 0 ? 'ready' : pool && pool.starting > 0 ? 'starting' : 'idle';
+    return { state, instances, ...(pool?.scaling === undefined ? {} : { scaling: pool.scaling }) };
   }
 
   async admit(spec: FunctionSpec, signal?: AbortSignal): Promise<{ readonly imageDigest?: string }> {
@@ -171,7 +171,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   }
 
   #follow(change: RegistryChange): void {
-    if (change.kind === 'live' && change.live.limits.scaleMin > 0) this.#options.onDemand(this.of(change.live));
+    if (change.kind === 'live' && isEverKept(change.live)) this.#options.onDemand(this.of(change.live));
     if (change.previous) this.#pools.get(change.previous.key)?.retire();
   }
 
@@ -244,4 +244,9 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     const live = this.#registry?.resolve(namespace ?? '', name ?? '')?.live;
     return live && live.version === Number(number) ? live : undefined;
   }
+}
+
+/** Whether a version has instances at times without being called, so that it needs a pool from the start. */
+function isEverKept({ limits }: Version): boolean {
+  return limits.scaleMin > 0 || limits.scaling.schedule.length > 0;
 }

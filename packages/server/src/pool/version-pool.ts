@@ -1,4 +1,4 @@
-import type { InstanceResource, InstanceState } from '@ebb/contract';
+import type { InstanceResource, InstanceState, ScalingResource } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
@@ -17,6 +17,17 @@ import { type Member, stopMember } from './stop-member.ts';
 const ADOPT_MS = 2_000;
 /** An instance that failed this many requests in a row is replaced (it may be wedged). */
 const FAILURES_IN_ROW = 3;
+
+/** What a new start weighs in the mean time that starts take. */
+const START_WEIGHT = 0.3;
+
+/** Why a pool was given its size. */
+export interface ScaleReason {
+  /** Of the size, the instances that are wanted whatever the load is when they start. */
+  readonly floor: number;
+  /** In words, for people. */
+  readonly reason: string;
+}
 
 /** What a {@link VersionPool} is made with. */
 export interface VersionPoolOptions {
@@ -44,6 +55,10 @@ export class VersionPool {
   readonly #backoff = new StartBackoff();
   #starting = 0;
   #desired = 0;
+  #floor = 0;
+  #arrivals = 0;
+  #startMs: number | undefined;
+  #scaling: ScalingResource | undefined;
   #retiring = false;
 
   constructor(options: VersionPoolOptions) {
@@ -85,6 +100,21 @@ export class VersionPool {
     return count;
   }
 
+  /** Calls that asked for a slot since the pool was made. */
+  get arrivals(): number {
+    return this.#arrivals;
+  }
+
+  /** How long instances took to start, in milliseconds, recent starts weighing most; undefined before the first. */
+  get startMs(): number | undefined {
+    return this.#startMs;
+  }
+
+  /** The last change of its size that was decided. */
+  get scaling(): ScalingResource | undefined {
+    return this.#scaling;
+  }
+
   /** Whether it only finishes what it has. */
   get retiring(): boolean {
     return this.#retiring;
@@ -97,7 +127,9 @@ export class VersionPool {
 
   /** A slot if one is free now. */
   tryAcquire(): Slot | undefined {
-    return this.#admission.tryAcquire();
+    const slot = this.#admission.tryAcquire();
+    if (slot) this.#arrivals += 1;
+    return slot;
   }
 
   /**
@@ -105,6 +137,7 @@ export class VersionPool {
    * way, it rejects with START_FAILED or what the engine says.
    */
   acquire(signal?: AbortSignal): Slot | Promise<Slot> {
+    this.#arrivals += 1;
     if (this.#admission.endpoints.length === 0 && this.#starting === 0) {
       const blocked = this.#backoff.blocked(this.#options.clock.monotonic());
       if (blocked) return Promise.reject(this.#startsKeepFailing(blocked));
@@ -123,8 +156,10 @@ export class VersionPool {
   }
 
   /** Makes the number of instances go towards `desired`: starts what lacks, stops the longest idle (S2). */
-  scaleTo(desired: number): void {
+  scaleTo(desired: number, { floor, reason }: ScaleReason): void {
     this.#desired = desired;
+    this.#floor = floor;
+    this.#scaling = { desired, reason, at: new Date(this.#options.clock.now()).toISOString() };
     const have = this.ready + this.#starting;
     if (desired > have) {
       if (this.#backoff.blocked(this.#options.clock.monotonic())) return;
@@ -144,7 +179,7 @@ export class VersionPool {
       using _permit = await this.#options.budget.acquire();
       const closing = this.#closing.signal;
       const either = signal ? AbortSignal.any([signal, closing]) : closing;
-      this.#add(await this.#options.launcher.launch(this.version, either));
+      this.#add(await this.#launch(either));
     } finally {
       this.#startEnded();
     }
@@ -217,12 +252,21 @@ export class VersionPool {
       using _permit = await this.#options.budget.acquire();
       // What was lacking when the permit was asked for may be there by now (S3), or known not to start.
       if (!this.#stillLacking() || this.#backoff.blocked(this.#options.clock.monotonic())) return;
-      this.#add(await this.#options.launcher.launch(this.version, this.#closing.signal));
+      this.#add(await this.#launch(this.#closing.signal));
     } catch (error) {
       this.#startFailed(asEbbError(error));
     } finally {
       this.#startEnded();
     }
+  }
+
+  async #launch(signal: AbortSignal): Promise<Launched> {
+    const { clock, launcher } = this.#options;
+    const beganAt = clock.monotonic();
+    const launched = await launcher.launch(this.version, signal);
+    const tookMs = clock.monotonic() - beganAt;
+    this.#startMs = this.#startMs === undefined ? tookMs : this.#startMs + (tookMs - this.#startMs) * START_WEIGHT;
+    return launched;
   }
 
   /** Those who wait are told of failing starts only when none that may help them is under way any more. */
@@ -238,8 +282,9 @@ export class VersionPool {
   #stillLacking(): boolean {
     const { limits } = this.version;
     const load = this.inFlight + this.waiting;
-    const min = this.#retiring ? 0 : limits.scaleMin;
-    const wanted = Math.min(this.#desired, Math.max(min, Math.ceil(load / limits.concurrency)));
+    const floor = this.#retiring ? 0 : Math.max(limits.scaleMin, this.#floor);
+    const bears = limits.scaling.mode === 'concurrency' ? limits.scaling.target : limits.concurrency;
+    const wanted = Math.min(this.#desired, Math.max(floor, Math.ceil(load / bears)));
     return wanted > this.ready + this.#starting - 1;
   }
 

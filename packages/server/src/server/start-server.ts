@@ -141,6 +141,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     startTimeoutMs: config.startTimeoutMs,
     maxInstances: config.maxInstances,
     maxConcurrentStarts: config.maxConcurrentStarts,
+    memoryBudgetBytes: config.memoryBudgetBytes,
+    keepAlive: config.keepAlive,
     scaleEveryMs: SCALE_EVERY_MS,
   });
   made.use(loop);

@@ -1,3 +1,4 @@
+import type { KeepAlive } from '@ebb/contract';
 import { ScaleLoop } from '../../autoscaler/scale-loop.ts';
 import { ExitWatch } from '../../pool/exit-watch.ts';
 import { InstancePools } from '../../pool/instance-pools.ts';
@@ -11,15 +12,30 @@ export interface WirePoolsOptions extends Omit<LauncherOptions, 'exits'> {
   readonly maxInstances: number;
   /** Most instances starting at once. */
   readonly maxConcurrentStarts: number;
+  /** Most memory of all instances together, by their limits; absent for no bound. */
+  readonly memoryBudgetBytes?: number | undefined;
+  /** How long idle instances are kept where a function does not say. Default: fixed. */
+  readonly keepAlive?: KeepAlive;
+  /** How often CPU use is measured, in milliseconds. Default: 5000. */
+  readonly cpuEveryMs?: number;
   /** How often idle instances are looked at, in milliseconds. */
   readonly scaleEveryMs: number;
 }
 
 /** Joins launcher, pools and autoscaler; `pools.start` and `loop.start` set them going. */
 export function wirePools(options: WirePoolsOptions): { readonly pools: InstancePools; readonly loop: ScaleLoop } {
-  const { engine, clock, logger, generation, maxInstances, scaleEveryMs } = options;
+  const { engine, clock, logger, generation, maxInstances, memoryBudgetBytes, scaleEveryMs } = options;
   const exits = new ExitWatch();
-  const loop = new ScaleLoop({ all: () => pools.all(), maxInstances, everyMs: scaleEveryMs });
+  const loop = new ScaleLoop({
+    all: () => pools.all(),
+    maxInstances,
+    memoryBudgetBytes,
+    everyMs: scaleEveryMs,
+    clock,
+    stats: (id) => engine.stats(id),
+    ...(options.keepAlive === undefined ? {} : { keepAlive: options.keepAlive }),
+    ...(options.cpuEveryMs === undefined ? {} : { cpuEveryMs: options.cpuEveryMs }),
+  });
   const pools = new InstancePools({
     engine,
     launcher: createLauncher({ ...options, exits }),
