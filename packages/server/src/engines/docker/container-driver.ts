@@ -12,6 +12,7 @@ import {
   type ImageFacts,
   tenantUid,
 } from './build-host-config.ts';
+import type { ContainerFreezer } from './container-freezer.ts';
 import { type DockerClient, daemonWords, statusOf } from './docker-client.ts';
 import { imageUid } from './image-user.ts';
 import { fromDockerLabels, INSTALLATION_LABEL, type LabelledInstance } from './instance-labels.ts';
@@ -31,6 +32,7 @@ export interface ContainerDriverOptions {
   readonly prepared: (signal?: AbortSignal) => Promise<{ readonly host: HostFacts; readonly runtimeImage: ImageFacts }>;
   /** Has what instances share made again, since some of it is gone. */
   readonly forgetPrepared: () => void;
+  readonly freezer: Pick<ContainerFreezer, 'born' | 'isFrozen'>;
 }
 
 /** Makes and finds the containers of an installation. */
@@ -81,6 +83,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
       }
       await startContainer(spec, container);
       signal?.throwIfAborted();
+      options.freezer.born(spec.id);
       return await toStarted(spec, container, createdAt, dir);
     } catch (error) {
       // A daemon that does not answer keeps the container; the labels lead to it later.
@@ -101,7 +104,8 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     const info = await inspectContainer(client, container);
     const labelled = info && fromDockerLabels(info.Config.Labels, installation);
     if (info?.State.Running && labelled) {
-      return toInstance(labelled, info.State.Paused ? 'frozen' : 'running', addressOf(info.NetworkSettings.Networks));
+      const isFrozen = info.State.Paused || (await options.freezer.isFrozen(spec.id));
+      return toInstance(labelled, isFrozen ? 'frozen' : 'running', addressOf(info.NetworkSettings.Networks));
     }
     if (labelled) await removeOwn({ client, container, installation });
     await removeInstanceDir(runDir, spec.id);
@@ -189,7 +193,9 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     // What is being made is not there yet; it must not be taken for a rest of a crash.
     if (!labelled || creating.has(labelled.id)) return undefined;
     const host = addressOf(info.NetworkSettings?.Networks ?? {});
-    if (info.State === 'running') return toInstance(labelled, 'running', host);
+    if (info.State === 'running') {
+      return toInstance(labelled, (await options.freezer.isFrozen(labelled.id)) ? 'frozen' : 'running', host);
+    }
     if (info.State === 'paused') return toInstance(labelled, 'frozen', host);
     if (info.State === 'removing') return undefined;
     const full = await inspectContainer(client, docker.getContainer(info.Id));

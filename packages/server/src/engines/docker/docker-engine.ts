@@ -4,6 +4,7 @@ import type { Engine, EngineLogLine, Instance, InstanceSpec } from '../engine.ts
 import { removeInstanceDir } from '../instance-dir.ts';
 import { containerName, type HostFacts, type ImageFacts } from './build-host-config.ts';
 import { createContainerDriver } from './container-driver.ts';
+import { createContainerFreezer } from './container-freezer.ts';
 import { ask, askStream } from './dial.ts';
 import { createDockerClient, type DockerDeadlines, rejectOnAbort, statusOf } from './docker-client.ts';
 import { watchEvents } from './events.ts';
@@ -14,7 +15,7 @@ import { type DaemonInfo, probeDocker } from './probe.ts';
 import { obtainImage } from './resolve-image.ts';
 import { ensureRuntimeImage } from './runtime-image.ts';
 import { type DockerStats, toInstanceStats } from './stats.ts';
-import { stopContainer, tolerate } from './stop-container.ts';
+import { stopContainer } from './stop-container.ts';
 
 /** What the Docker engine is made from. */
 export interface DockerEngineOptions {
@@ -29,6 +30,8 @@ export interface DockerEngineOptions {
   readonly runtimeImage?: string;
   readonly socketPath?: string;
   readonly deadlines?: Partial<DockerDeadlines>;
+  /** `cgroup`, where the host allows it, or always through the daemon. Default: `cgroup`. */
+  readonly freezeBy?: 'cgroup' | 'engine';
   readonly logger: Logger;
 }
 
@@ -50,6 +53,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
   const open = instanceNetwork(installation, 'open');
   const closed = instanceNetwork(installation, 'closed');
   const containerOf = (id: string) => docker.getContainer(containerName(installation, id));
+  const freezer = createContainerFreezer({ client, containerOf, freezeBy: options.freezeBy ?? 'cgroup' });
   const stopping = new Map<string, Promise<void>>();
   let preparing: Promise<Prepared> | undefined;
   let preparingClosed: Promise<void> | undefined;
@@ -106,6 +110,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     networkOf,
     runtime: options.runtime,
     prepared,
+    freezer,
     forgetPrepared: () => {
       preparing = undefined;
       preparingClosed = undefined;
@@ -157,6 +162,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     list: () => driver.list(),
     stop(id, { graceMs }) {
       const stop = async () => {
+        using _held = await freezer.hold(id);
         await stopContainer({ client, container: containerOf(id), installation }, graceMs);
         await removeInstanceDir(runDir, id);
       };
@@ -164,16 +170,8 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
       stopping.set(id, running);
       return running;
     },
-    freeze: (id) =>
-      tolerate(
-        [409],
-        client.call(`freeze "${id}"`, deadlines.changeMs, (abortSignal) => containerOf(id).pause({ abortSignal })),
-      ),
-    thaw: (id) =>
-      tolerate(
-        [409],
-        client.call(`thaw "${id}"`, deadlines.changeMs, (abortSignal) => containerOf(id).unpause({ abortSignal })),
-      ),
+    freeze: (id) => freezer.freeze(id),
+    thaw: (id) => freezer.thaw(id),
     logs,
     stats: async (id) =>
       toInstanceStats(

@@ -1,5 +1,6 @@
 import type Dockerode from 'dockerode';
 import { EbbError } from '../../core/errors.ts';
+import { findCgroupFreezer } from './cgroup-freezer.ts';
 import { type DockerClient, statusOf } from './docker-client.ts';
 import { INSTALLATION_LABEL } from './instance-labels.ts';
 
@@ -17,8 +18,9 @@ export interface OwnContainer {
 export async function stopContainer(own: OwnContainer, graceMs: number): Promise<void> {
   const { client, container } = own;
   const { deadlines } = client;
-  const state = (await inspectOwn(own))?.State;
-  if (state === undefined) return;
+  const info = await inspectOwn(own);
+  if (info === undefined) return;
+  const state = info.State;
   if (state.Running) {
     // The engine refuses to signal a paused container, and its processes could not act on it.
     if (state.Paused)
@@ -26,6 +28,7 @@ export async function stopContainer(own: OwnContainer, graceMs: number): Promise
         [404, 409],
         client.call('unpause a container', deadlines.changeMs, (abortSignal) => container.unpause({ abortSignal })),
       );
+    else thawPastDaemon(info);
     const kill = (signal: 'SIGTERM' | 'SIGKILL') =>
       tolerate(
         [404, 409],
@@ -42,6 +45,16 @@ export async function stopContainer(own: OwnContainer, graceMs: number): Promise
     }
   }
   await removeContainer(client, container);
+}
+
+/** The daemon does not know of what was frozen through the control group; who froze it may be a server long gone. */
+function thawPastDaemon(info: Dockerode.ContainerInspectInfo): void {
+  const freezer = findCgroupFreezer({ id: info.Id, pid: info.State.Pid });
+  try {
+    if (freezer?.isFrozen()) freezer.thaw();
+  } catch {
+    // It ended by itself in between.
+  }
 }
 
 /** Removes a container, ended or not, if there is one. Throws ENGINE_ errors. */
