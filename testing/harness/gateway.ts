@@ -38,6 +38,7 @@ export interface GatewayHarnessOptions {
   readonly maxInstances?: number;
   readonly maxConcurrentStarts?: number;
   readonly startTimeoutMs?: number;
+  readonly maxFrozenBytes?: number;
 }
 
 /** The real data plane over in-process instances. */
@@ -98,6 +99,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     maxInstances: options.maxInstances ?? 100,
     maxConcurrentStarts: options.maxConcurrentStarts ?? 4,
     scaleEveryMs: 20,
+    maxFrozenBytes: options.maxFrozenBytes ?? 2 ** 40,
   });
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
   const routes = new RouteTable(registry);

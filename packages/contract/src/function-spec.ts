@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { freezeAfterSchema, resolveFreezeAfterMs, standbySchema } from './freeze-spec.ts';
 import { ENV_NAME_PATTERN, secretNameSchema } from './names.ts';
 import { parseCpuCores, parseDurationMs, parseSizeBytes } from './quantity.ts';
 
@@ -54,6 +55,8 @@ export const scaleSchema = z
     idle: duration(100, 7 * DAY, 'a duration from 100ms to 7d, such as "5m"')
       .default('5m')
       .describe('How long an instance above `min` stays without work before it is stopped.'),
+    freezeAfter: freezeAfterSchema,
+    standby: standbySchema,
   })
   .refine((scale) => scale.min <= scale.max, {
     path: ['min'],
@@ -150,6 +153,14 @@ export const functionSpecSchema = z
     annotations: stringMap('annotations').default({}).describe('Longer facts, such as a description; kept and shown.'),
   })
   .superRefine((spec, context) => {
+    if (spec.scale.standby > spec.scale.max) {
+      context.addIssue({
+        code: 'custom',
+        path: ['scale', 'standby'],
+        input: spec.scale.standby,
+        message: 'must not be larger than scale.max',
+      });
+    }
     if ((spec.runtime === undefined) === (spec.image === undefined)) {
       const isMissing = spec.runtime === undefined;
       context.addIssue({
@@ -205,6 +216,10 @@ export interface ResolvedLimits {
   readonly scaleMin: number;
   readonly scaleMax: number;
   readonly idleMs: number;
+  /** Infinite when idle instances are not frozen. */
+  readonly freezeAfterMs: number;
+  /** Instances kept beyond those at work. */
+  readonly standby: number;
 }
 
 /** Turns the quantities of a parsed spec into plain units. */
@@ -221,6 +236,8 @@ export function resolveLimits(spec: FunctionSpec): ResolvedLimits {
     scaleMin: spec.scale.min,
     scaleMax: spec.scale.max,
     idleMs: known(parseDurationMs(spec.scale.idle)),
+    freezeAfterMs: resolveFreezeAfterMs(spec.scale.freezeAfter),
+    standby: spec.scale.standby,
   };
 }
 

@@ -15,6 +15,8 @@ const LIMITS: ResolvedLimits = {
   scaleMin: 0,
   scaleMax: 20,
   idleMs: 1_000,
+  freezeAfterMs: 10_000,
+  standby: 0,
 };
 
 const seen = (more: Partial<ScaleObservation> = {}): ScaleObservation => ({

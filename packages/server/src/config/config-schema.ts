@@ -4,6 +4,7 @@ import {
   count,
   duration,
   optionalAddress,
+  optionalSize,
   optionalText,
   type Setting,
   size,
@@ -72,6 +73,13 @@ export const SETTINGS = {
     min: 1,
     max: 100_000,
     description: 'Most instances of all functions together.',
+  }),
+  maxFrozenBytes: optionalSize({
+    name: 'maxFrozenMemory',
+    min: '0',
+    max: '1000000Gi',
+    description:
+      'Most memory that frozen instances may take together; beyond it those least worth keeping are stopped. Without it half of the host’s memory.',
   }),
   maxConcurrentStarts: count({
     name: 'maxConcurrentStarts',

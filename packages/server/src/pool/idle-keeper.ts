@@ -1,0 +1,88 @@
+import { decideEviction, type EvictionCandidate } from './decide-eviction.ts';
+import type { FrozenInstance } from './freezer.ts';
+
+/** The part of a pool that the {@link IdleKeeper} works on. */
+export interface IdlePool {
+  readonly size: number;
+  readonly starting: number;
+  /** Freezes whatever was idle for long enough. */
+  freezeIdle(): void;
+  /** The frozen instances, and whether each may be stopped. */
+  frozen(): readonly (FrozenInstance & { readonly isSpare: boolean })[];
+  /** Stops a frozen instance. */
+  evict(id: string): void;
+  /** How many instances its standby lacks. */
+  readonly standbyLacking: number;
+  /** Starts one instance for the standby. */
+  startStandby(): void;
+}
+
+/** What an {@link IdleKeeper} is made with. */
+export interface IdleKeeperOptions {
+  readonly all: () => Iterable<IdlePool>;
+  /** Time between two looks, in milliseconds. */
+  readonly everyMs: number;
+  /** Most memory that frozen instances may take together. */
+  readonly maxFrozenBytes: number;
+  /** Most instances on this host. */
+  readonly maxInstances: number;
+}
+
+/**
+ * Looks after what has no work: freezes it after a while, stops the least valuable of it when frozen instances take
+ * too much memory, and fills standbys up, one instance a look and only while nothing else starts.
+ */
+export class IdleKeeper implements Disposable {
+  readonly #options: IdleKeeperOptions;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: IdleKeeperOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.look(), this.#options.everyMs).unref();
+  }
+
+  /** Looks once. */
+  look(): void {
+    const pools = [...this.#options.all()];
+    for (const pool of pools) pool.freezeIdle();
+    const usedBytes = this.#evict(pools);
+    this.#fillStandby(pools, usedBytes);
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Returns what frozen instances take afterwards. */
+  #evict(pools: readonly IdlePool[]): number {
+    let usedBytes = 0;
+    const candidates: (EvictionCandidate & { readonly pool: IdlePool })[] = [];
+    for (const pool of pools) {
+      for (const { isSpare, ...frozen } of pool.frozen()) {
+        usedBytes += frozen.memoryBytes;
+        if (isSpare) candidates.push({ ...frozen, pool });
+      }
+    }
+    for (const victim of decideEviction(candidates, { usedBytes, maxBytes: this.#options.maxFrozenBytes })) {
+      victim.pool.evict(victim.id);
+      usedBytes -= victim.memoryBytes;
+    }
+    return usedBytes;
+  }
+
+  #fillStandby(pools: readonly IdlePool[], frozenBytes: number): void {
+    const wanting = pools.filter(({ standbyLacking }) => standbyLacking > 0);
+    if (wanting.length === 0 || frozenBytes >= this.#options.maxFrozenBytes) return;
+    let size = 0;
+    for (const pool of pools) {
+      // Starts that somebody waits for come first.
+      if (pool.starting > 0) return;
+      size += pool.size;
+    }
+    if (size >= this.#options.maxInstances) return;
+    wanting.toSorted((a, b) => b.standbyLacking - a.standbyLacking)[0]?.startStandby();
+  }
+}
