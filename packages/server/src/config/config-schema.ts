@@ -81,6 +81,13 @@ export const SETTINGS = {
     description:
       'Most memory that frozen instances may take together; beyond it those least worth keeping are stopped. Without it half of the host’s memory.',
   }),
+  freezeBy: choice({
+    name: 'freezeBy',
+    of: ['cgroup', 'engine'],
+    fallback: 'cgroup',
+    description:
+      'How containers are frozen: past the Docker daemon where the host allows it, which wakes them ten times faster, or always by the daemon, which then shows them as paused.',
+  }),
   maxConcurrentStarts: count({
     name: 'maxConcurrentStarts',
     fallback: 4,
