@@ -88,6 +88,14 @@ export const SETTINGS = {
     description:
       'How containers are frozen: past the Docker daemon where the host allows it, which wakes them ten times faster, or always by the daemon, which then shows them as paused.',
   }),
+  preparedNetworks: count({
+    name: 'preparedNetworks',
+    fallback: 4,
+    min: 0,
+    max: 100,
+    description:
+      'Network namespaces kept ready for functions with an image, so that they start in half the time; 4 MiB each. None are made while no image is deployed.',
+  }),
   maxConcurrentStarts: count({
     name: 'maxConcurrentStarts',
     fallback: 4,

@@ -9,9 +9,11 @@ import { ask, askStream } from './dial.ts';
 import { createDockerClient, type DockerDeadlines, rejectOnAbort, statusOf } from './docker-client.ts';
 import { watchEvents } from './events.ts';
 import { applyFirewall, removeFirewall, sweepFirewalls } from './firewall.ts';
+import { ensureHolderImage } from './holder-image.ts';
 import { readLogLines } from './logs.ts';
 import { ensureNetwork, instanceNetwork, type InstanceNetwork, removeNetwork } from './network.ts';
 import { type DaemonInfo, probeDocker } from './probe.ts';
+import { createPreparedNetworks } from './prepared-networks.ts';
 import { obtainImage } from './resolve-image.ts';
 import { ensureRuntimeImage } from './runtime-image.ts';
 import { type DockerStats, toInstanceStats } from './stats.ts';
@@ -32,6 +34,8 @@ export interface DockerEngineOptions {
   readonly deadlines?: Partial<DockerDeadlines>;
   /** `cgroup`, where the host allows it, or always through the daemon. Default: `cgroup`. */
   readonly freezeBy?: 'cgroup' | 'engine';
+  /** Network namespaces kept ready for instances of images. Default: none. */
+  readonly preparedNetworks?: number;
   readonly logger: Logger;
 }
 
@@ -39,6 +43,8 @@ export interface DockerEngineOptions {
 interface Prepared {
   readonly host: HostFacts;
   readonly runtimeImage: ImageFacts;
+  /** Processor of the daemon's host, as it calls it. */
+  readonly architecture: string;
 }
 
 /**
@@ -79,7 +85,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
       ensureNetwork(client, open).then(() => ensureFirewall(open)),
       sweepFirewalls(),
     ]);
-    return { host: toHostFacts(info), runtimeImage };
+    return { host: toHostFacts(info), runtimeImage, architecture: info.Architecture ?? '' };
   }
 
   /** Shared by all callers, so one that no longer waits must not end it for the others. */
@@ -103,6 +109,18 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     return closed.network;
   }
 
+  const preparedNetworks = createPreparedNetworks({
+    client,
+    installation,
+    logger,
+    size: options.preparedNetworks ?? 0,
+    prepared: async () => {
+      const { architecture } = await prepared();
+      const image = await ensureHolderImage(client, architecture);
+      return image === undefined ? undefined : { network: open.network, image };
+    },
+    isBusy: () => driver.isBusy,
+  });
   const driver = createContainerDriver({
     client,
     installation,
@@ -111,6 +129,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     runtime: options.runtime,
     prepared,
     freezer,
+    preparedNetworks,
     forgetPrepared: () => {
       preparing = undefined;
       preparingClosed = undefined;
@@ -157,14 +176,18 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
         ...(signal ? { signal } : {}),
       }),
     prepare: async (signal) => void (await prepared(signal)),
-    resolveImage: async (image, signal) => (await obtainImage(client, image, signal)).id,
+    async resolveImage(image, signal) {
+      // An image is being deployed, so one will be started.
+      preparedNetworks.want();
+      return (await obtainImage(client, image, signal)).id;
+    },
     create: (spec: InstanceSpec, signal?: AbortSignal): Promise<Instance> => driver.create(spec, signal),
     list: () => driver.list(),
     stop(id, { graceMs }) {
       const stop = async () => {
         using _held = await freezer.hold(id);
-        await stopContainer({ client, container: containerOf(id), installation }, graceMs);
-        await removeInstanceDir(runDir, id);
+        const holder = await stopContainer({ client, container: containerOf(id), installation }, graceMs);
+        await Promise.all([removeInstanceDir(runDir, id), holder && preparedNetworks.discard(holder)]);
       };
       const running = stopping.get(id) ?? stop().finally(() => stopping.delete(id));
       stopping.set(id, running);
@@ -195,6 +218,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
       }),
     async [Symbol.asyncDispose]() {
       await Promise.allSettled(stopping.values());
+      await preparedNetworks[Symbol.asyncDispose]();
       for (const network of [open, closed]) {
         // Instances that live on keep their network, and their rules with it.
         if (await removeNetwork(client, network).catch(() => false)) await removeFirewall(network);

@@ -18,6 +18,7 @@ export interface ProbeOptions {
 /** The parts of the daemon's `/info` that are read. */
 export interface DaemonInfo {
   readonly NCPU?: number;
+  readonly Architecture?: string;
   readonly CgroupVersion?: string;
   readonly SecurityOptions?: readonly string[] | null;
   readonly PidsLimit?: boolean;

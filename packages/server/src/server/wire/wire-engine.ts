@@ -30,6 +30,7 @@ export async function wireEngine(config: Config, installation: Installation, log
       ...common,
       socketPath: config.dockerSocket,
       freezeBy: config.freezeBy,
+      preparedNetworks: config.preparedNetworks,
       ...(config.runtimeImage === undefined ? {} : { runtimeImage: config.runtimeImage }),
     });
     const status = await engine.probe();
