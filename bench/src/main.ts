@@ -1,7 +1,8 @@
-/** `npm run bench [-- warm|cold|many|thaw] [--seconds N] [--rounds N]`: what Ebb costs beside what it stands on. */
+/** `npm run bench [-- warm|cold|image|many|thaw] [--seconds N] [--rounds N]`: what Ebb costs beside what it stands on. */
 import { availableParallelism, cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { benchCold } from './cold.ts';
+import { benchImage } from './image.ts';
 import { benchMany } from './many.ts';
 import { benchThaw } from './thaw.ts';
 import { benchWarm } from './warm.ts';
@@ -11,11 +12,12 @@ const { positionals, values } = parseArgs({
   options: { seconds: { type: 'string', default: '4' }, rounds: { type: 'string', default: '3' } },
 });
 const options = { seconds: Number(values.seconds), rounds: Number(values.rounds) };
-const wanted = positionals.length === 0 ? ['warm', 'cold', 'many', 'thaw'] : positionals;
+const wanted = positionals.length === 0 ? ['warm', 'cold', 'image', 'many', 'thaw'] : positionals;
 process.stdout.write(
   `${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} cores, Node ${process.version}\n`,
 );
 if (wanted.includes('warm')) await benchWarm(options);
 if (wanted.includes('cold')) await benchCold({ rounds: Math.max(5, options.rounds * 3) });
+if (wanted.includes('image')) await benchImage({ rounds: Math.max(5, options.rounds * 3) });
 if (wanted.includes('many')) await benchMany(options);
 if (wanted.includes('thaw')) await benchThaw({ rounds: Math.max(10, options.rounds * 3) });

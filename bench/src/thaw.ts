@@ -46,7 +46,9 @@ export async function benchThaw(options: { readonly rounds: number }): Promise<v
 async function rawChanges(docker: Dockerode, ebb: MeasuredEbb, rounds: number): Promise<(readonly string[])[]> {
   await timedCall(ebb);
   const { installation } = await ebb.client.version();
-  const [found] = await docker.listContainers({ filters: { label: [`ebb.installation=${installation}`] } });
+  const [found] = await docker.listContainers({
+    filters: { label: [`ebb.installation=${installation}`, 'ebb.instance'] },
+  });
   const container = docker.getContainer(found?.Id ?? '');
   const { State } = await container.inspect();
   const times = { pause: [] as number[], unpause: [] as number[], freeze: [] as number[], thaw: [] as number[] };
