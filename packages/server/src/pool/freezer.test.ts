@@ -24,7 +24,8 @@ const call = async (harness: GatewayHarness, name = 'hello') => {
 /** Counts and, if asked to, changes what the pools ask of the engine. */
 function watchEngine(engine: MemoryEngine) {
   const calls: string[] = [];
-  const { freeze, thaw } = engine;
+  const freeze = engine.freeze.bind(engine);
+  const thaw = engine.thaw.bind(engine);
   const change = { freeze, thaw };
   engine.freeze = (id) => {
     calls.push('freeze');
