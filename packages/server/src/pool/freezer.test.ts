@@ -152,6 +152,20 @@ describe('thawing on demand', () => {
     expect(harness.engine.createCount()).toBe(1);
   });
 
+  test('calls that come just when their instances freeze are all served (G1, G2)', async () => {
+    await using harness = await createGatewayHarness({ serve: () => ok });
+    const { calls } = watchEngine(harness.engine);
+    await harness.deploy('hello', { concurrency: 2, scale: QUICK });
+    const answers: number[] = [];
+    for (let round = 0; round < 15; round += 1) {
+      answers.push(...(await Promise.all(Array.from({ length: 5 }, () => call(harness)))));
+      await new Promise((resolve) => setTimeout(resolve, 90 + ((round * 11) % 40)));
+    }
+    expect(new Set(answers)).toEqual(new Set([200]));
+    expect(calls).toContain('thaw');
+    expect(harness.pools.list('openfaas-fn', 'hello').every(({ inFlight }) => inFlight === 0)).toBe(true);
+  });
+
   test('an instance that cannot be thawed is replaced, and the request is served', async () => {
     await using harness = await createGatewayHarness({ serve: () => ok });
     const { change, original } = watchEngine(harness.engine);
@@ -259,6 +273,16 @@ describe('standby', () => {
     await new Promise((resolve) => setTimeout(resolve, 150));
     expect(harness.pools.size).toBe(3);
     expect(states(harness).length).toBeLessThanOrEqual(2);
+  });
+
+  test('on a full host they make room for calls of others', async () => {
+    await using harness = await createGatewayHarness({ serve: () => ok, maxInstances: 2 });
+    await harness.deploy('hello', { scale: { ...QUICK, standby: 2 } });
+    await frozen(harness, 2);
+    await harness.deploy('other', { scale: { idle: '100ms' } });
+    expect(await call(harness, 'other')).toBe(200);
+    expect(harness.pools.size).toBeLessThanOrEqual(2);
+    await eventually(() => states(harness).join() === 'frozen,frozen');
   });
 
   test('one that does not start is not tried all the time', async () => {

@@ -5,6 +5,10 @@ import type { FrozenInstance } from './freezer.ts';
 export interface IdlePool {
   readonly size: number;
   readonly starting: number;
+  /** Instances that can serve; what is neither that nor starting is on its way out. */
+  readonly ready: number;
+  /** Requests that wait for an instance. */
+  readonly waiting: number;
   /** Freezes whatever was idle for long enough. */
   freezeIdle(): void;
   /** The frozen instances, and whether each may be stopped. */
@@ -15,6 +19,10 @@ export interface IdlePool {
   readonly standbyLacking: number;
   /** Starts one instance for the standby. */
   startStandby(): void;
+  /** Instances of the standby without work. */
+  readonly standbyIdle: number;
+  /** Stops one of them. */
+  giveStandbyUp(): void;
 }
 
 /** What an {@link IdleKeeper} is made with. */
@@ -30,7 +38,7 @@ export interface IdleKeeperOptions {
 
 /**
  * Looks after what has no work: freezes it after a while, stops the least valuable of it when frozen instances take
- * too much memory, and fills standbys up, one instance a look and only while nothing else starts.
+ * too much memory, and fills standbys up, one instance a look and only while nobody waits and nothing else starts.
  */
 export class IdleKeeper implements Disposable {
   readonly #options: IdleKeeperOptions;
@@ -49,7 +57,7 @@ export class IdleKeeper implements Disposable {
     const pools = [...this.#options.all()];
     for (const pool of pools) pool.freezeIdle();
     const usedBytes = this.#evict(pools);
-    this.#fillStandby(pools, usedBytes);
+    this.#balanceStandby(pools, usedBytes);
   }
 
   [Symbol.dispose](): void {
@@ -73,16 +81,22 @@ export class IdleKeeper implements Disposable {
     return usedBytes;
   }
 
-  #fillStandby(pools: readonly IdlePool[], frozenBytes: number): void {
-    const wanting = pools.filter(({ standbyLacking }) => standbyLacking > 0);
-    if (wanting.length === 0 || frozenBytes >= this.#options.maxFrozenBytes) return;
-    let size = 0;
+  /** Standbys take what is left over, and give it back one by one. */
+  #balanceStandby(pools: readonly IdlePool[], frozenBytes: number): void {
+    let [size, leaving, starting, waiting] = [0, 0, 0, 0];
     for (const pool of pools) {
-      // Starts that somebody waits for come first.
-      if (pool.starting > 0) return;
       size += pool.size;
+      starting += pool.starting;
+      leaving += pool.size - pool.ready - pool.starting;
+      waiting += pool.waiting;
     }
-    if (size >= this.#options.maxInstances) return;
+    // Those who wait come first: for starts, and for room when the host is full.
+    const isFull = size >= this.#options.maxInstances;
+    if (waiting > 0 && isFull && leaving === 0 && starting === 0) {
+      pools.toSorted((a, b) => b.standbyIdle - a.standbyIdle)[0]?.giveStandbyUp();
+    }
+    if (waiting > 0 || starting > 0 || isFull || frozenBytes >= this.#options.maxFrozenBytes) return;
+    const wanting = pools.filter(({ standbyLacking }) => standbyLacking > 0);
     wanting.toSorted((a, b) => b.standbyLacking - a.standbyLacking)[0]?.startStandby();
   }
 }

@@ -165,6 +165,17 @@ export class VersionPool {
     return Math.max(0, Math.min(room, standby - this.#idle().length - this.#starting));
   }
 
+  /** Instances of the standby without work. */
+  get standbyIdle(): number {
+    return this.version.limits.standby === 0 ? 0 : Math.min(this.version.limits.standby, this.#idle().length);
+  }
+
+  /** Stops the instance of the standby that was idle longest; others need its room. */
+  giveStandbyUp(): void {
+    const [member] = this.standbyIdle > 0 ? this.#idle() : [];
+    if (member && this.waiting === 0) this.#drain(member);
+  }
+
   /** Starts one instance for the standby. Never throws. */
   startStandby(): void {
     this.startOne().catch((error: unknown) => this.#startFailed(asEbbError(error)));

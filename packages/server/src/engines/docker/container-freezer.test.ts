@@ -1,4 +1,6 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import Dockerode from 'dockerode';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -75,5 +77,34 @@ describeWithDocker('freezing containers', (socketPath) => {
     await docker.getContainer(Id).remove({ force: true });
     await expect(engine.thaw(id)).rejects.toMatchObject({ name: 'EbbError' });
     await engine.stop(id, { graceMs: 0 });
+  }, 60_000);
+
+  test('the control group of version 2 does what version 1 does', async () => {
+    const instance = await harness.start();
+    const { Id, State } = await inspect(instance.id);
+    // Hosts with both versions have both hierarchies: here the first is left out of what the kernel says.
+    const proc = await mkdtemp('/tmp/ebb-proc-');
+    const only = async (path: string, pattern: RegExp) => {
+      const lines = (await readFile(`/proc/${path}`, 'utf8')).split('\n').filter((line) => pattern.test(line));
+      await mkdir(join(proc, dirname(path)), { recursive: true });
+      await writeFile(join(proc, path), lines.join('\n'));
+    };
+    await only(`${State.Pid}/cgroup`, /^0::/);
+    await only('self/mountinfo', / - cgroup2 /);
+    const freezer = findCgroupFreezer({ id: Id, pid: State.Pid, proc });
+    await rm(proc, { recursive: true });
+    // A host without it, or a user who may not write there.
+    if (!freezer) return;
+    await freezer.freeze();
+    expect(freezer.isFrozen()).toBe(true);
+    let isAnswered = false;
+    const answer = ask(instance).then((status) => {
+      isAnswered = true;
+      return status;
+    });
+    await delay(60);
+    expect(isAnswered).toBe(false);
+    freezer.thaw();
+    expect([await answer, freezer.isFrozen()]).toEqual([200, false]);
   }, 60_000);
 });
