@@ -54,7 +54,10 @@ export class IdleKeeper implements Disposable {
 
   /** Looks once. */
   look(): void {
-    const pools = [...this.#options.all()];
+    // Most functions of a large installation are at zero.
+    const pools = [...this.#options.all()].filter(
+      ({ size, waiting, standbyLacking }) => size > 0 || waiting > 0 || standbyLacking > 0,
+    );
     for (const pool of pools) pool.freezeIdle();
     const usedBytes = this.#evict(pools);
     this.#balanceStandby(pools, usedBytes);

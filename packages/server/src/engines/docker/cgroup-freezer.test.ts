@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { findCgroupFreezer } from './cgroup-freezer.ts';
+import { findCgroupFreezer, foreseeCgroupFreezer } from './cgroup-freezer.ts';
 
 const ID = 'c0ffee'.padEnd(64, '0');
 const PID = 4711;
@@ -56,6 +56,7 @@ describe('the control group of a container', () => {
     expect([await state(), freezer?.isFrozen()]).toEqual(['1', true]);
     freezer?.thaw();
     expect([await state(), freezer?.isFrozen()]).toEqual(['0', false]);
+    expect(foreseeCgroupFreezer(root)).toBe(true);
   });
 
   test('a hierarchy of which only a part is mounted is found by that part', async () => {
@@ -99,5 +100,6 @@ describe('the control group of a container', () => {
     const { directory } = await host({ cgroup: `0::/docker/${ID}\n`, mount: V2_MOUNT, group: `docker/${ID}` });
     await rm(join(directory, 'cgroup.freeze'));
     expect(findCgroupFreezer({ id: ID, pid: PID, proc: root })).toBeUndefined();
+    expect(foreseeCgroupFreezer(join(root, 'nowhere'))).toBe(false);
   });
 });

@@ -67,10 +67,22 @@ export function findCgroupFreezer(container: {
     const [dialect, path] = v1 === undefined ? [V2, v2] : [V1, v1];
     const directory = path === undefined ? undefined : locate(path, id, mounts, dialect === V1);
     if (directory === undefined) return undefined;
-    accessSync(join(directory, dialect.file), constants.W_OK);
-    return createFreezer(directory, dialect);
+    return isWritable(join(directory, dialect.file)) ? createFreezer(directory, dialect) : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** Whether this process may write to control groups that have a freezer, so that containers made here can be frozen. */
+export function foreseeCgroupFreezer(proc = '/proc'): boolean {
+  try {
+    return readFileSync(`${proc}/self/mountinfo`, 'utf8')
+      .split('\n')
+      .map(parseMount)
+      .filter((mount) => mount.isV1Freezer || mount.isV2)
+      .some(({ mountPoint }) => isWritable(mountPoint));
+  } catch {
+    return false;
   }
 }
 
@@ -108,16 +120,31 @@ function locate(path: string, id: string, mounts: readonly string[], isV1: boole
   const own = parts.findIndex((part) => part.includes(id));
   if (own === -1 || parts.includes('..')) return undefined;
   const group = parts.slice(0, own + 1).join('/');
-  for (const mount of mounts) {
-    const [before = '', after = ''] = mount.split(' - ');
-    const [, , , root = '', mountPoint = ''] = before.split(' ');
-    const [type, , options = ''] = after.split(' ');
-    const isWanted = isV1 ? type === 'cgroup' && options.split(',').includes('freezer') : type === 'cgroup2';
-    if (!isWanted) continue;
+  for (const line of mounts) {
+    const { root, mountPoint, isV1Freezer, isV2 } = parseMount(line);
+    if (isV1 ? !isV1Freezer : !isV2) continue;
     if (root === '/') return join(mountPoint, group);
     if (group.startsWith(`${root}/`)) return join(mountPoint, group.slice(root.length));
   }
   return undefined;
+}
+
+/** A line of /proc/PID/mountinfo (proc(5)). */
+function parseMount(line: string) {
+  const [before = '', after = ''] = line.split(' - ');
+  const [, , , root = '', mountPoint = ''] = before.split(' ');
+  const [type, , options = ''] = after.split(' ');
+  const isV1Freezer = type === 'cgroup' && options.split(',').includes('freezer');
+  return { root, mountPoint, isV1Freezer, isV2: type === 'cgroup2' };
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function read(path: string): string {

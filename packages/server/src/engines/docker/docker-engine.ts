@@ -52,14 +52,14 @@ interface Prepared {
  * found by labels, so a restarted server sees what the last one left.
  */
 export function createDockerEngine(options: DockerEngineOptions): Engine {
-  const { installation, runDir, logger } = options;
+  const { installation, runDir, logger, freezeBy = 'cgroup' } = options;
   const socketPath = options.socketPath ?? '/var/run/docker.sock';
   const client = createDockerClient({ socketPath, ...(options.deadlines ? { deadlines: options.deadlines } : {}) });
   const { docker, deadlines } = client;
   const open = instanceNetwork(installation, 'open');
   const closed = instanceNetwork(installation, 'closed');
   const containerOf = (id: string) => docker.getContainer(containerName(installation, id));
-  const freezer = createContainerFreezer({ client, containerOf, freezeBy: options.freezeBy ?? 'cgroup' });
+  const freezer = createContainerFreezer({ client, containerOf, freezeBy });
   const stopping = new Map<string, Promise<void>>();
   let preparing: Promise<Prepared> | undefined;
   let preparingClosed: Promise<void> | undefined;
@@ -173,6 +173,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
         client,
         network: open,
         dataDir: options.dataDir,
+        freezeBy,
         ...(signal ? { signal } : {}),
       }),
     prepare: async (signal) => void (await prepared(signal)),

@@ -60,10 +60,14 @@ describeWithDocker('prepared network namespaces', (socketPath) => {
         filters: { label: [`ebb.installation=${harness.installation}`, 'ebb.network-holder=self'] },
       })
     ).map(({ Id }) => Id);
-  const stocked = async () => {
+  /** Waits until the stock is full beside the holders that instances use. */
+  const stocked = async (inUse = 0) => {
     await harness.engine.resolveImage(image);
-    await eventually(async () => (await holders()).length >= SIZE, 10_000);
-    // The last one counts once it runs.
+    await eventually(async () => {
+      const found = await docker.listContainers({ filters: { label: [`ebb.installation=${harness.installation}`] } });
+      return found.filter(({ Labels }) => Labels['ebb.network-holder'] === 'self').length >= SIZE + inUse;
+    }, 20_000);
+    // The last one counts a moment after it runs.
     await new Promise((resolve) => setTimeout(resolve, 500));
   };
   const start = async (engine: Engine = harness.engine, changes: Partial<InstanceSpec> = {}): Promise<Instance> => {
@@ -128,7 +132,7 @@ describeWithDocker('prepared network namespaces', (socketPath) => {
     const instance = await start();
     const own = await holderOf(instance);
     expect(own).toBeDefined();
-    await eventually(async () => (await holders()).length > SIZE, 10_000);
+    await stocked(1);
     // Another engine knows nothing of the stock, as after kill -9.
     const next = harness.open(undefined, { preparedNetworks: 0 });
     expect(await next.list()).toMatchObject([{ id: instance.id, target: instance.target, state: 'running' }]);

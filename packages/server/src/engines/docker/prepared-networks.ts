@@ -12,7 +12,8 @@ const PACE_MS = 250;
 /** Longest pause after namespaces could not be made. */
 const LONGEST_PAUSE_MS = 60_000;
 const NOBODY = '65534:65534';
-const MEMORY_BYTES = 6 * 2 ** 20;
+/** A bound, not a need: what sets the container up runs within it for a moment. */
+const MEMORY_BYTES = 32 * 2 ** 20;
 
 /** A network namespace that is ready for an instance. */
 export interface PreparedNetwork {
