@@ -65,7 +65,9 @@ interface Template {
 async function runningContainer(docker: Dockerode, ebb: MeasuredEbb): Promise<Template> {
   await (await fetch(`${ebb.url}/function/plain`)).text();
   const { installation } = await ebb.client.version();
-  const [found] = await docker.listContainers({ filters: { label: [`ebb.installation=${installation}`] } });
+  const [found] = await docker.listContainers({
+    filters: { label: [`ebb.installation=${installation}`, 'ebb.instance'] },
+  });
   const inspected = await docker.getContainer(found?.Id ?? '').inspect();
   const socket = inspected.Mounts.find(({ RW }) => RW)?.Destination ?? '';
   return {

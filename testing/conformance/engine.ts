@@ -1,4 +1,4 @@
-import { request as httpRequest } from 'node:http';
+import { Agent, request as httpRequest } from 'node:http';
 import { text as readText } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -250,6 +250,72 @@ export function engineConformance(name: string, setup: () => Promise<EngineUnder
       const { id } = await start();
       if (engine.capabilities.freeze) await engine.freeze(id);
       await engine.stop(id, { graceMs: 5000 });
+      expect(await listed(id)).toBeUndefined();
+    });
+
+    test('freezing and thawing twice is as good as once', async () => {
+      const { id, target } = await start();
+      if (!engine.capabilities.freeze) return;
+      await engine.freeze(id);
+      await engine.freeze(id);
+      expect(await listed(id)).toMatchObject({ state: 'frozen' });
+      await engine.thaw(id);
+      await engine.thaw(id);
+      expect(await get(target, '/')).toBe('probe');
+    });
+
+    test('connections survive a freeze', async () => {
+      const { id, target } = await start();
+      if (!engine.capabilities.freeze) return;
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      const where = target.kind === 'unix' ? { socketPath: target.path } : { host: target.host, port: target.port };
+      const ask = () =>
+        new Promise<boolean>((resolve, reject) => {
+          const sent = httpRequest({ ...where, path: '/', agent }, (response) => {
+            response.resume().once('end', () => resolve(sent.reusedSocket));
+          });
+          sent.once('error', reject).end();
+        });
+      expect(await ask()).toBe(false);
+      await engine.freeze(id);
+      await delay(50);
+      await engine.thaw(id);
+      expect(await ask()).toBe(true);
+      agent.destroy();
+    });
+
+    test('a timer that came due while its instance was frozen goes off after the thaw', async () => {
+      const { id, target } = await start();
+      if (!engine.capabilities.freeze) return;
+      const wentOff = async () =>
+        (await collect(engine.logs(id, { follow: false }))).filter(({ text }) => text === 'went off').length;
+      await get(target, '/later?ms=150&text=went%20off');
+      await engine.freeze(id);
+      await delay(300);
+      // Instances of the memory engine share a process with the tests, whose timers nobody stops.
+      if (engine.name !== 'memory') expect(await wentOff()).toBe(0);
+      await engine.thaw(id);
+      await expect.poll(wentOff).toBe(1);
+    });
+
+    test('after a restart a frozen instance is found frozen, and can be thawed or stopped (E1)', async () => {
+      const [kept, ended] = [await start(), await start()];
+      if (!engine.capabilities.freeze) return;
+      await Promise.all([engine.freeze(kept.id), engine.freeze(ended.id)]);
+      await using reopened = await subject.reopen();
+      expect(await listed(kept.id, reopened)).toMatchObject({ state: 'frozen' });
+      await reopened.thaw(kept.id);
+      expect(await get(kept.target, '/')).toBe('probe');
+      await reopened.stop(ended.id, { graceMs: 5000 });
+      expect(await listed(ended.id, reopened)).toBeUndefined();
+    });
+
+    test('an instance that is being frozen can be stopped', async () => {
+      const { id } = await start();
+      if (!engine.capabilities.freeze) return;
+      const freezing = engine.freeze(id).catch(() => {});
+      await engine.stop(id, { graceMs: 5000 });
+      await freezing;
       expect(await listed(id)).toBeUndefined();
     });
 

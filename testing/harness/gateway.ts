@@ -46,6 +46,7 @@ export interface GatewayHarnessOptions {
   readonly memoryBudgetBytes?: number;
   readonly keepAlive?: KeepAlive;
   readonly startTimeoutMs?: number;
+  readonly maxFrozenBytes?: number;
 }
 
 /** The real data plane over in-process instances. */
@@ -109,6 +110,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     ...(options.keepAlive === undefined ? {} : { keepAlive: options.keepAlive }),
     scaleEveryMs: 20,
     cpuEveryMs: 50,
+    maxFrozenBytes: options.maxFrozenBytes ?? 2 ** 40,
   });
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
   const routes = new RouteTable(registry);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { resolveFreezeAfterMs } from './freeze-spec.ts';
 import { ENV_NAME_PATTERN, secretNameSchema } from './names.ts';
 import { parseCpuCores, parseDurationMs, parseSizeBytes } from './quantity.ts';
 import { duration, size } from './quantity-schema.ts';
@@ -122,6 +123,14 @@ export const functionSpecSchema = z
     annotations: stringMap('annotations').default({}).describe('Longer facts, such as a description; kept and shown.'),
   })
   .superRefine((spec, context) => {
+    if (spec.scale.standby > spec.scale.max) {
+      context.addIssue({
+        code: 'custom',
+        path: ['scale', 'standby'],
+        input: spec.scale.standby,
+        message: 'must not be larger than scale.max',
+      });
+    }
     if ((spec.runtime === undefined) === (spec.image === undefined)) {
       const isMissing = spec.runtime === undefined;
       context.addIssue({
@@ -178,6 +187,10 @@ export interface ResolvedLimits {
   readonly scaleMax: number;
   readonly idleMs: number;
   readonly scaling: ResolvedScaling;
+  /** Infinite when idle instances are not frozen. */
+  readonly freezeAfterMs: number;
+  /** Instances kept beyond those at work. */
+  readonly standby: number;
 }
 
 /** Turns the quantities of a parsed spec into plain units. */
@@ -196,6 +209,8 @@ export function resolveLimits(spec: FunctionSpec): ResolvedLimits {
     scaleMax: spec.scale.max,
     idleMs: known(parseDurationMs(spec.scale.idle)),
     scaling: resolveScaling(spec.scale, { concurrency: spec.concurrency, cpuCores }),
+    freezeAfterMs: resolveFreezeAfterMs(spec.scale.freezeAfter),
+    standby: spec.scale.standby,
   };
 }
 

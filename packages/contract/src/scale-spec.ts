@@ -1,5 +1,6 @@
 import { Cron } from 'croner';
 import { z } from 'zod';
+import { freezeAfterSchema, standbySchema } from './freeze-spec.ts';
 import { parseDurationMs } from './quantity.ts';
 import { duration } from './quantity-schema.ts';
 
@@ -51,6 +52,8 @@ export const scaleSchema = z
     idle: duration(100, 7 * DAY, 'a duration from 100ms to 7d, such as "5m"')
       .default('5m')
       .describe('How long an instance above `min` stays without work before it is stopped.'),
+    freezeAfter: freezeAfterSchema,
+    standby: standbySchema,
     mode: z.enum(SCALE_MODES).default('concurrency').describe('What the number of instances follows.'),
     target: z
       .number()

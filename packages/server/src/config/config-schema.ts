@@ -75,6 +75,28 @@ export const SETTINGS = {
     max: 100_000,
     description: 'Most instances of all functions together.',
   }),
+  maxFrozenBytes: optionalSize({
+    name: 'maxFrozenMemory',
+    min: '0',
+    max: '1000000Gi',
+    description:
+      'Most memory that frozen instances may take together; beyond it those least worth keeping are stopped. Without it half of the host’s memory.',
+  }),
+  freezeBy: choice({
+    name: 'freezeBy',
+    of: ['cgroup', 'engine'],
+    fallback: 'cgroup',
+    description:
+      'How containers are frozen: past the Docker daemon where the host allows it, which wakes them ten times faster, or always by the daemon, which then shows them as paused.',
+  }),
+  preparedNetworks: count({
+    name: 'preparedNetworks',
+    fallback: 4,
+    min: 0,
+    max: 100,
+    description:
+      'Network namespaces kept ready for functions with an image, so that they start in half the time; 4 MiB each. None are made while no image is deployed.',
+  }),
   maxConcurrentStarts: count({
     name: 'maxConcurrentStarts',
     fallback: 4,

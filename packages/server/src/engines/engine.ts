@@ -143,8 +143,12 @@ export interface Engine extends AsyncDisposable {
    * seen (E3). An unknown id resolves at once.
    */
   stop(id: string, options: { readonly graceMs: number }): Promise<void>;
-  /** Takes the CPU away from an instance. */
+  /**
+   * Takes the CPU away from all of an instance; memory, timers and connections stay. Once it resolves, `list` says
+   * `frozen`, also to the next server. Freezing twice is as good as once. One that is being stopped is refused.
+   */
   freeze(id: string): Promise<void>;
+  /** Gives it back; what runs is as good as thawed. `stop` thaws by itself. */
   thaw(id: string): Promise<void>;
   /**
    * What the instance wrote, oldest first; with `follow` until it ended or `signal` aborts. `sinceMs` is a moment

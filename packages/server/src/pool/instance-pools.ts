@@ -5,6 +5,7 @@ import type { Instance } from '../engines/engine.ts';
 import type { Slot } from './admission.ts';
 import { decideReconcile } from './decide-reconcile.ts';
 import type { ExitWatch } from './exit-watch.ts';
+import { IdleKeeper, type IdleKeeperOptions } from './idle-keeper.ts';
 import type { StartBudget } from './start-budget.ts';
 import { VersionPool, type VersionPoolOptions } from './version-pool.ts';
 
@@ -18,6 +19,8 @@ export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version'
   readonly budget: StartBudget;
   readonly exits: ExitWatch;
   readonly generation: string;
+  /** Bounds of what is kept without work. */
+  readonly idle: Omit<IdleKeeperOptions, 'all'>;
 }
 
 /**
@@ -29,6 +32,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   readonly #options: InstancePoolsOptions;
   readonly #pools = new Map<VersionKey, VersionPool>();
   readonly #stopping = new AbortController();
+  readonly #keeper: IdleKeeper;
   #registry: FunctionRegistry | undefined;
   #watching: Disposable | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -38,6 +42,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   constructor(options: InstancePoolsOptions) {
     this.#options = options;
+    this.#keeper = new IdleKeeper({ ...options.idle, all: () => this.#pools.values() });
   }
 
   /**
@@ -50,7 +55,8 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     this.#hints = this.#listen();
     this.#timer = setInterval(() => void this.#reconcileQuietly(), RECONCILE_EVERY_MS).unref();
     await this.#reconcileQuietly();
-    for (const { live } of registry.list()) if (isEverKept(live)) this.#options.onDemand(this.of(live));
+    for (const { live } of registry.list()) this.#keep(live);
+    this.#keeper.start();
   }
 
   /** A slot of a version; see {@link VersionPool.acquire}. */
@@ -164,6 +170,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   async #close(): Promise<void> {
     this.#watching?.[Symbol.dispose]();
     clearInterval(this.#timer);
+    this.#keeper[Symbol.dispose]();
     this.#stopping.abort();
     await this.#hints;
     await this.#reconciling?.catch(() => {});
@@ -171,8 +178,13 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   }
 
   #follow(change: RegistryChange): void {
-    if (change.kind === 'live' && isEverKept(change.live)) this.#options.onDemand(this.of(change.live));
+    if (change.kind === 'live') this.#keep(change.live);
     if (change.previous) this.#pools.get(change.previous.key)?.retire();
+  }
+
+  /** Sees to a version that has instances even without traffic. */
+  #keep(version: Version): void {
+    if (isEverKept(version)) this.#options.onDemand(this.of(version));
   }
 
   #forget(pool: VersionPool): void {
@@ -248,5 +260,5 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
 /** Whether a version has instances at times without being called, so that it needs a pool from the start. */
 function isEverKept({ limits }: Version): boolean {
-  return limits.scaleMin > 0 || limits.scaling.schedule.length > 0;
+  return limits.standby > 0 || limits.scaleMin > 0 || limits.scaling.schedule.length > 0;
 }

@@ -8,6 +8,7 @@ import type { Engine, Instance, InstanceExit } from '../engines/engine.ts';
 import { Admission, type Slot, type SlotFailure } from './admission.ts';
 import { createEndpoint, type Endpoint } from './endpoint.ts';
 import type { ExitWatch } from './exit-watch.ts';
+import { Freezer, type FrozenInstance } from './freezer.ts';
 import type { Launched, Launcher } from './launcher.ts';
 import type { StartBudget } from './start-budget.ts';
 import { StartBackoff } from './start-backoff.ts';
@@ -53,6 +54,7 @@ export class VersionPool {
   readonly #stops = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   readonly #backoff = new StartBackoff();
+  readonly #freezer: Freezer;
   #starting = 0;
   #desired = 0;
   #floor = 0;
@@ -71,9 +73,18 @@ export class VersionPool {
       queueWaitMs: version.limits.queueWaitMs,
       concurrency: version.limits.concurrency,
       maxInstances: version.limits.scaleMax,
-      onDemand: () => options.onDemand(this),
+      onDemand: () => {
+        this.#freezer.demand(this.waiting);
+        options.onDemand(this);
+      },
       onReturned: (endpoint) => this.#returned(endpoint),
       onFailure: (endpoint, kind) => this.#failed(endpoint, kind),
+    });
+    this.#freezer = new Freezer({
+      ...options,
+      admission: this.#admission,
+      reconnect: ({ launched, endpoint }) => this.#connect(launched, endpoint.idleSinceMs),
+      onBroken: ({ launched }) => this.lost(launched.instance.id, { outOfMemory: false }),
     });
   }
 
@@ -145,14 +156,62 @@ export class VersionPool {
     return this.#admission.acquire(signal);
   }
 
-  /** How long each ready instance without a request has had none, in milliseconds. */
+  /**
+   * How long each ready instance without a request has had none, in milliseconds; frozen ones are among them. Those
+   * that the standby keeps are not: they are never too many.
+   */
   idleMs(): number[] {
     const now = this.#options.clock.monotonic();
-    const idle: number[] = [];
-    for (const { endpoint, state } of this.#members.values()) {
-      if (state === 'ready' && endpoint.inFlight === 0) idle.push(now - endpoint.idleSinceMs);
-    }
-    return idle;
+    return this.#dispensable().map(({ endpoint }) => now - endpoint.idleSinceMs);
+  }
+
+  /** Freezes what was idle for long enough. */
+  freezeIdle(): void {
+    if (!this.#retiring) this.#freezer.freezeIdle(this.#members.values());
+  }
+
+  /** The frozen instances, and whether each is above what the version keeps. */
+  frozen(): (FrozenInstance & { readonly isSpare: boolean })[] {
+    const frozen = this.#freezer.frozen();
+    if (frozen.length === 0) return [];
+    const most = Math.max(0, this.ready - this.version.limits.scaleMin);
+    const spare = new Set(
+      this.#dispensable()
+        .slice(0, most)
+        .map(({ launched }) => launched.instance.id),
+    );
+    return frozen.map((instance) => ({ ...instance, isSpare: spare.has(instance.id) }));
+  }
+
+  /** Stops a frozen instance. */
+  evict(instanceId: string): void {
+    const member = this.#members.get(instanceId);
+    if (member?.state === 'ready' && this.#freezer.isFrozen(member)) this.#drain(member);
+  }
+
+  /** Instances missing in the standby that could be started. */
+  get standbyLacking(): number {
+    const { standby, scaleMax } = this.version.limits;
+    if (standby === 0 || this.#retiring || this.#closing.signal.aborted) return 0;
+    if (this.#backoff.blocked(this.#options.clock.monotonic())) return 0;
+    const room = scaleMax - this.ready - this.#starting;
+    return Math.max(0, Math.min(room, standby - this.#idle().length - this.#starting));
+  }
+
+  /** Instances of the standby without work. */
+  get standbyIdle(): number {
+    return this.version.limits.standby === 0 ? 0 : Math.min(this.version.limits.standby, this.#idle().length);
+  }
+
+  /** Stops the instance of the standby that was idle longest; others need its room. */
+  giveStandbyUp(): void {
+    const [member] = this.standbyIdle > 0 ? this.#idle() : [];
+    if (member && this.waiting === 0) this.#drain(member);
+  }
+
+  /** Starts one instance for the standby. Never throws. */
+  startStandby(): void {
+    this.startOne().catch((error: unknown) => this.#startFailed(asEbbError(error)));
   }
 
   /** Makes the number of instances go towards `desired`: starts what lacks, stops the longest idle (S2). */
@@ -166,10 +225,7 @@ export class VersionPool {
       for (let lacking = desired - have; lacking > 0; lacking -= 1) void this.#startWhenAllowed();
       return;
     }
-    const idle = [...this.#members.values()]
-      .filter(({ endpoint, state }) => state === 'ready' && endpoint.inFlight === 0)
-      .sort((a, b) => a.endpoint.idleSinceMs - b.endpoint.idleSinceMs);
-    for (const member of idle.slice(0, have - desired)) this.#drain(member);
+    for (const member of this.#dispensable().slice(0, have - desired)) this.#drain(member);
   }
 
   /** Starts one instance now and keeps it. Throws what {@link Launcher.launch} throws. */
@@ -189,6 +245,7 @@ export class VersionPool {
   async adopt(instance: Instance): Promise<boolean> {
     this.#starting += 1;
     try {
+      if (instance.state === 'frozen') await this.#options.engine.thaw(instance.id);
       this.#add(await this.#options.launcher.adopt(this.version, instance, AbortSignal.timeout(ADOPT_MS)));
       return true;
     } catch (error) {
@@ -234,16 +291,35 @@ export class VersionPool {
   /** The instances as the API shows them. */
   instances(): InstanceResource[] {
     const { version } = this;
-    return [...this.#members.values()].map(({ launched, endpoint, state }) => ({
-      id: launched.instance.id,
+    return [...this.#members.values()].map((member) => ({
+      id: member.launched.instance.id,
       namespace: version.namespace,
       function: version.name,
       version: version.version,
-      state: state === 'draining' ? 'draining' : busyOrIdle(endpoint),
-      inFlight: endpoint.inFlight,
+      state: this.#stateOf(member),
+      inFlight: member.endpoint.inFlight,
       engine: this.#options.engine.name,
-      startedAt: new Date(launched.instance.startedAt).toISOString(),
+      startedAt: new Date(member.launched.instance.startedAt).toISOString(),
     }));
+  }
+
+  #stateOf(member: Member): InstanceState {
+    if (member.state === 'draining') return 'draining';
+    if (this.#freezer.isFrozen(member)) return 'frozen';
+    return member.endpoint.inFlight > 0 ? 'busy' : 'idle';
+  }
+
+  /** Ready instances without a request, the longest idle first. */
+  #idle(): Member[] {
+    return [...this.#members.values()]
+      .filter(({ endpoint, state }) => state === 'ready' && endpoint.inFlight === 0)
+      .sort((a, b) => a.endpoint.idleSinceMs - b.endpoint.idleSinceMs);
+  }
+
+  /** Idle instances that the standby does not keep, the longest idle first. */
+  #dispensable(): Member[] {
+    const idle = this.#idle();
+    return this.#retiring ? idle : idle.slice(0, Math.max(0, idle.length - this.version.limits.standby));
   }
 
   async #startWhenAllowed(): Promise<void> {
@@ -289,19 +365,23 @@ export class VersionPool {
   }
 
   #add(launched: Launched): void {
-    const { version, clock } = this.#options;
-    const endpoint = createEndpoint({
-      instanceId: launched.instance.id,
-      target: launched.instance.target,
-      managed: version.spec.runtime !== undefined,
-      capacity: version.limits.concurrency,
-      nowMs: clock.monotonic(),
-    });
+    const endpoint = this.#connect(launched, this.#options.clock.monotonic());
     this.#members.set(launched.instance.id, { launched, endpoint, state: 'ready' });
     this.#backoff.succeeded();
     void launched.exited.then((exit) => this.lost(launched.instance.id, exit));
     if (this.#closing.signal.aborted) this.lost(launched.instance.id, { outOfMemory: false });
     else this.#admission.add(endpoint);
+  }
+
+  #connect({ instance }: Launched, idleSinceMs: number): Endpoint {
+    const { version } = this;
+    return createEndpoint({
+      instanceId: instance.id,
+      target: instance.target,
+      managed: version.spec.runtime !== undefined,
+      capacity: version.limits.concurrency,
+      nowMs: idleSinceMs,
+    });
   }
 
   #startFailed(error: EbbError): void {
@@ -362,6 +442,7 @@ export class VersionPool {
     if (member.state === 'draining') return;
     member.state = 'draining';
     member.endpoint.accepting = false;
+    this.#freezer.forget(member);
     this.#admission.remove(member.endpoint);
     const { engine, exits, logger } = this.#options;
     const { timeoutMs } = this.version.limits;
@@ -380,8 +461,4 @@ export class VersionPool {
     }
     if (this.size === 0 && this.waiting === 0) this.#options.onEmpty(this);
   }
-}
-
-function busyOrIdle(endpoint: Endpoint): InstanceState {
-  return endpoint.inFlight > 0 ? 'busy' : 'idle';
 }

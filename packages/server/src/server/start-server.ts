@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { createApi } from '../api/create-api.ts';
 import { ensureAdminSecret } from '../auth/admin-secret.ts';
@@ -144,6 +145,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     memoryBudgetBytes: config.memoryBudgetBytes,
     keepAlive: config.keepAlive,
     scaleEveryMs: SCALE_EVERY_MS,
+    maxFrozenBytes: config.maxFrozenBytes ?? totalmem() / 2,
   });
   made.use(loop);
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });

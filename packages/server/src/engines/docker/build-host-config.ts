@@ -3,6 +3,7 @@ import { SECRETS_PATH } from '@ebb/contract';
 import type { InstanceSpec } from '../engine.ts';
 import { SOCKET_NAME, type InstanceDir } from '../instance-dir.ts';
 import { toDockerLabels } from './instance-labels.ts';
+import type { PreparedNetwork } from './prepared-networks.ts';
 import { seccompProfile } from './seccomp-profile.ts';
 
 /** Where managed instances find the server that runs the handler. */
@@ -46,6 +47,8 @@ export interface ContainerInput {
   readonly dir: InstanceDir;
   /** Name of the network to join; not used by code that asked for none. */
   readonly network: string;
+  /** A network namespace that was made for this instance alone; it is joined instead of the network. */
+  readonly preparedNetwork?: PreparedNetwork;
   readonly runtime: { readonly directory: string; readonly entry: string };
   /** Milliseconds since the Unix epoch. */
   readonly createdAt: number;
@@ -79,7 +82,7 @@ export function buildContainerConfig(input: ContainerInput): ContainerConfig {
     User: spec.user === 'tenant' ? `${uid}:${uid}` : input.image.user,
     Env: environment(spec),
     ...commandOf(input),
-    Labels: toDockerLabels(spec, input.createdAt),
+    Labels: toDockerLabels(spec, input.createdAt, input.preparedNetwork),
     AttachStdin: false,
     OpenStdin: false,
     Tty: false,
@@ -122,7 +125,7 @@ function buildHostConfig(input: ContainerInput): ContainerConfig['HostConfig'] {
     PidMode: '',
     UTSMode: '',
     CgroupnsMode: 'private',
-    NetworkMode: spec.network === 'none' && spec.source.kind === 'code' ? 'none' : input.network,
+    NetworkMode: networkMode(input),
     // The engine's own name server would answer for a network that leads nowhere (CVE-2024-29018).
     Dns: spec.network === 'none' ? ['127.0.0.1'] : [],
     PublishAllPorts: false,
@@ -136,6 +139,11 @@ function buildHostConfig(input: ContainerInput): ContainerConfig['HostConfig'] {
     AutoRemove: false,
     Init: true,
   };
+}
+
+function networkMode({ spec, network, preparedNetwork }: ContainerInput): string {
+  if (spec.network === 'none' && spec.source.kind === 'code') return 'none';
+  return preparedNetwork === undefined ? network : `container:${preparedNetwork.holder}`;
 }
 
 function environment(spec: InstanceSpec): string[] {

@@ -12,8 +12,10 @@ import {
   type ImageFacts,
   tenantUid,
 } from './build-host-config.ts';
+import type { ContainerFreezer } from './container-freezer.ts';
 import { type DockerClient, daemonWords, statusOf } from './docker-client.ts';
 import { imageUid } from './image-user.ts';
+import type { PreparedNetwork, PreparedNetworks } from './prepared-networks.ts';
 import { fromDockerLabels, INSTALLATION_LABEL, type LabelledInstance } from './instance-labels.ts';
 import { inspectContainer, removeOwn } from './stop-container.ts';
 import { inspectImage, notFound } from './resolve-image.ts';
@@ -31,10 +33,14 @@ export interface ContainerDriverOptions {
   readonly prepared: (signal?: AbortSignal) => Promise<{ readonly host: HostFacts; readonly runtimeImage: ImageFacts }>;
   /** Has what instances share made again, since some of it is gone. */
   readonly forgetPrepared: () => void;
+  readonly preparedNetworks: Pick<PreparedNetworks, 'want' | 'take' | 'discard' | 'stock' | 'reap'>;
+  readonly freezer: Pick<ContainerFreezer, 'born' | 'isFrozen'>;
 }
 
 /** Makes and finds the containers of an installation. */
 export interface ContainerDriver {
+  /** Whether instances are being made. */
+  readonly isBusy: boolean;
   create(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance>;
   list(): Promise<readonly Instance[]>;
 }
@@ -47,14 +53,21 @@ const NO_HOST = 'exited.invalid';
  * exists, so one whose creation was denied is still found (case 6).
  */
 export function createContainerDriver(options: ContainerDriverOptions): ContainerDriver {
-  const { client, installation, runDir } = options;
+  const { client, installation, runDir, preparedNetworks } = options;
   const { docker, deadlines } = client;
   const creating = new Map<string, Promise<Instance>>();
 
   async function create(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance> {
+    const preparedNetwork = takeNetwork(spec);
     try {
-      return await createOnce(spec, signal);
+      return await createOnce(spec, signal, preparedNetwork);
     } catch (error) {
+      if (preparedNetwork) {
+        await preparedNetworks.discard(preparedNetwork.holder);
+        // Its holder may have been removed by somebody; without it there is nothing but the daemon to depend on.
+        const isRefusal = error instanceof EbbError && error.code === 'ENGINE_FAILED' && statusOf(error) !== undefined;
+        if (isRefusal && !isMissingImage(error) && !signal?.aborted) return createOnce(spec, signal);
+      }
       const isSharedGone = isMissingNetwork(error) || (spec.source.kind === 'code' && isMissingImage(error));
       if (!isSharedGone) throw error;
       // Somebody pruned what instances share.
@@ -63,7 +76,18 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     }
   }
 
-  async function createOnce(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance> {
+  /** Managed runtimes have pools to hide a start behind; what cannot reach out has a network of its own. */
+  function takeNetwork({ source, network }: InstanceSpec): PreparedNetwork | undefined {
+    if (source.kind === 'code' || network === 'none') return undefined;
+    preparedNetworks.want();
+    return preparedNetworks.take();
+  }
+
+  async function createOnce(
+    spec: InstanceSpec,
+    signal?: AbortSignal,
+    preparedNetwork?: PreparedNetwork,
+  ): Promise<Instance> {
     const shared = await options.prepared(signal);
     const image = spec.source.kind === 'code' ? shared.runtimeImage : await presentImage(spec.source, signal);
     const network = await options.networkOf(spec);
@@ -74,14 +98,16 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
       const { runtime } = options;
       const createdAt = Date.now();
       // Steps are finished before an abort counts: a request that was cut off could still make a container later.
-      await createContainer({ spec, image, host: shared.host, dir, network, runtime, createdAt }, container);
+      const input = { spec, image, host: shared.host, dir, network, runtime, createdAt };
+      await createContainer(preparedNetwork ? { ...input, preparedNetwork } : input, container);
       signal?.throwIfAborted();
       if (spec.user === 'image' && spec.source.kind === 'image') {
         await giveSecretsTo(dir, spec, await imageUid(client, container, spec.source.image, image.user));
       }
       await startContainer(spec, container);
       signal?.throwIfAborted();
-      return await toStarted(spec, container, createdAt, dir);
+      options.freezer.born(spec.id);
+      return await toStarted(spec, container, createdAt, dir, preparedNetwork?.address);
     } catch (error) {
       // A daemon that does not answer keeps the container; the labels lead to it later.
       await removeOwn({ client, container, installation }).catch(() => {});
@@ -101,7 +127,8 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     const info = await inspectContainer(client, container);
     const labelled = info && fromDockerLabels(info.Config.Labels, installation);
     if (info?.State.Running && labelled) {
-      return toInstance(labelled, info.State.Paused ? 'frozen' : 'running', addressOf(info.NetworkSettings.Networks));
+      const isFrozen = info.State.Paused || (await options.freezer.isFrozen(spec.id));
+      return toInstance(labelled, isFrozen ? 'frozen' : 'running', addressOf(info.NetworkSettings.Networks));
     }
     if (labelled) await removeOwn({ client, container, installation });
     await removeInstanceDir(runDir, spec.id);
@@ -153,11 +180,12 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     container: Dockerode.Container,
     createdAt: number,
     dir: InstanceDir,
+    knownHost?: string,
   ): Promise<Instance> {
     const base = { id: spec.id, labels: spec.labels, state: 'running' as const, startedAt: createdAt };
     if (spec.source.kind === 'code') return { ...base, target: { kind: 'unix', path: dir.socketPath } };
-    const info = await inspectContainer(client, container);
-    const host = addressOf(info?.NetworkSettings.Networks ?? {});
+    const info = knownHost === undefined ? await inspectContainer(client, container) : undefined;
+    const host = knownHost ?? addressOf(info?.NetworkSettings.Networks ?? {});
     if (host !== undefined) return { ...base, target: { kind: 'tcp', host, port: spec.source.port } };
     if (info) {
       return {
@@ -180,7 +208,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     const target: Target =
       labelled.port === undefined
         ? { kind: 'unix', path: instanceDirPaths(runDir, labelled.id).socketPath }
-        : { kind: 'tcp', host: host ?? NO_HOST, port: labelled.port };
+        : { kind: 'tcp', host: labelled.address ?? host ?? NO_HOST, port: labelled.port };
     return { id: labelled.id, labels: labelled.labels, target, state, startedAt: labelled.createdAt };
   }
 
@@ -189,7 +217,9 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     // What is being made is not there yet; it must not be taken for a rest of a crash.
     if (!labelled || creating.has(labelled.id)) return undefined;
     const host = addressOf(info.NetworkSettings?.Networks ?? {});
-    if (info.State === 'running') return toInstance(labelled, 'running', host);
+    if (info.State === 'running') {
+      return toInstance(labelled, (await options.freezer.isFrozen(labelled.id)) ? 'frozen' : 'running', host);
+    }
     if (info.State === 'paused') return toInstance(labelled, 'frozen', host);
     if (info.State === 'removing') return undefined;
     const full = await inspectContainer(client, docker.getContainer(info.Id));
@@ -198,12 +228,16 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
   }
 
   return {
+    get isBusy() {
+      return creating.size > 0;
+    },
     create(spec, signal) {
       const running = creating.get(spec.id) ?? create(spec, signal).finally(() => creating.delete(spec.id));
       creating.set(spec.id, running);
       return running;
     },
     async list() {
+      const stock = preparedNetworks.stock();
       const containers = await client.call('list containers', deadlines.queryMs, (abortSignal) =>
         docker.listContainers({
           all: true,
@@ -211,6 +245,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
           abortSignal,
         }),
       );
+      await preparedNetworks.reap(containers, stock);
       const instances = await Promise.all(containers.map(toListed));
       return instances.filter((instance) => instance !== undefined);
     },

@@ -4,17 +4,20 @@ import type { Engine, EngineLogLine, Instance, InstanceSpec } from '../engine.ts
 import { removeInstanceDir } from '../instance-dir.ts';
 import { containerName, type HostFacts, type ImageFacts } from './build-host-config.ts';
 import { createContainerDriver } from './container-driver.ts';
+import { createContainerFreezer } from './container-freezer.ts';
 import { ask, askStream } from './dial.ts';
 import { createDockerClient, type DockerDeadlines, rejectOnAbort, statusOf } from './docker-client.ts';
 import { watchEvents } from './events.ts';
 import { applyFirewall, removeFirewall, sweepFirewalls } from './firewall.ts';
+import { ensureHolderImage } from './holder-image.ts';
 import { readLogLines } from './logs.ts';
 import { ensureNetwork, instanceNetwork, type InstanceNetwork, removeNetwork } from './network.ts';
 import { type DaemonInfo, probeDocker } from './probe.ts';
+import { createPreparedNetworks } from './prepared-networks.ts';
 import { obtainImage } from './resolve-image.ts';
 import { ensureRuntimeImage } from './runtime-image.ts';
 import { type DockerStats, toInstanceStats } from './stats.ts';
-import { stopContainer, tolerate } from './stop-container.ts';
+import { stopContainer } from './stop-container.ts';
 
 /** What the Docker engine is made from. */
 export interface DockerEngineOptions {
@@ -29,6 +32,10 @@ export interface DockerEngineOptions {
   readonly runtimeImage?: string;
   readonly socketPath?: string;
   readonly deadlines?: Partial<DockerDeadlines>;
+  /** `cgroup`, where the host allows it, or always through the daemon. Default: `cgroup`. */
+  readonly freezeBy?: 'cgroup' | 'engine';
+  /** Network namespaces kept ready for instances of images. Default: none. */
+  readonly preparedNetworks?: number;
   readonly logger: Logger;
 }
 
@@ -36,6 +43,8 @@ export interface DockerEngineOptions {
 interface Prepared {
   readonly host: HostFacts;
   readonly runtimeImage: ImageFacts;
+  /** Processor of the daemon's host, as it calls it. */
+  readonly architecture: string;
 }
 
 /**
@@ -43,13 +52,14 @@ interface Prepared {
  * found by labels, so a restarted server sees what the last one left.
  */
 export function createDockerEngine(options: DockerEngineOptions): Engine {
-  const { installation, runDir, logger } = options;
+  const { installation, runDir, logger, freezeBy = 'cgroup' } = options;
   const socketPath = options.socketPath ?? '/var/run/docker.sock';
   const client = createDockerClient({ socketPath, ...(options.deadlines ? { deadlines: options.deadlines } : {}) });
   const { docker, deadlines } = client;
   const open = instanceNetwork(installation, 'open');
   const closed = instanceNetwork(installation, 'closed');
   const containerOf = (id: string) => docker.getContainer(containerName(installation, id));
+  const freezer = createContainerFreezer({ client, containerOf, freezeBy });
   const stopping = new Map<string, Promise<void>>();
   let preparing: Promise<Prepared> | undefined;
   let preparingClosed: Promise<void> | undefined;
@@ -75,7 +85,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
       ensureNetwork(client, open).then(() => ensureFirewall(open)),
       sweepFirewalls(),
     ]);
-    return { host: toHostFacts(info), runtimeImage };
+    return { host: toHostFacts(info), runtimeImage, architecture: info.Architecture ?? '' };
   }
 
   /** Shared by all callers, so one that no longer waits must not end it for the others. */
@@ -99,6 +109,18 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     return closed.network;
   }
 
+  const preparedNetworks = createPreparedNetworks({
+    client,
+    installation,
+    logger,
+    size: options.preparedNetworks ?? 0,
+    prepared: async () => {
+      const { architecture } = await prepared();
+      const image = await ensureHolderImage(client, architecture);
+      return image === undefined ? undefined : { network: open.network, image };
+    },
+    isBusy: () => driver.isBusy,
+  });
   const driver = createContainerDriver({
     client,
     installation,
@@ -106,6 +128,8 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     networkOf,
     runtime: options.runtime,
     prepared,
+    freezer,
+    preparedNetworks,
     forgetPrepared: () => {
       preparing = undefined;
       preparingClosed = undefined;
@@ -149,31 +173,29 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
         client,
         network: open,
         dataDir: options.dataDir,
+        freezeBy,
         ...(signal ? { signal } : {}),
       }),
     prepare: async (signal) => void (await prepared(signal)),
-    resolveImage: async (image, signal) => (await obtainImage(client, image, signal)).id,
+    async resolveImage(image, signal) {
+      // An image is being deployed, so one will be started.
+      preparedNetworks.want();
+      return (await obtainImage(client, image, signal)).id;
+    },
     create: (spec: InstanceSpec, signal?: AbortSignal): Promise<Instance> => driver.create(spec, signal),
     list: () => driver.list(),
     stop(id, { graceMs }) {
       const stop = async () => {
-        await stopContainer({ client, container: containerOf(id), installation }, graceMs);
-        await removeInstanceDir(runDir, id);
+        using _held = await freezer.hold(id);
+        const holder = await stopContainer({ client, container: containerOf(id), installation }, graceMs);
+        await Promise.all([removeInstanceDir(runDir, id), holder && preparedNetworks.discard(holder)]);
       };
       const running = stopping.get(id) ?? stop().finally(() => stopping.delete(id));
       stopping.set(id, running);
       return running;
     },
-    freeze: (id) =>
-      tolerate(
-        [409],
-        client.call(`freeze "${id}"`, deadlines.changeMs, (abortSignal) => containerOf(id).pause({ abortSignal })),
-      ),
-    thaw: (id) =>
-      tolerate(
-        [409],
-        client.call(`thaw "${id}"`, deadlines.changeMs, (abortSignal) => containerOf(id).unpause({ abortSignal })),
-      ),
+    freeze: (id) => freezer.freeze(id),
+    thaw: (id) => freezer.thaw(id),
     logs,
     stats: async (id) =>
       toInstanceStats(
@@ -197,6 +219,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
       }),
     async [Symbol.asyncDispose]() {
       await Promise.allSettled(stopping.values());
+      await preparedNetworks[Symbol.asyncDispose]();
       for (const network of [open, closed]) {
         // Instances that live on keep their network, and their rules with it.
         if (await removeNetwork(client, network).catch(() => false)) await removeFirewall(network);

@@ -17,6 +17,8 @@ export interface DaemonFacts {
   readonly dockerFreeBytes: number | undefined;
   readonly dataFreeBytes: number | undefined;
   readonly firewall: FirewallState;
+  /** How idle instances are frozen. */
+  readonly freezeBy: 'cgroup' | 'engine';
 }
 
 const LOW_DISK_BYTES = 2 * 2 ** 30;
@@ -69,6 +71,13 @@ export function findings(facts: DaemonFacts): readonly Finding[] {
     disk('docker disk', facts.dockerFreeBytes, 'Remove unused images with "docker system prune", or enlarge the disk.'),
     disk('data disk', facts.dataFreeBytes, 'Free space on the disk of the data directory, or move it.'),
     networkFinding(facts.firewall),
+    facts.freezeBy === 'cgroup'
+      ? ok('freezing', 'idle instances are frozen through their control group')
+      : degraded(
+          'freezing',
+          'idle instances are frozen through the daemon: the next call waits some ten milliseconds for it',
+          'Run the server as root on the Docker host, with the setting freezeBy at "cgroup".',
+        ),
   ];
 }
 

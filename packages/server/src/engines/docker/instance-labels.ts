@@ -5,6 +5,10 @@ export const INSTALLATION_LABEL = 'ebb.installation';
 const INSTANCE_LABEL = 'ebb.instance';
 /** Port of an image; managed runtimes have none. */
 const PORT_LABEL = 'ebb.port';
+/** Container that keeps the network namespace of an instance alive, where that was made ahead of time. */
+export const HOLDER_LABEL = 'ebb.network-holder';
+/** Address of an instance in such a namespace; the daemon shows it with the holder only. */
+const ADDRESS_LABEL = 'ebb.address';
 const CREATED_LABEL = 'ebb.created-at';
 
 /** What the labels of a container say about the instance in it. */
@@ -13,10 +17,16 @@ export interface LabelledInstance {
   readonly labels: InstanceLabels;
   readonly port?: number;
   readonly createdAt: number;
+  /** Address in a network namespace made ahead of time. */
+  readonly address?: string;
 }
 
 /** The labels a container of an instance gets. */
-export function toDockerLabels(spec: InstanceSpec, createdAt: number): Record<string, string> {
+export function toDockerLabels(
+  spec: InstanceSpec,
+  createdAt: number,
+  network?: { readonly holder: string; readonly address: string },
+): Record<string, string> {
   return {
     [INSTALLATION_LABEL]: spec.labels.installation,
     'ebb.namespace': spec.labels.namespace,
@@ -26,6 +36,7 @@ export function toDockerLabels(spec: InstanceSpec, createdAt: number): Record<st
     [INSTANCE_LABEL]: spec.id,
     [CREATED_LABEL]: String(createdAt),
     ...(spec.source.kind === 'image' ? { [PORT_LABEL]: String(spec.source.port) } : {}),
+    ...(network === undefined ? {} : { [HOLDER_LABEL]: network.holder, [ADDRESS_LABEL]: network.address }),
   };
 }
 
@@ -37,6 +48,7 @@ export function fromDockerLabels(
   const id = labels[INSTANCE_LABEL];
   if (id === undefined || labels[INSTALLATION_LABEL] !== installation) return undefined;
   const port = labels[PORT_LABEL];
+  const address = labels[ADDRESS_LABEL];
   return {
     id,
     labels: {
@@ -48,5 +60,6 @@ export function fromDockerLabels(
     },
     createdAt: Number(labels[CREATED_LABEL] ?? 0),
     ...(port === undefined ? {} : { port: Number(port) }),
+    ...(address === undefined ? {} : { address }),
   };
 }

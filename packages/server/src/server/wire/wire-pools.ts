@@ -20,6 +20,8 @@ export interface WirePoolsOptions extends Omit<LauncherOptions, 'exits'> {
   readonly cpuEveryMs?: number;
   /** How often idle instances are looked at, in milliseconds. */
   readonly scaleEveryMs: number;
+  /** Most memory that frozen instances may take together. */
+  readonly maxFrozenBytes: number;
 }
 
 /** Joins launcher, pools and autoscaler; `pools.start` and `loop.start` set them going. */
@@ -44,6 +46,7 @@ export function wirePools(options: WirePoolsOptions): { readonly pools: Instance
     clock,
     logger,
     generation,
+    idle: { everyMs: scaleEveryMs, maxFrozenBytes: options.maxFrozenBytes, maxInstances },
     onDemand: (pool: VersionPool) => loop.poke(pool),
   });
   return { pools, loop };
