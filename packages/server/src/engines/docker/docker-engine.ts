@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import type { Logger } from '../../core/logger.ts';
 import { EbbError } from '../../core/errors.ts';
 import type { Engine, EngineLogLine, Instance, InstanceSpec } from '../engine.ts';
-import { removeInstanceDir } from '../instance-dir.ts';
+import { instanceDirPaths, removeInstanceDir } from '../instance-dir.ts';
+import { createCompiledStore } from './compiled-store.ts';
 import { containerName, type HostFacts, type ImageFacts } from './build-host-config.ts';
 import { createContainerDriver } from './container-driver.ts';
 import { ask, askStream } from './dial.ts';
@@ -11,8 +13,10 @@ import { applyFirewall, removeFirewall, sweepFirewalls } from './firewall.ts';
 import { readLogLines } from './logs.ts';
 import { ensureNetwork, instanceNetwork, type InstanceNetwork, removeNetwork } from './network.ts';
 import { type DaemonInfo, probeDocker } from './probe.ts';
+import { createMountTable } from './mount-table.ts';
 import { obtainImage } from './resolve-image.ts';
 import { ensureRuntimeImage } from './runtime-image.ts';
+import { createSpareDriver } from './spare-driver.ts';
 import { type DockerStats, toInstanceStats } from './stats.ts';
 import { stopContainer, tolerate } from './stop-container.ts';
 
@@ -50,6 +54,11 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
   const open = instanceNetwork(installation, 'open');
   const closed = instanceNetwork(installation, 'closed');
   const containerOf = (id: string) => docker.getContainer(containerName(installation, id));
+  const mounts = createMountTable({ runDir });
+  const removeDir = async (id: string) => {
+    await mounts.detach(instanceDirPaths(runDir, id).root);
+    await removeInstanceDir(runDir, id);
+  };
   const stopping = new Map<string, Promise<void>>();
   let preparing: Promise<Prepared> | undefined;
   let preparingClosed: Promise<void> | undefined;
@@ -105,10 +114,24 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     runDir,
     networkOf,
     runtime: options.runtime,
+    removeDir,
     prepared,
     forgetPrepared: () => {
       preparing = undefined;
       preparingClosed = undefined;
+    },
+  });
+
+  const spares = createSpareDriver({
+    client,
+    installation,
+    runDir,
+    mounts,
+    compiled: createCompiledStore(join(options.dataDir, 'compiled')),
+    create: (spec, signal) => driver.createSpare(spec, signal),
+    facts: async () => {
+      const { host, runtimeImage } = await prepared();
+      return { runtimeImage: runtimeImage.id, writesCgroups: host.writesCgroups, cpus: host.cpus };
     },
   });
 
@@ -143,7 +166,14 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
 
   return {
     name: 'docker',
-    capabilities: { images: true, runtimes: ['node'], isolation: 'container', freeze: true, limits: true },
+    capabilities: {
+      images: true,
+      runtimes: ['node'],
+      isolation: 'container',
+      freeze: true,
+      limits: true,
+      spares: true,
+    },
     probe: (signal) =>
       probeDocker({
         client,
@@ -154,11 +184,14 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     prepare: async (signal) => void (await prepared(signal)),
     resolveImage: async (image, signal) => (await obtainImage(client, image, signal)).id,
     create: (spec: InstanceSpec, signal?: AbortSignal): Promise<Instance> => driver.create(spec, signal),
+    createSpare: (spec, signal) => spares.create(spec, signal),
+    specialise: (spec, signal) => spares.specialise(spec, signal),
     list: () => driver.list(),
     stop(id, { graceMs }) {
       const stop = async () => {
+        spares.forget(id);
         await stopContainer({ client, container: containerOf(id), installation }, graceMs);
-        await removeInstanceDir(runDir, id);
+        await removeDir(id);
       };
       const running = stopping.get(id) ?? stop().finally(() => stopping.delete(id));
       stopping.set(id, running);
@@ -197,6 +230,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
       }),
     async [Symbol.asyncDispose]() {
       await Promise.allSettled(stopping.values());
+      await mounts.close().catch(() => {});
       for (const network of [open, closed]) {
         // Instances that live on keep their network, and their rules with it.
         if (await removeNetwork(client, network).catch(() => false)) await removeFirewall(network);
@@ -209,6 +243,7 @@ function toHostFacts(info: DaemonInfo): HostFacts {
   return {
     cpus: info.NCPU ?? 1,
     cgroupVersion: info.CgroupVersion === '2' ? 2 : 1,
+    writesCgroups: info.CgroupDriver === 'cgroupfs',
     appArmor: info.SecurityOptions?.some((option) => option.includes('apparmor')) ?? false,
   };
 }

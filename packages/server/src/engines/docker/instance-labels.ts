@@ -5,6 +5,8 @@ export const INSTALLATION_LABEL = 'ebb.installation';
 const INSTANCE_LABEL = 'ebb.instance';
 /** Port of an image; managed runtimes have none. */
 const PORT_LABEL = 'ebb.port';
+/** On the container of a spare, for good; what it became is in its identity file. */
+const SPARE_LABEL = 'ebb.spare';
 const CREATED_LABEL = 'ebb.created-at';
 
 /** What the labels of a container say about the instance in it. */
@@ -13,10 +15,12 @@ export interface LabelledInstance {
   readonly labels: InstanceLabels;
   readonly port?: number;
   readonly createdAt: number;
+  /** Whether it was made as a spare. */
+  readonly wasSpare: boolean;
 }
 
 /** The labels a container of an instance gets. */
-export function toDockerLabels(spec: InstanceSpec, createdAt: number): Record<string, string> {
+export function toDockerLabels(spec: InstanceSpec, createdAt: number, isSpare = false): Record<string, string> {
   return {
     [INSTALLATION_LABEL]: spec.labels.installation,
     'ebb.namespace': spec.labels.namespace,
@@ -25,6 +29,7 @@ export function toDockerLabels(spec: InstanceSpec, createdAt: number): Record<st
     'ebb.generation': spec.labels.generation,
     [INSTANCE_LABEL]: spec.id,
     [CREATED_LABEL]: String(createdAt),
+    ...(isSpare ? { [SPARE_LABEL]: 'node' } : {}),
     ...(spec.source.kind === 'image' ? { [PORT_LABEL]: String(spec.source.port) } : {}),
   };
 }
@@ -47,6 +52,7 @@ export function fromDockerLabels(
       generation: labels['ebb.generation'] ?? '',
     },
     createdAt: Number(labels[CREATED_LABEL] ?? 0),
+    wasSpare: labels[SPARE_LABEL] !== undefined,
     ...(port === undefined ? {} : { port: Number(port) }),
   };
 }

@@ -19,6 +19,7 @@ export interface ProbeOptions {
 export interface DaemonInfo {
   readonly NCPU?: number;
   readonly CgroupVersion?: string;
+  readonly CgroupDriver?: string;
   readonly SecurityOptions?: readonly string[] | null;
   readonly PidsLimit?: boolean;
   readonly MemoryLimit?: boolean;

@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EbbError } from '../../core/errors.ts';
+import { createMountShell, type MountShell } from './mount-shell.ts';
+
+/** Directories kept ready to be shown to instances; the ones used longest ago go first. */
+const MAX_STAGED = 64;
+
+/** What a {@link MountTable} is made with. */
+export interface MountTableOptions {
+  /** Absolute directory of instance directories. */
+  readonly runDir: string;
+  /** Default: one that runs the host's `mount`. */
+  readonly shell?: MountShell;
+}
+
+/** Shows directories of the host to containers that run already. */
+export interface MountTable {
+  /**
+   * Makes what is mounted below the run directory later appear in containers, once. Says in half a sentence why that
+   * cannot be done, or undefined when it can. Never throws.
+   */
+  open(): Promise<string | undefined>;
+  /**
+   * Mounts a directory of the host on one below the run directory: read-only, without setuid programs and devices, for
+   * containers as well as for the host. Throws ENGINE_FAILED.
+   */
+  attach(source: string, target: string): Promise<void>;
+  /** Takes away whatever is mounted below a directory. Throws ENGINE_FAILED when something stays. */
+  detach(directory: string): Promise<void>;
+  /** Takes everything away, unless instances still use it. */
+  close(): Promise<void>;
+}
+
+/**
+ * The mounts of an installation. A directory is staged first: bound below `staged/` and made read-only there, because a
+ * mount that is made read-only later is not so in containers that got it before. What instances get is a copy of that.
+ */
+export function createMountTable({ runDir, shell = createMountShell() }: MountTableOptions): MountTable {
+  const parent = join(runDir, 'staged');
+  const staged = new Map<string, Promise<string>>();
+  let opening: Promise<string | undefined> | undefined;
+
+  async function open(): Promise<string | undefined> {
+    if (process.platform !== 'linux') return 'the host is not Linux';
+    if (process.getuid?.() !== 0) return 'the server does not run as root, so it may not mount';
+    try {
+      const points = await mountPoints();
+      // What an earlier server staged may be of code that is gone.
+      for (const point of points.filter((path) => path.startsWith(`${parent}/`))) await shell.unmount(point);
+      await mkdir(parent, { recursive: true, mode: 0o700 });
+      if (!points.includes(runDir)) await shell.share(runDir);
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  async function stageNow(source: string): Promise<string> {
+    const path = join(parent, createHash('sha256').update(source).digest('hex').slice(0, 32));
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    await shell.stage(source, path);
+    return path;
+  }
+
+  function stage(source: string): Promise<string> {
+    const known = staged.get(source);
+    staged.delete(source);
+    const path =
+      known ??
+      stageNow(source).catch((error: unknown) => {
+        staged.delete(source);
+        throw error;
+      });
+    staged.set(source, path);
+    const [oldest] = staged;
+    if (oldest && staged.size > MAX_STAGED) {
+      staged.delete(oldest[0]);
+      // What instances have is a mount of its own and stays.
+      void oldest[1].then((old) => shell.unmount(old)).catch(() => {});
+    }
+    return path;
+  }
+
+  async function detach(directory: string): Promise<void> {
+    const points = (await mountPoints()).filter((path) => path === directory || path.startsWith(`${directory}/`));
+    for (const point of points.toReversed()) await shell.unmount(point);
+  }
+
+  return {
+    open: () => (opening ??= open()),
+    async attach(source, target) {
+      try {
+        await shell.bind(await stage(source), target);
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new EbbError('ENGINE_FAILED', `code cannot be shown to an instance: ${reason}`, { cause: error });
+      }
+    },
+    detach,
+    async close() {
+      await detach(parent);
+      await rm(parent, { recursive: true, force: true });
+      const points = await mountPoints();
+      if (!points.some((path) => path.startsWith(`${runDir}/`)) && points.includes(runDir)) {
+        // Instances that live on keep their mounts, and the directory with them.
+        await shell.unmount(runDir).catch(() => {});
+      }
+      shell[Symbol.dispose]();
+    },
+  };
+}
+
+/** Every place something is mounted on, in the order of mounting (proc(5), mountinfo). */
+export async function mountPoints(): Promise<readonly string[]> {
+  const text = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
+  return text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => (line.split(' ')[4] ?? '').replaceAll(/\\([0-7]{3})/g, (_all, code: string) => unescape(code)));
+}
+
+function unescape(octal: string): string {
+  return String.fromCodePoint(Number.parseInt(octal, 8));
+}
