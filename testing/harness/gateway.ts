@@ -37,6 +37,8 @@ export interface GatewayHarnessOptions {
   readonly store?: KeyValue;
   readonly maxInstances?: number;
   readonly maxConcurrentStarts?: number;
+  /** Default: 0. */
+  readonly poolSize?: number;
   readonly startTimeoutMs?: number;
 }
 
@@ -97,6 +99,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     startTimeoutMs: options.startTimeoutMs ?? 5_000,
     maxInstances: options.maxInstances ?? 100,
     maxConcurrentStarts: options.maxConcurrentStarts ?? 4,
+    poolSize: options.poolSize ?? 0,
     scaleEveryMs: 20,
   });
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });

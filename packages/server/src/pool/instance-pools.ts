@@ -6,6 +6,7 @@ import type { Slot } from './admission.ts';
 import { decideReconcile } from './decide-reconcile.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import type { StartBudget } from './start-budget.ts';
+import type { WarmPool } from './warm-pool.ts';
 import { VersionPool, type VersionPoolOptions } from './version-pool.ts';
 
 /** How often the engine's list is compared with ours even without a hint. */
@@ -18,6 +19,8 @@ export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version'
   readonly budget: StartBudget;
   readonly exits: ExitWatch;
   readonly generation: string;
+  /** Instances kept ready without code. */
+  readonly spares?: WarmPool;
 }
 
 /**
@@ -50,6 +53,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     this.#hints = this.#listen();
     this.#timer = setInterval(() => void this.#reconcileQuietly(), RECONCILE_EVERY_MS).unref();
     await this.#reconcileQuietly();
+    this.#options.spares?.start();
     for (const { live } of registry.list()) if (live.limits.scaleMin > 0) this.#options.onDemand(this.of(live));
   }
 
@@ -162,12 +166,13 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    const { spares } = this.#options;
     this.#watching?.[Symbol.dispose]();
     clearInterval(this.#timer);
     this.#stopping.abort();
     await this.#hints;
     await this.#reconciling?.catch(() => {});
-    await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+    await Promise.all([...this.#pools.values(), ...(spares ? [spares] : [])].map((pool) => pool.close()));
   }
 
   #follow(change: RegistryChange): void {

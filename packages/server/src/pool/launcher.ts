@@ -1,4 +1,4 @@
-import { DEFAULT_PORT, formatDuration, HEALTH_PATH } from '@ebb/contract';
+import { DEFAULT_PORT, formatDuration, HEALTH_PATH, READY_PATH } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import { newShortId } from '../core/ids.ts';
@@ -6,18 +6,54 @@ import type { Logger } from '../core/logger.ts';
 import type { CodeStore, LogBook, NamespaceRegistry, SecretRegistry, Version } from '../core/ports.ts';
 import { awaitReady, describeExit } from '../engines/await-ready.ts';
 import type { Engine, Instance, InstanceExit, InstanceSpec } from '../engines/engine.ts';
+import { decideSpareShape } from './decide-spare-shape.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { type LogPump, startLogPump } from './log-pump.ts';
+import type { TakenSpare, WarmPool } from './warm-pool.ts';
 
 /** Time an instance that did not become ready gets to end by itself. */
 const FAILED_START_GRACE_MS = 500;
 /** An instance that cannot be reached within this, although it was ready before, is given up. */
 const ALIVE_WITHIN_MS = 2_000;
+/** A spare that has not taken its code within this is given up, and an instance made from scratch. */
+const SPECIALISE_MS = 5_000;
 /** How long the last words of a failed start are waited for. */
 const LAST_WORDS_MS = 300;
 
+/** Why an instance is started. */
+export type StartCause = 'scale-from-zero' | 'burst' | 'replaced' | 'minimum' | 'deploy';
+
+/** How a start went, for whoever explains a cold call. Durations in milliseconds. */
+export interface StartReport {
+  readonly cause: StartCause;
+  /**
+   * Whether a spare was used; else that none was ready (`empty`), that the version cannot use one (`unfit`), that one
+   * was but did not work (`failed`), or that there are none (`off`).
+   */
+  readonly spare: 'used' | 'empty' | 'unfit' | 'failed' | 'off';
+  /** From the decision to the host's permit. */
+  readonly admitMs: number;
+  /** Gathering what it is made of: code, secrets. */
+  readonly codeMs: number;
+  /** Present when the instance was made for the version. */
+  readonly createMs?: number;
+  /** Present when it was made of a spare: code, environment, secrets and limits given to it. */
+  readonly specialiseMs?: number;
+  /** Until it was ready: the runtime and the handler load. */
+  readonly initMs: number;
+}
+
+/** Who asks for a start, and since when. */
+export interface LaunchContext {
+  readonly cause: StartCause;
+  /** When the start was decided, monotonic milliseconds. */
+  readonly decidedAtMs: number;
+}
+
 /** A running instance together with what follows it. */
 export interface Launched {
+  /** Absent when an earlier server started it. */
+  readonly start?: StartReport;
   readonly instance: Instance;
   readonly log: LogPump;
   /** Resolves when the instance ended. */
@@ -36,6 +72,8 @@ export interface LauncherOptions {
   readonly exits: ExitWatch;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Instances kept ready without code, if there are any. */
+  readonly spares?: Pick<WarmPool, 'take' | 'isOff'>;
   /** Longest time from create to ready, in milliseconds. */
   readonly startTimeoutMs: number;
 }
@@ -43,10 +81,10 @@ export interface LauncherOptions {
 /** Starts instances of versions and waits until they can take requests. */
 export interface Launcher {
   /**
-   * Starts one instance and resolves when it is ready. Throws START_FAILED with its last lines when it ended or
+   * Starts one instance, of a spare if there is one that fits, and resolves when it is ready. Throws START_FAILED with its last lines when it ended or
    * never became ready, or the engine's own error; then nothing of it is left.
    */
-  launch(version: Version, signal?: AbortSignal): Promise<Launched>;
+  launch(version: Version, context: LaunchContext, signal?: AbortSignal): Promise<Launched>;
   /** Takes over an instance that an earlier server started; throws START_FAILED when it is not ready. */
   adopt(version: Version, instance: Instance, signal?: AbortSignal): Promise<Launched>;
   /** Whether an instance that was ready can still be reached. Never throws. */
@@ -68,14 +106,19 @@ export function createLauncher(options: LauncherOptions): Launcher {
       ...(sinceMs === undefined ? {} : { sinceMs }),
     });
 
-  const ready = async (version: Version, launched: Launched, signal?: AbortSignal): Promise<Launched> => {
+  const ready = async (
+    version: Version,
+    launched: Launched,
+    healthPath: string | undefined,
+    signal?: AbortSignal,
+  ): Promise<Launched> => {
     const { instance, log, exited } = launched;
     const limit = AbortSignal.timeout(options.startTimeoutMs);
     try {
       await awaitReady(instance.target, {
         signal: signal ? AbortSignal.any([signal, limit]) : limit,
         exited,
-        ...(version.spec.healthPath === undefined ? {} : { healthPath: version.spec.healthPath }),
+        ...(healthPath === undefined ? {} : { healthPath }),
       });
       return launched;
     } catch (error) {
@@ -104,24 +147,79 @@ export function createLauncher(options: LauncherOptions): Launcher {
     }
   };
 
+  /** Gives a spare the version's code. Undefined when that failed; then the spare is gone or going. */
+  const specialise = async (spec: InstanceSpec, { instance: spare }: TakenSpare, signal?: AbortSignal) => {
+    const limit = AbortSignal.timeout(SPECIALISE_MS);
+    try {
+      const either = signal ? AbortSignal.any([signal, limit]) : limit;
+      return await engine.specialise({ ...spec, id: spare.id }, either);
+    } catch (error) {
+      exits.forget(spare.id);
+      void engine.stop(spare.id, { graceMs: 0 }).catch((failure: unknown) => {
+        logger.warn({ instance: spare.id, err: asEbbError(failure) }, 'a spare instance could not be stopped yet');
+      });
+      signal?.throwIfAborted();
+      logger.warn(
+        { instance: spare.id, err: asEbbError(limit.aborted ? limit.reason : error) },
+        'a spare instance did not take its code; another instance is made from scratch',
+      );
+      return undefined;
+    }
+  };
+
+  /** Makes an instance run, of a spare if one is there. */
+  const make = async (
+    version: Version,
+    spec: InstanceSpec,
+    signal?: AbortSignal,
+  ): Promise<{ readonly made: Launched; readonly spare: StartReport['spare'] }> => {
+    const { spares } = options;
+    const isOff = !spares || spares.isOff;
+    const shape = isOff ? undefined : decideSpareShape(spec);
+    const taken = shape && spares?.take(shape);
+    const specialised = taken && (await specialise(spec, taken, signal));
+    if (taken && specialised) {
+      const log = pumpOf(version, specialised.id);
+      return { made: { instance: specialised, log, exited: taken.exited }, spare: 'used' };
+    }
+    const exited = exits.watch(spec.id);
+    try {
+      const instance = await engine.create(spec, signal);
+      const why = isOff ? 'off' : shape === undefined ? 'unfit' : taken ? 'failed' : 'empty';
+      return { made: { instance, log: pumpOf(version, spec.id), exited }, spare: why };
+    } catch (error) {
+      exits.forget(spec.id);
+      throw error;
+    }
+  };
+
   return {
-    launch: async (version, signal) => {
+    launch: async (version, { cause, decidedAtMs }, signal) => {
+      const beganAtMs = clock.monotonic();
       const spec = await describeInstance(version, options);
-      const exited = exits.watch(spec.id);
-      let instance: Instance;
-      try {
-        instance = await engine.create(spec, signal);
-      } catch (error) {
-        exits.forget(spec.id);
-        throw error;
-      }
-      const log = pumpOf(version, spec.id);
-      return ready(version, { instance, log, exited }, signal);
+      const gatheredAtMs = clock.monotonic();
+      const { made, spare } = await make(version, spec, signal);
+      const madeAtMs = clock.monotonic();
+      // A spare listens all along: only its own word says that the handler is loaded.
+      const healthPath = spare === 'used' ? READY_PATH : version.spec.healthPath;
+      await ready(version, made, healthPath, signal);
+      const madeMs = madeAtMs - gatheredAtMs;
+      const start: StartReport = {
+        cause,
+        spare,
+        admitMs: beganAtMs - decidedAtMs,
+        codeMs: gatheredAtMs - beganAtMs,
+        ...(spare === 'used' ? { specialiseMs: madeMs } : { createMs: madeMs }),
+        initMs: clock.monotonic() - madeAtMs,
+      };
+      return { ...made, start };
     },
     adopt: (version, instance, signal) => {
       const exited = exits.watch(instance.id);
       const log = pumpOf(version, instance.id, clock.now());
-      return ready(version, { instance, log, exited }, signal);
+      // A server may have been killed while it specialised a spare, which listens but has no code then.
+      const healthPath = version.spec.runtime === undefined ? version.spec.healthPath : READY_PATH;
+      return ready(version, { instance, log, exited }, healthPath, signal);
     },
     isAlive: async (version, { instance, exited }) => {
       const { healthPath } = version.spec;

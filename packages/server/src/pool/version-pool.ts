@@ -8,13 +8,15 @@ import type { Engine, Instance, InstanceExit } from '../engines/engine.ts';
 import { Admission, type Slot, type SlotFailure } from './admission.ts';
 import { createEndpoint, type Endpoint } from './endpoint.ts';
 import type { ExitWatch } from './exit-watch.ts';
-import type { Launched, Launcher } from './launcher.ts';
+import type { Launched, Launcher, StartCause } from './launcher.ts';
 import type { StartBudget } from './start-budget.ts';
 import { StartBackoff } from './start-backoff.ts';
 import { type Member, stopMember } from './stop-member.ts';
 
 /** An instance of an earlier server answers within this time, or is stopped. */
 const ADOPT_MS = 2_000;
+/** A start this soon after an instance was lost is in its place. */
+const REPLACED_WITHIN_MS = 1_000;
 /** An instance that failed this many requests in a row is replaced (it may be wedged). */
 const FAILURES_IN_ROW = 3;
 
@@ -43,6 +45,8 @@ export class VersionPool {
   readonly #closing = new AbortController();
   readonly #backoff = new StartBackoff();
   #starting = 0;
+  /** When an instance was lost that no start has replaced yet, monotonic milliseconds. */
+  #lostAtMs = -Infinity;
   #desired = 0;
   #retiring = false;
 
@@ -139,12 +143,13 @@ export class VersionPool {
 
   /** Starts one instance now and keeps it. Throws what {@link Launcher.launch} throws. */
   async startOne(signal?: AbortSignal): Promise<void> {
+    const context = { cause: 'deploy' as const, decidedAtMs: this.#options.clock.monotonic() };
     this.#starting += 1;
     try {
       using _permit = await this.#options.budget.acquire();
       const closing = this.#closing.signal;
       const either = signal ? AbortSignal.any([signal, closing]) : closing;
-      this.#add(await this.#options.launcher.launch(this.version, either));
+      this.#add(await this.#options.launcher.launch(this.version, context, either));
     } finally {
       this.#startEnded();
     }
@@ -180,6 +185,7 @@ export class VersionPool {
     const member = this.#members.get(instanceId);
     if (!member || member.state === 'draining') return;
     member.launched.log.say(`the instance ${describeExit(exit)}`);
+    this.#lostAtMs = this.#options.clock.monotonic();
     this.#drain(member);
     this.#options.onDemand(this);
   }
@@ -212,17 +218,28 @@ export class VersionPool {
   }
 
   async #startWhenAllowed(): Promise<void> {
+    const context = { cause: this.#cause(), decidedAtMs: this.#options.clock.monotonic() };
     this.#starting += 1;
     try {
       using _permit = await this.#options.budget.acquire();
       // What was lacking when the permit was asked for may be there by now (S3), or known not to start.
       if (!this.#stillLacking() || this.#backoff.blocked(this.#options.clock.monotonic())) return;
-      this.#add(await this.#options.launcher.launch(this.version, this.#closing.signal));
+      this.#add(await this.#options.launcher.launch(this.version, context, this.#closing.signal));
     } catch (error) {
       this.#startFailed(asEbbError(error));
     } finally {
       this.#startEnded();
     }
+  }
+
+  /** Why the start that is decided now is. */
+  #cause(): StartCause {
+    if (this.#options.clock.monotonic() - this.#lostAtMs < REPLACED_WITHIN_MS) {
+      this.#lostAtMs = -Infinity;
+      return 'replaced';
+    }
+    if (this.inFlight + this.waiting === 0) return 'minimum';
+    return this.ready + this.#starting === 0 ? 'scale-from-zero' : 'burst';
   }
 
   /** Those who wait are told of failing starts only when none that may help them is under way any more. */

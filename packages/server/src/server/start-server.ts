@@ -141,6 +141,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     startTimeoutMs: config.startTimeoutMs,
     maxInstances: config.maxInstances,
     maxConcurrentStarts: config.maxConcurrentStarts,
+    poolSize: config.poolSize,
     scaleEveryMs: SCALE_EVERY_MS,
   });
   made.use(loop);

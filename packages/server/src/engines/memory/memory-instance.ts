@@ -44,7 +44,6 @@ export function createMemoryInstance(
   const held: (() => void)[] = [];
   let isFrozen = false;
   let exit: InstanceExit | undefined;
-  const isFromSpare = !('source' in made);
   let running = 0;
   let onIdle = () => {};
   let startTimer: NodeJS.Timeout | undefined;
@@ -70,7 +69,7 @@ export function createMemoryInstance(
   let answer: RequestListener | Server | undefined = spec && serve(spec, controls);
   let asking: (() => void)[] | undefined = spec ? undefined : [];
   const listener = (request: IncomingMessage, response: ServerResponse) => {
-    if (!spec || asking || (request.url === READY_PATH && isFromSpare)) {
+    if (!spec || asking || (request.url === READY_PATH && spec.source.kind === 'code')) {
       const reply = () => response.end('ok');
       if (asking) asking.push(reply);
       else reply();

@@ -1,30 +1,58 @@
+import { functionSpecSchema, resolveLimits } from '@ebb/contract';
 import { ScaleLoop } from '../../autoscaler/scale-loop.ts';
 import { ExitWatch } from '../../pool/exit-watch.ts';
 import { InstancePools } from '../../pool/instance-pools.ts';
 import { createLauncher, type LauncherOptions } from '../../pool/launcher.ts';
+import type { SpareShape } from '../../pool/decide-spare-shape.ts';
 import { StartBudget } from '../../pool/start-budget.ts';
+import { WarmPool } from '../../pool/warm-pool.ts';
 import type { VersionPool } from '../../pool/version-pool.ts';
 
 /** What the side that runs instances is made with. */
-export interface WirePoolsOptions extends Omit<LauncherOptions, 'exits'> {
+export interface WirePoolsOptions extends Omit<LauncherOptions, 'exits' | 'spares'> {
   /** Most instances on this host, over all versions. */
   readonly maxInstances: number;
   /** Most instances starting at once. */
   readonly maxConcurrentStarts: number;
+  /** Instances kept ready without code, of each shape; 0 for none. */
+  readonly poolSize: number;
   /** How often idle instances are looked at, in milliseconds. */
   readonly scaleEveryMs: number;
+}
+
+/** The shape of a function whose spec says nothing about it. */
+function usualShape(): SpareShape {
+  const spec = functionSpecSchema.parse({ runtime: 'node' });
+  const { memoryBytes, tmpBytes } = resolveLimits(spec);
+  const { network, readOnlyRootFilesystem } = spec;
+  return { runtime: 'node', network, readOnlyRootFilesystem, memoryBytes, tmpBytes };
 }
 
 /** Joins launcher, pools and autoscaler; `pools.start` and `loop.start` set them going. */
 export function wirePools(options: WirePoolsOptions): { readonly pools: InstancePools; readonly loop: ScaleLoop } {
   const { engine, clock, logger, generation, maxInstances, scaleEveryMs } = options;
   const exits = new ExitWatch();
+  const budget = new StartBudget(options.maxConcurrentStarts);
+  const spares = new WarmPool({
+    engine,
+    exits,
+    budget,
+    clock,
+    logger,
+    installation: options.installation,
+    generation,
+    size: options.poolSize,
+    usual: usualShape(),
+    maxInstances,
+    instances: () => pools.size,
+  });
   const loop = new ScaleLoop({ all: () => pools.all(), maxInstances, everyMs: scaleEveryMs });
   const pools = new InstancePools({
     engine,
-    launcher: createLauncher({ ...options, exits }),
+    launcher: createLauncher({ ...options, exits, spares }),
     exits,
-    budget: new StartBudget(options.maxConcurrentStarts),
+    budget,
+    spares,
     clock,
     logger,
     generation,
