@@ -6,7 +6,7 @@ import type { Logger } from '../core/logger.ts';
 import type { CodeStore, LogBook, NamespaceRegistry, SecretRegistry, Version } from '../core/ports.ts';
 import { awaitReady, describeExit } from '../engines/await-ready.ts';
 import type { Engine, Instance, InstanceExit, InstanceSpec } from '../engines/engine.ts';
-import { decideSpareShape } from './decide-spare-shape.ts';
+import { decideSpareShape, type SpareShape } from './decide-spare-shape.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { type LogPump, startLogPump } from './log-pump.ts';
 import type { TakenSpare, WarmPool } from './warm-pool.ts';
@@ -27,17 +27,17 @@ export type StartCause = 'scale-from-zero' | 'burst' | 'replaced' | 'minimum' | 
 export interface StartReport {
   readonly cause: StartCause;
   /**
-   * Whether a spare was used; else that none was ready (`empty`), that the version cannot use one (`unfit`), that one
+   * Whether a spare was used, or made first (`made`); else that none was ready (`empty`), that the version cannot use one (`unfit`), that one
    * was but did not work (`failed`), or that there are none (`off`).
    */
-  readonly spare: 'used' | 'empty' | 'unfit' | 'failed' | 'off';
+  readonly spare: 'used' | 'made' | 'empty' | 'unfit' | 'failed' | 'off';
   /** From the decision to the host's permit. */
   readonly admitMs: number;
   /** Gathering what it is made of: code, secrets. */
   readonly codeMs: number;
   /** Present when the instance was made for the version. */
   readonly createMs?: number;
-  /** Present when it was made of a spare: code, environment, secrets and limits given to it. */
+  /** Present when it was made of a spare: code, environment, secrets and limits given to it, and the spare if it was made first. */
   readonly specialiseMs?: number;
   /** Until it was ready: the runtime and the handler load. */
   readonly initMs: number;
@@ -73,7 +73,7 @@ export interface LauncherOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Instances kept ready without code, if there are any. */
-  readonly spares?: Pick<WarmPool, 'take' | 'isOff'>;
+  readonly spares?: Pick<WarmPool, 'take' | 'make' | 'isOff'>;
   /** Longest time from create to ready, in milliseconds. */
   readonly startTimeoutMs: number;
 }
@@ -167,20 +167,35 @@ export function createLauncher(options: LauncherOptions): Launcher {
     }
   };
 
+  /** Makes a spare for a version that found none. Undefined when that failed. */
+  const makeSpare = async (shape: SpareShape, signal?: AbortSignal) => {
+    try {
+      return await options.spares?.make(shape, signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      logger.warn({ err: asEbbError(error) }, 'a spare instance could not be made; one is made from scratch');
+      return undefined;
+    }
+  };
+
   /** Makes an instance run, of a spare if one is there. */
   const make = async (
     version: Version,
     spec: InstanceSpec,
+    cause: StartCause,
     signal?: AbortSignal,
   ): Promise<{ readonly made: Launched; readonly spare: StartReport['spare'] }> => {
     const { spares } = options;
     const isOff = !spares || spares.isOff;
     const shape = isOff ? undefined : decideSpareShape(spec);
-    const taken = shape && spares?.take(shape);
+    const ready = shape && spares?.take(shape);
+    // Nobody waits for a deploy's instance, and the code it compiles as a spare makes the next starts faster.
+    const made = shape && !ready && cause === 'deploy' ? await makeSpare(shape, signal) : undefined;
+    const taken = ready ?? made;
     const specialised = taken && (await specialise(spec, taken, signal));
     if (taken && specialised) {
       const log = pumpOf(version, specialised.id);
-      return { made: { instance: specialised, log, exited: taken.exited }, spare: 'used' };
+      return { made: { instance: specialised, log, exited: taken.exited }, spare: ready ? 'used' : 'made' };
     }
     const exited = exits.watch(spec.id);
     try {
@@ -198,10 +213,11 @@ export function createLauncher(options: LauncherOptions): Launcher {
       const beganAtMs = clock.monotonic();
       const spec = await describeInstance(version, options);
       const gatheredAtMs = clock.monotonic();
-      const { made, spare } = await make(version, spec, signal);
+      const { made, spare } = await make(version, spec, cause, signal);
       const madeAtMs = clock.monotonic();
       // A spare listens all along: only its own word says that the handler is loaded.
-      const healthPath = spare === 'used' ? READY_PATH : version.spec.healthPath;
+      const isSpecialised = spare === 'used' || spare === 'made';
+      const healthPath = isSpecialised ? READY_PATH : version.spec.healthPath;
       await ready(version, made, healthPath, signal);
       const madeMs = madeAtMs - gatheredAtMs;
       const start: StartReport = {
@@ -209,7 +225,7 @@ export function createLauncher(options: LauncherOptions): Launcher {
         spare,
         admitMs: beganAtMs - decidedAtMs,
         codeMs: gatheredAtMs - beganAtMs,
-        ...(spare === 'used' ? { specialiseMs: madeMs } : { createMs: madeMs }),
+        ...(isSpecialised ? { specialiseMs: madeMs } : { createMs: madeMs }),
         initMs: clock.monotonic() - madeAtMs,
       };
       return { ...made, start };

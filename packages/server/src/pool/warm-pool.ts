@@ -1,3 +1,4 @@
+import { HEALTH_PATH } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, type EbbError } from '../core/errors.ts';
 import { newShortId } from '../core/ids.ts';
@@ -142,7 +143,7 @@ export class WarmPool implements AsyncDisposable {
       const shelf = key === undefined ? undefined : this.#shelves.get(key);
       if (!shelf) return;
       try {
-        await this.#make(shelf);
+        await this.#refill(shelf);
       } catch (error) {
         this.#failed(asEbbError(error));
       }
@@ -165,28 +166,38 @@ export class WarmPool implements AsyncDisposable {
     return decision.make;
   }
 
-  async #make({ shape, ready }: Shelf): Promise<void> {
+  /**
+   * Makes a spare for whoever asks, who has a permit to start something. Throws what {@link Engine.createSpare} throws,
+   * START_FAILED, or the signal's reason; then nothing of it is left.
+   */
+  async make(shape: SpareShape, signal?: AbortSignal): Promise<TakenSpare> {
     const { engine, exits, installation, generation } = this.#options;
-    this.#making += 1;
+    const { runtime, network, readOnlyRootFilesystem } = shape;
     const id = `spare-${newShortId()}`;
     const exited = exits.watch(id);
+    const ends = [this.#closing.signal, AbortSignal.timeout(READY_MS), ...(signal ? [signal] : [])];
+    const either = AbortSignal.any(ends);
     try {
-      using _permit = await this.#options.budget.acquire();
-      const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(READY_MS)]);
-      const { runtime, network, readOnlyRootFilesystem } = shape;
       const labels = { installation, generation };
       const limits = limitsOf(shape);
-      const instance = await engine.createSpare(
-        { id, labels, runtime, limits, network, readOnlyRootFilesystem },
-        signal,
-      );
-      await awaitReady(instance.target, { signal, exited });
-      const spare = { instance, exited };
-      ready.push(spare);
-      void exited.then(() => this.#lost(ready, spare));
+      const wanted = { id, labels, runtime, limits, network, readOnlyRootFilesystem };
+      const instance = await engine.createSpare(wanted, either);
+      // Its first answer loads what a server needs to answer at all.
+      await awaitReady(instance.target, { signal: either, exited, healthPath: HEALTH_PATH });
+      return { instance, exited };
     } catch (error) {
       this.#stop(id);
       throw error;
+    }
+  }
+
+  async #refill({ shape, ready }: Shelf): Promise<void> {
+    this.#making += 1;
+    try {
+      using _permit = await this.#options.budget.acquire();
+      const spare = await this.make(shape);
+      ready.push(spare);
+      void spare.exited.then(() => this.#lost(ready, spare));
     } finally {
       this.#making -= 1;
     }

@@ -13,12 +13,12 @@ import { applyFirewall, removeFirewall, sweepFirewalls } from './firewall.ts';
 import { readLogLines } from './logs.ts';
 import { ensureNetwork, instanceNetwork, type InstanceNetwork, removeNetwork } from './network.ts';
 import { type DaemonInfo, probeDocker } from './probe.ts';
-import { createMountTable } from './mount-table.ts';
+import { createMountTable, mountPoints } from './mount-table.ts';
 import { obtainImage } from './resolve-image.ts';
 import { ensureRuntimeImage } from './runtime-image.ts';
 import { createSpareDriver } from './spare-driver.ts';
 import { type DockerStats, toInstanceStats } from './stats.ts';
-import { stopContainer, tolerate } from './stop-container.ts';
+import { inspectContainer, stopContainer, tolerate } from './stop-container.ts';
 
 /** What the Docker engine is made from. */
 export interface DockerEngineOptions {
@@ -84,7 +84,20 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
       ensureNetwork(client, open).then(() => ensureFirewall(open)),
       sweepFirewalls(),
     ]);
+    await sweepMounts();
     return { host: toHostFacts(info), runtimeImage };
+  }
+
+  /** Takes away what is mounted for instances whose containers are gone, as after a reset of the daemon (E1). */
+  async function sweepMounts(): Promise<void> {
+    const parent = `${join(runDir, 'i')}/`;
+    const mounted = (await mountPoints()).filter((path) => path.startsWith(parent));
+    for (const id of new Set(mounted.map((path) => path.slice(parent.length).split('/', 1)[0] ?? ''))) {
+      if (await inspectContainer(client, containerOf(id))) continue;
+      await removeDir(id).catch((error: unknown) => {
+        logger.warn({ instance: id, err: error }, 'what was mounted for an instance that is gone could not be removed');
+      });
+    }
   }
 
   /** Shared by all callers, so one that no longer waits must not end it for the others. */

@@ -24,7 +24,10 @@ tab=$(printf '\\t')
 while IFS="$tab" read -r verb source target; do
   case $verb in
     share) mount --bind -- "$source" "$source" && mount --make-private "$source" && mount --make-shared "$source" ;;
-    stage) mount -c --bind -- "$source" "$target" && mount -c -o remount,bind,ro,nosuid,nodev -- "$target" ;;
+    stage)
+      mount -c --bind -- "$source" "$target" && {
+        mount -c -o remount,bind,ro,nosuid,nodev -- "$target" || { umount -- "$target"; false; }
+      } ;;
     bind) mount -c --bind -- "$source" "$target" ;;
     unmount) umount -- "$source" || umount -l -- "$source" ;;
   esac 2>&1

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EbbError } from '../../core/errors.ts';
 import { createMountShell, type MountShell } from './mount-shell.ts';
@@ -101,7 +101,7 @@ export function createMountTable({ runDir, shell = createMountShell() }: MountTa
     detach,
     async close() {
       await detach(parent);
-      await rm(parent, { recursive: true, force: true });
+      await removeEmpty(parent);
       const points = await mountPoints();
       if (!points.some((path) => path.startsWith(`${runDir}/`)) && points.includes(runDir)) {
         // Instances that live on keep their mounts, and the directory with them.
@@ -110,6 +110,12 @@ export function createMountTable({ runDir, shell = createMountShell() }: MountTa
       shell[Symbol.dispose]();
     },
   };
+}
+
+/** Removes a directory of empty directories; never what is in one, which might be somebody's code. */
+async function removeEmpty(parent: string): Promise<void> {
+  for (const name of await readdir(parent).catch(() => [])) await rmdir(join(parent, name)).catch(() => {});
+  await rmdir(parent).catch(() => {});
 }
 
 /** Every place something is mounted on, in the order of mounting (proc(5), mountinfo). */

@@ -1,6 +1,6 @@
 import { rename } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
-import { READY_PATH } from '@ebb/contract';
+import { HEALTH_PATH, READY_PATH } from '@ebb/contract';
 import type { Instance, InstanceExit, InstanceLabels, InstanceSpec, SpareSpec } from '../engine.ts';
 import { type InstanceDir, PENDING_SOCKET_NAME } from '../instance-dir.ts';
 import { createLogBuffer, type LogBuffer } from '../log-buffer.ts';
@@ -69,6 +69,10 @@ export function createMemoryInstance(
   let answer: RequestListener | Server | undefined = spec && serve(spec, controls);
   let asking: (() => void)[] | undefined = spec ? undefined : [];
   const listener = (request: IncomingMessage, response: ServerResponse) => {
+    if (!spec && request.url === HEALTH_PATH) {
+      response.end('ok');
+      return;
+    }
     if (!spec || asking || (request.url === READY_PATH && spec.source.kind === 'code')) {
       const reply = () => response.end('ok');
       if (asking) asking.push(reply);
