@@ -17,6 +17,7 @@ import type { MemoryServe } from '../../packages/server/src/engines/memory/memor
 import { Gateway } from '../../packages/server/src/gateway/gateway.ts';
 import { RouteTable } from '../../packages/server/src/gateway/route-table.ts';
 import type { InstancePools } from '../../packages/server/src/pool/instance-pools.ts';
+import type { WarmPool } from '../../packages/server/src/pool/warm-pool.ts';
 import { createFunctionRegistry } from '../../packages/server/src/registry/function-registry.ts';
 import { createNamespaceRegistry } from '../../packages/server/src/registry/namespace-registry.ts';
 import { openListener } from '../../packages/server/src/server/listener.ts';
@@ -48,6 +49,7 @@ export interface GatewayHarness extends AsyncDisposable {
   readonly port: number;
   readonly engine: MemoryEngine;
   readonly pools: InstancePools;
+  readonly spares: WarmPool;
   readonly gateway: Gateway;
   readonly events: InvocationEvent[];
   readonly lines: LogLine[];
@@ -86,7 +88,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     remove: () => Promise.reject(new Error('unused')),
     reveal: () => Promise.reject(new Error('unused')),
   };
-  const { pools, loop } = wirePools({
+  const { pools, loop, spares } = wirePools({
     engine,
     installation: 'test',
     generation: crypto.randomUUID(),
@@ -136,6 +138,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     port: listener.port,
     engine,
     pools,
+    spares,
     gateway,
     events,
     lines,

@@ -37,8 +37,9 @@ export function decideRefill(
   let make: string | undefined;
   for (const shape of kept) {
     const may = Math.min(bounds.size, room);
-    room -= Math.min(shape.ready, may);
-    if (shape.ready < may) make ??= shape.key;
+    const isMade = make === undefined && shape.ready < may;
+    if (isMade) make = shape.key;
+    room -= Math.min(shape.ready, may) + (isMade ? 1 : 0);
     for (let surplus = shape.ready - may; surplus > 0; surplus -= 1) giveUp.push(shape.key);
   }
   for (const { key, ready } of shapes) {

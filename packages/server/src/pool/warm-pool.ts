@@ -66,7 +66,6 @@ export class WarmPool implements AsyncDisposable {
   readonly #stops = new Set<Promise<void>>();
   #filling: Promise<void> | undefined;
   #lastStartMs = -Infinity;
-  #making = 0;
   #failures = 0;
   #isOff: boolean;
 
@@ -87,11 +86,11 @@ export class WarmPool implements AsyncDisposable {
     return this.#isOff;
   }
 
-  /** Spares there are or will be, for the host's bound. */
-  get size(): number {
-    let size = this.#making;
-    for (const { ready } of this.#shelves.values()) size += ready.length;
-    return size;
+  /** Spares that may be taken now, of all shapes. */
+  get ready(): number {
+    let count = 0;
+    for (const { ready } of this.#shelves.values()) count += ready.length;
+    return count;
   }
 
   /** A spare of the shape if one is ready; the shape is kept ready from now on either way. */
@@ -192,15 +191,10 @@ export class WarmPool implements AsyncDisposable {
   }
 
   async #refill({ shape, ready }: Shelf): Promise<void> {
-    this.#making += 1;
-    try {
-      using _permit = await this.#options.budget.acquire();
-      const spare = await this.make(shape);
-      ready.push(spare);
-      void spare.exited.then(() => this.#lost(ready, spare));
-    } finally {
-      this.#making -= 1;
-    }
+    using _permit = await this.#options.budget.acquire();
+    const spare = await this.make(shape);
+    ready.push(spare);
+    void spare.exited.then(() => this.#lost(ready, spare));
   }
 
   /** A spare that ended while it was waiting is made anew; one that was taken is its taker's matter. */

@@ -29,7 +29,11 @@ function usualShape(): SpareShape {
 }
 
 /** Joins launcher, pools and autoscaler; `pools.start` and `loop.start` set them going. */
-export function wirePools(options: WirePoolsOptions): { readonly pools: InstancePools; readonly loop: ScaleLoop } {
+export function wirePools(options: WirePoolsOptions): {
+  readonly pools: InstancePools;
+  readonly loop: ScaleLoop;
+  readonly spares: WarmPool;
+} {
   const { engine, clock, logger, generation, maxInstances, scaleEveryMs } = options;
   const exits = new ExitWatch();
   const budget = new StartBudget(options.maxConcurrentStarts);
@@ -58,5 +62,5 @@ export function wirePools(options: WirePoolsOptions): { readonly pools: Instance
     generation,
     onDemand: (pool: VersionPool) => loop.poke(pool),
   });
-  return { pools, loop };
+  return { pools, loop, spares };
 }
