@@ -21,7 +21,10 @@ const NAMESPACE = 'openfaas-fn';
 const EBB = fileURLToPath(new URL('../../packages/cli/bin/ebb.mjs', import.meta.url));
 
 /** Starts a server with an empty data directory on free ports. */
-export async function startEbb(engine: 'process' | 'docker'): Promise<MeasuredEbb> {
+export async function startEbb(
+  engine: 'process' | 'docker',
+  settings: Readonly<Record<string, string>> = {},
+): Promise<MeasuredEbb> {
   const dataDir = await mkdtemp('/tmp/ebb-bench-');
   const child = spawn(process.execPath, [EBB, 'up', '--quiet'], {
     stdio: ['ignore', 'ignore', 'inherit'],
@@ -32,6 +35,7 @@ export async function startEbb(engine: 'process' | 'docker'): Promise<MeasuredEb
       EBB_DATA_DIR: dataDir,
       EBB_ENGINE: engine,
       EBB_LOG_LEVEL: 'warn',
+      ...settings,
     },
   });
   const ready = await serverFile(dataDir, () => child.exitCode);

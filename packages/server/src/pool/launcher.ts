@@ -1,14 +1,15 @@
-import { DEFAULT_PORT, formatDuration, HEALTH_PATH, READY_PATH } from '@ebb/contract';
+import { DEFAULT_PORT, formatDuration, READY_PATH } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
-import { newShortId } from '../core/ids.ts';
 import type { Logger } from '../core/logger.ts';
-import type { CodeStore, LogBook, NamespaceRegistry, SecretRegistry, Version } from '../core/ports.ts';
+import type { LogBook, Version } from '../core/ports.ts';
 import { awaitReady, describeExit } from '../engines/await-ready.ts';
 import type { Engine, Instance, InstanceExit, InstanceSpec } from '../engines/engine.ts';
 import { decideSpareShape, type SpareShape } from './decide-spare-shape.ts';
+import { describeInstance, type DescribeInstanceOptions } from './describe-instance.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { type LogPump, startLogPump } from './log-pump.ts';
+import type { LaunchContext, StartCause, StartReport } from './start-report.ts';
 import type { TakenSpare, WarmPool } from './warm-pool.ts';
 
 /** Time an instance that did not become ready gets to end by itself. */
@@ -19,36 +20,6 @@ const ALIVE_WITHIN_MS = 2_000;
 const SPECIALISE_MS = 5_000;
 /** How long the last words of a failed start are waited for. */
 const LAST_WORDS_MS = 300;
-
-/** Why an instance is started. */
-export type StartCause = 'scale-from-zero' | 'burst' | 'replaced' | 'minimum' | 'deploy';
-
-/** How a start went, for whoever explains a cold call. Durations in milliseconds. */
-export interface StartReport {
-  readonly cause: StartCause;
-  /**
-   * Whether a spare was used, or made first (`made`); else that none was ready (`empty`), that the version cannot use one (`unfit`), that one
-   * was but did not work (`failed`), or that there are none (`off`).
-   */
-  readonly spare: 'used' | 'made' | 'empty' | 'unfit' | 'failed' | 'off';
-  /** From the decision to the host's permit. */
-  readonly admitMs: number;
-  /** Gathering what it is made of: code, secrets. */
-  readonly codeMs: number;
-  /** Present when the instance was made for the version. */
-  readonly createMs?: number;
-  /** Present when it was made of a spare: code, environment, secrets and limits given to it, and the spare if it was made first. */
-  readonly specialiseMs?: number;
-  /** Until it was ready: the runtime and the handler load. */
-  readonly initMs: number;
-}
-
-/** Who asks for a start, and since when. */
-export interface LaunchContext {
-  readonly cause: StartCause;
-  /** When the start was decided, monotonic milliseconds. */
-  readonly decidedAtMs: number;
-}
 
 /** A running instance together with what follows it. */
 export interface Launched {
@@ -61,13 +32,8 @@ export interface Launched {
 }
 
 /** What a launcher is made with. */
-export interface LauncherOptions {
+export interface LauncherOptions extends DescribeInstanceOptions {
   readonly engine: Engine;
-  readonly installation: string;
-  readonly generation: string;
-  readonly code: CodeStore;
-  readonly secrets: SecretRegistry;
-  readonly namespaces: NamespaceRegistry;
   readonly logs: LogBook;
   readonly exits: ExitWatch;
   readonly clock: Clock;
@@ -253,58 +219,4 @@ function expectation(version: Version): string {
   const { port = DEFAULT_PORT, healthPath } = version.spec;
   if (healthPath === undefined) return `nothing listens on port ${port} (see "port")`;
   return `nothing on port ${port} answers ${healthPath} with a status from 200 to 299 (see "port" and "healthPath")`;
-}
-
-/** Everything the engine is told, built field by field from the version (E2). */
-async function describeInstance(version: Version, options: LauncherOptions): Promise<InstanceSpec> {
-  const { spec, limits, namespace, name } = version;
-  const tenant = options.namespaces.get(namespace);
-  if (!tenant) throw new EbbError('NAMESPACE_NOT_FOUND', `there is no namespace "${namespace}"`);
-  const secrets: Record<string, Uint8Array> = {};
-  for (const secret of spec.secrets) secrets[secret] = await options.secrets.reveal(namespace, secret);
-  return {
-    id: `${name.slice(0, 32)}-${version.version}-${newShortId()}`,
-    labels: {
-      installation: options.installation,
-      namespace,
-      function: name,
-      version: version.version,
-      generation: options.generation,
-    },
-    source:
-      spec.image === undefined
-        ? { kind: 'code', runtime: 'node', codeDir: options.code.directory(version.code ?? '') }
-        : {
-            kind: 'image',
-            image: spec.image,
-            port: spec.port ?? DEFAULT_PORT,
-            ...(version.imageDigest === undefined ? {} : { digest: version.imageDigest }),
-            ...(spec.command === undefined ? {} : { command: spec.command }),
-          },
-    env: {
-      ...spec.env,
-      EBB_FUNCTION: name,
-      EBB_NAMESPACE: namespace,
-      EBB_VERSION: String(version.version),
-      EBB_TIMEOUT_MS: String(limits.timeoutMs),
-      EBB_HEALTH_PATH: spec.healthPath ?? HEALTH_PATH,
-      ...(spec.runtime === undefined
-        ? {}
-        : {
-            EBB_SIGNATURE: spec.signature ?? 'auto',
-            ...(spec.handler === undefined ? {} : { EBB_HANDLER: spec.handler }),
-          }),
-    },
-    secrets,
-    limits: {
-      memoryBytes: limits.memoryBytes,
-      cpuCores: limits.cpuCores,
-      pids: limits.pids,
-      tmpBytes: limits.tmpBytes,
-    },
-    tenant: tenant.id,
-    user: spec.user,
-    network: spec.network,
-    readOnlyRootFilesystem: spec.readOnlyRootFilesystem,
-  };
 }

@@ -8,8 +8,9 @@ import type { Engine, Instance, InstanceExit } from '../engines/engine.ts';
 import { Admission, type Slot, type SlotFailure } from './admission.ts';
 import { createEndpoint, type Endpoint } from './endpoint.ts';
 import type { ExitWatch } from './exit-watch.ts';
-import type { Launched, Launcher, StartCause } from './launcher.ts';
+import type { Launched, Launcher } from './launcher.ts';
 import type { StartBudget } from './start-budget.ts';
+import type { StartCause } from './start-report.ts';
 import { StartBackoff } from './start-backoff.ts';
 import { type Member, stopMember } from './stop-member.ts';
 

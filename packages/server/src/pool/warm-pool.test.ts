@@ -123,7 +123,7 @@ describe('warm pool', () => {
   test('closing leaves no spare', async () => {
     const host = createMemoryHost();
     const harness = await createGatewayHarness({ serve: () => ok, host, poolSize: 3 });
-    await filled(harness, 1);
+    await eventually(() => harness.spares.ready > 0);
     await harness[Symbol.asyncDispose]();
     expect([...host.instances]).toEqual([]);
   });

@@ -192,6 +192,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
         client,
         network: open,
         dataDir: options.dataDir,
+        sparesLack: () => mounts.foresee(),
         ...(signal ? { signal } : {}),
       }),
     prepare: async (signal) => void (await prepared(signal)),

@@ -22,6 +22,10 @@ export interface MountTable {
    * cannot be done, or undefined when it can. Never throws.
    */
   open(): Promise<string | undefined>;
+  /** What {@link open} said, or is likely to say while nobody has called it; changes nothing. */
+  foresee(): Promise<string | undefined>;
+  /** Has {@link open} say from now on that it cannot be done: the engine refused what was to be seen in containers. */
+  deny(reason: string): void;
   /**
    * Mounts a directory of the host on one below the run directory: read-only, without setuid programs and devices, for
    * containers as well as for the host. Throws ENGINE_FAILED.
@@ -42,9 +46,14 @@ export function createMountTable({ runDir, shell = createMountShell() }: MountTa
   const staged = new Map<string, Promise<string>>();
   let opening: Promise<string | undefined> | undefined;
 
-  async function open(): Promise<string | undefined> {
+  function obstacle(): string | undefined {
     if (process.platform !== 'linux') return 'the host is not Linux';
-    if (process.getuid?.() !== 0) return 'the server does not run as root, so it may not mount';
+    return process.getuid?.() === 0 ? undefined : 'the server does not run as root, so it may not mount';
+  }
+
+  async function open(): Promise<string | undefined> {
+    const found = obstacle();
+    if (found !== undefined) return found;
     try {
       const points = await mountPoints();
       // What an earlier server staged may be of code that is gone.
@@ -90,6 +99,10 @@ export function createMountTable({ runDir, shell = createMountShell() }: MountTa
 
   return {
     open: () => (opening ??= open()),
+    foresee: async () => (opening === undefined ? obstacle() : opening),
+    deny(reason) {
+      opening = Promise.resolve(reason);
+    },
     async attach(source, target) {
       try {
         await shell.bind(await stage(source), target);

@@ -12,6 +12,8 @@ export interface ProbeOptions {
   readonly client: DockerClient;
   readonly network: InstanceNetwork;
   readonly dataDir: string;
+  /** Why instances cannot be kept ready without code, as {@link MountTable.foresee} says. */
+  readonly sparesLack: () => Promise<string | undefined>;
   readonly signal?: AbortSignal;
 }
 
@@ -68,6 +70,7 @@ export async function probeDocker(options: ProbeOptions): Promise<EngineStatus> 
       dockerFreeBytes: await freeBytes(info.DockerRootDir ?? '/'),
       dataFreeBytes: await freeBytes(options.dataDir),
       firewall: await firewallState(options),
+      sparesLack: await options.sparesLack(),
     };
     return { ok: true, message: `Docker ${version.Version}`, findings: findings(facts) };
   } catch (error) {

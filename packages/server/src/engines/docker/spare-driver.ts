@@ -15,7 +15,7 @@ import {
 } from './build-host-config.ts';
 import { applyLimits, type ContainerCgroup, findCgroup } from './cgroup-limits.ts';
 import { compiledKey, type CompiledStore } from './compiled-store.ts';
-import type { DockerClient } from './docker-client.ts';
+import { daemonWords, type DockerClient } from './docker-client.ts';
 import { writeIdentity } from './identity.ts';
 import type { MountTable } from './mount-table.ts';
 import { inspectContainer } from './stop-container.ts';
@@ -154,9 +154,18 @@ export function createSpareDriver(options: SpareDriverOptions): SpareDriver {
     async create(spec, signal) {
       const lack = await mounts.open();
       if (lack !== undefined) {
-        throw new EbbError('UNSUPPORTED_BY_ENGINE', `instances cannot be kept ready without code: ${lack}`);
+        throw new EbbError('UNSUPPORTED_BY_ENGINE', cannotKeep(lack));
       }
-      const instance = await options.create(toInstanceSpec(spec, installation, runDir), signal);
+      const instance = await options
+        .create(toInstanceSpec(spec, installation, runDir), signal)
+        .catch((error: unknown) => {
+          // A daemon that does not see this server's mounts would never see code that is mounted later.
+          if (/shared or slave|bind source path/i.test(daemonWords(error))) {
+            mounts.deny('the daemon does not see what this server mounts');
+            throw new EbbError('UNSUPPORTED_BY_ENGINE', cannotKeep(daemonWords(error)), { cause: error });
+          }
+          throw error;
+        });
       const cgroup = await cgroupOf(spec.id).catch(() => undefined);
       spares.set(spec.id, { limits: spec.limits, ...(cgroup === undefined ? {} : { cgroup }) });
       return instance;
@@ -180,6 +189,10 @@ export function createSpareDriver(options: SpareDriverOptions): SpareDriver {
     },
     forget: (id) => void spares.delete(id),
   };
+}
+
+function cannotKeep(reason: string): string {
+  return `instances cannot be kept ready without code: ${reason}`;
 }
 
 /** A spare in the words of an instance: its code is the directory that code is mounted on later. */

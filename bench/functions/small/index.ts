@@ -1,0 +1,8 @@
+/** The function of the cold-start benchmark: TypeScript with a small dependency. */
+import { greet } from './lib/greet.ts';
+
+export default {
+  fetch(request: Request): Response {
+    return Response.json({ message: greet(new URL(request.url).searchParams.get('name') ?? 'world') });
+  },
+};
