@@ -28,9 +28,10 @@ export interface MountTable {
   deny(reason: string): void;
   /**
    * Mounts a directory of the host on one below the run directory: read-only, without setuid programs and devices, for
-   * containers as well as for the host. Throws ENGINE_FAILED.
+   * containers as well as for the host. What is asked for in different lanes is done at the same time. Throws
+   * ENGINE_FAILED.
    */
-  attach(source: string, target: string): Promise<void>;
+  attach(source: string, target: string, lane?: 'first' | 'second'): Promise<void>;
   /** Takes away whatever is mounted below a directory. Throws ENGINE_FAILED when something stays. */
   detach(directory: string): Promise<void>;
   /** Takes everything away, unless instances still use it. */
@@ -41,7 +42,11 @@ export interface MountTable {
  * The mounts of an installation. A directory is staged first: bound below `staged/` and made read-only there, because a
  * mount that is made read-only later is not so in containers that got it before. What instances get is a copy of that.
  */
-export function createMountTable({ runDir, shell = createMountShell() }: MountTableOptions): MountTable {
+export function createMountTable(options: MountTableOptions): MountTable {
+  const { runDir } = options;
+  // Two, because a spare gets two directories at once.
+  const shell = options.shell ?? createMountShell();
+  const second = options.shell ?? createMountShell();
   const parent = join(runDir, 'staged');
   const staged = new Map<string, Promise<string>>();
   let opening: Promise<string | undefined> | undefined;
@@ -103,9 +108,9 @@ export function createMountTable({ runDir, shell = createMountShell() }: MountTa
     deny(reason) {
       opening = Promise.resolve(reason);
     },
-    async attach(source, target) {
+    async attach(source, target, lane = 'first') {
       try {
-        await shell.bind(await stage(source), target);
+        await (lane === 'first' ? shell : second).bind(await stage(source), target);
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         throw new EbbError('ENGINE_FAILED', `code cannot be shown to an instance: ${reason}`, { cause: error });
@@ -120,7 +125,7 @@ export function createMountTable({ runDir, shell = createMountShell() }: MountTa
         // Instances that live on keep their mounts, and the directory with them.
         await shell.unmount(runDir).catch(() => {});
       }
-      shell[Symbol.dispose]();
+      for (const each of [shell, second]) each[Symbol.dispose]();
     },
   };
 }

@@ -113,7 +113,7 @@ export function createSpareDriver(options: SpareDriverOptions): SpareDriver {
     try {
       const target = join(dirs.compiledDir, `${found.name}-${spareUid(spec.id)}`);
       await mkdir(target);
-      await mounts.attach(found.directory, target);
+      await mounts.attach(found.directory, target, 'second');
       return { compileCache: COMPILED_PATH };
     } catch {
       // It was removed in between, for instance; the start is slower, nothing more.
