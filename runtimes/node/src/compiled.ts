@@ -1,29 +1,26 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { flushCompileCache, getCompileCacheDir } from 'node:module';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
-/** The handler may load more in its first calls; what comes later is compiled by each instance anew. */
-const SEND_AFTER_MS = 300;
 /** More than this is not sent: the host keeps it in memory or on disk for every version. */
 const MAX_BYTES = 8 * 2 ** 20;
 
 /**
  * Ends a response with the code this process has compiled so far, for later instances of the version: a line with the
- * cache's name, then for each file a line `NAME BYTES` and its bytes. Then the cache of this process is removed.
+ * cache's name, then for each file a line `NAME BYTES` and its bytes. Then the cache of this process is removed. Called
+ * before the first call is answered, so that no caller can have a hand in what later instances run.
  */
 export function sendCompiled(response: ServerResponse): void {
-  setTimeout(() => {
-    const directory = getCompileCacheDir();
-    try {
-      flushCompileCache();
-      if (directory !== undefined) writeFiles(directory, response);
-    } catch {
-      // Later instances start a little slower, nothing more.
-    }
-    response.end();
-    if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
-  }, SEND_AFTER_MS).unref();
+  const directory = getCompileCacheDir();
+  try {
+    flushCompileCache();
+    if (directory !== undefined) writeFiles(directory, response);
+  } catch {
+    // Later instances start a little slower, nothing more.
+  }
+  response.end();
+  if (directory !== undefined) rmSync(dirname(directory), { recursive: true, force: true });
 }
 
 function writeFiles(directory: string, response: ServerResponse): void {

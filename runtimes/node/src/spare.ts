@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { enableCompileCache } from 'node:module';
 import { sendCompiled } from './compiled.ts';
@@ -15,6 +16,8 @@ const NO_MODULE: string = 'data:text/javascript,';
 interface Message {
   readonly env: Readonly<Record<string, string>>;
   readonly workDir: string;
+  /** Inode of that directory when the code is there; the host mounts it, which may fail to reach this process. */
+  readonly workDirInode?: string;
   readonly compileCache?: string;
   readonly sendCompiled?: boolean;
 }
@@ -49,12 +52,17 @@ export async function serveSpare({ load, ...options }: SpareOptions): Promise<vo
     delete process.env['EBB_SPARE'];
     Object.assign(process.env, message.env);
     process.chdir(message.workDir);
+    if (message.workDirInode !== undefined && inodeOf(message.workDir) !== message.workDirInode) {
+      response.writeHead(409).end('the code is not there');
+      return;
+    }
     if (message.compileCache !== undefined) enableCompileCache(message.compileCache);
     response.writeHead(202);
     if (message.sendCompiled) response.flushHeaders();
     else response.end();
-    server.use(await load());
+    const handler = await load();
     if (message.sendCompiled) sendCompiled(response);
+    server.use(handler);
   }
 }
 
@@ -68,6 +76,10 @@ async function preload(): Promise<void> {
     // The first import of a module by its address makes the loader itself.
     import(NO_MODULE),
   ]);
+}
+
+function inodeOf(path: string): string {
+  return statSync(path, { bigint: true }).ino.toString();
 }
 
 async function readText(request: IncomingMessage): Promise<string> {

@@ -12,6 +12,8 @@ export interface SpecialiseMessage {
   readonly env: Readonly<Record<string, string>>;
   /** Directory the handler works in, as the instance sees it. */
   readonly workDir: string;
+  /** Inode that directory must have, where the code may fail to reach the instance. */
+  readonly workDirInode?: string;
   /** Directory of compiled code, as the instance sees it. */
   readonly compileCache?: string;
   /** Whether the compiled code is to be sent back once the handler is loaded. */

@@ -234,7 +234,8 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   /** A watched instance that has exited is gone, and so is a member that was watched before and is not listed. */
   #noticeExits(expected: ReadonlySet<string>, instances: readonly Instance[]): void {
     const byId = new Map(instances.map((instance) => [instance.id, instance]));
-    const isMember = (id: string) => [...this.#pools.values()].some((pool) => pool.has(id));
+    const { spares } = this.#options;
+    const isMember = (id: string) => spares?.has(id) || [...this.#pools.values()].some((pool) => pool.has(id));
     for (const id of expected) {
       const found = byId.get(id);
       if (found ? found.state === 'exited' : isMember(id)) {

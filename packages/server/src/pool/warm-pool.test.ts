@@ -120,6 +120,33 @@ describe('warm pool', () => {
     expect((await serving(second)).map(({ id }) => id)).toEqual([expect.stringMatching(/^spare-/)]);
   });
 
+  test('E1: a spare whose server was killed before it had its code serves nobody', async () => {
+    const host = createMemoryHost();
+    const faults = { readyDelayMs: 0 };
+    const first = await createGatewayHarness({ serve: () => ok, host, poolSize: 1, faults });
+    await filled(first, 1);
+    await first.deploy('half');
+    faults.readyDelayMs = 60_000;
+    void call(first, 'half').catch(() => {});
+    await eventually(async () => (await serving(first)).length === 1);
+    const [half] = await serving(first);
+    await first.kill();
+    await using second = await createGatewayHarness({ serve: () => ok, host, store: first.store });
+    expect((await call(second, 'half')).status).toBe(200);
+    expect((await serving(second)).map(({ id }) => id)).not.toContain(half?.id);
+  });
+
+  test('E1: a spare that the engine lost without a word is replaced', async () => {
+    const host = createMemoryHost();
+    await using harness = await createGatewayHarness({ serve: () => ok, host, poolSize: 1 });
+    await filled(harness, 1);
+    const [spare] = await spares(harness);
+    host.instances.clear();
+    await harness.pools.reconcile();
+    await filled(harness, 1);
+    expect((await spares(harness)).map(({ id }) => id)).not.toContain(spare?.id);
+  });
+
   test('closing leaves no spare', async () => {
     const host = createMemoryHost();
     const harness = await createGatewayHarness({ serve: () => ok, host, poolSize: 3 });

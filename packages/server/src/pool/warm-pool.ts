@@ -93,6 +93,11 @@ export class WarmPool implements AsyncDisposable {
     return count;
   }
 
+  /** Whether an instance is a spare that waits. */
+  has(id: string): boolean {
+    return [...this.#shelves.values()].some(({ ready }) => ready.some(({ instance }) => instance.id === id));
+  }
+
   /** A spare of the shape if one is ready; the shape is kept ready from now on either way. */
   take(shape: SpareShape): TakenSpare | undefined {
     this.#lastStartMs = this.#options.clock.monotonic();
@@ -100,6 +105,8 @@ export class WarmPool implements AsyncDisposable {
     const shelf = this.#shelfOf(shape);
     const taken = shelf.ready.shift();
     if (taken) this.#failures = 0;
+    // Versions come first: what the host has no more room for goes now.
+    else this.#next();
     this.#fill();
     return taken;
   }

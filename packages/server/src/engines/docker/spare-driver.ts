@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EbbError } from '../../core/errors.ts';
 import type { CodeSource, Instance, InstanceLimits, InstanceSpec, SpareSpec } from '../engine.ts';
@@ -134,8 +134,9 @@ export function createSpareDriver(options: SpareDriverOptions): SpareDriver {
     ]);
     // What it becomes is written before it can be anything else than a spare.
     await writeIdentity(dir.root, labels);
-    const [cache] = await Promise.all([
+    const [cache, { ino }] = await Promise.all([
       giveCompiled(key, spec, dirs),
+      stat(source.codeDir, { bigint: true }),
       mounts.attach(source.codeDir, dirs.codeDir),
       writeSecrets(dir, spec.secrets, spareUid(id)),
       limit(id, spare, spec.limits),
@@ -143,7 +144,7 @@ export function createSpareDriver(options: SpareDriverOptions): SpareDriver {
     signal?.throwIfAborted();
     const answer = await sendSpecialise(
       dir.socketPath,
-      { env: codeEnvironment(spec.env), workDir: CODE_PATH, ...cache },
+      { env: codeEnvironment(spec.env), workDir: CODE_PATH, workDirInode: ino.toString(), ...cache },
       signal,
     );
     if (cache.sendCompiled) void compiled.receive(key, answer);
