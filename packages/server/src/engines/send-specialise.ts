@@ -22,8 +22,8 @@ export interface SpecialiseMessage {
 
 /**
  * Tells a spare's runtime what it becomes, and resolves once it has begun to. The rest of the answer is the compiled
- * code if that was asked for; whoever does not read it destroys the answer. Throws ENGINE_FAILED when the runtime does
- * not take it.
+ * code if that was asked for; whoever does not read it destroys the answer. Throws UNSUPPORTED_BY_ENGINE when the code does
+ * not reach the instance, ENGINE_FAILED when the runtime does not take it.
  */
 export async function sendSpecialise(
   socketPath: string,
@@ -53,6 +53,10 @@ export async function sendSpecialise(
   }
   response.on('error', () => {});
   if (response.statusCode === 202) return response;
+  if (response.statusCode === 409) {
+    response.destroy();
+    throw new EbbError('UNSUPPORTED_BY_ENGINE', 'code that is mounted later does not reach an instance that runs');
+  }
   const refusal = (await text(response).catch(() => '')).slice(0, MAX_REFUSAL_BYTES);
   throw new EbbError('ENGINE_FAILED', `the spare does not take code: it answers ${response.statusCode} ${refusal}`);
 }

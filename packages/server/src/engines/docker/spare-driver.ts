@@ -181,6 +181,8 @@ export function createSpareDriver(options: SpareDriverOptions): SpareDriver {
       try {
         await give({ ...spec, source }, spare, signal);
       } catch (error) {
+        // The next spare is refused with this reason, and no more are made.
+        if (error instanceof EbbError && error.code === 'UNSUPPORTED_BY_ENGINE') mounts.deny(error.message);
         if (signal?.aborted || error instanceof EbbError) throw error;
         const reason = error instanceof Error ? error.message : String(error);
         throw new EbbError('ENGINE_FAILED', `the spare "${spec.id}" cannot be given code: ${reason}`, { cause: error });
