@@ -2,7 +2,7 @@
 import type {
   CodeResource,
   FunctionSpec,
-  FunctionState,
+  FunctionResource,
   InstanceResource,
   LogLine,
   LogQuery,
@@ -148,8 +148,8 @@ export interface LogBook {
 export interface InstanceDirectory {
   /** The instances of a function, of all its versions, oldest first; empty when there are none. */
   list(namespace: string, name: string): readonly InstanceResource[];
-  /** How a version stands, and how many of its instances are ready. */
-  functionState(version: Version): { readonly state: FunctionState; readonly instances: number };
+  /** How a version stands, how many of its instances are ready, and whether starts are held back. */
+  functionState(version: Version): Pick<FunctionResource, 'state' | 'instances' | 'startsHeld'>;
 }
 
 /** Who a request comes from. */

@@ -1,6 +1,6 @@
 import type { FunctionSpec, InstanceResource, VersionKey } from '@ebb/contract';
 import { asEbbError, EbbError } from '../core/errors.ts';
-import type { DeployGate, FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
+import type { DeployGate, FunctionRegistry, InstanceDirectory, RegistryChange, Version } from '../core/ports.ts';
 import type { Instance } from '../engines/engine.ts';
 import type { Slot } from './admission.ts';
 import { decideReconcile } from './decide-reconcile.ts';
@@ -114,11 +114,13 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   }
 
   /** How a version stands. */
-  functionState(version: Version): { state: 'ready' | 'starting' | 'idle'; instances: number } {
+  functionState(version: Version): ReturnType<InstanceDirectory['functionState']> {
     const pool = this.#pools.get(version.key);
     const instances = pool?.ready ?? 0;
     if (instances > 0) return { state: 'ready', instances };
-    return { state: pool && pool.starting > 0 ? 'starting' : 'idle', instances };
+    const startsHeld = pool?.startsHeld();
+    const state = pool && pool.starting > 0 ? 'starting' : 'idle';
+    return { state, instances, ...(startsHeld === undefined ? {} : { startsHeld }) };
   }
 
   async admit(spec: FunctionSpec, signal?: AbortSignal): Promise<{ readonly imageDigest?: string }> {

@@ -1,4 +1,4 @@
-import { DEFAULT_PORT, formatDuration, READY_PATH } from '@ebb/contract';
+import { DEFAULT_PORT, formatDuration, READY_PATH, type StartReport } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
@@ -9,7 +9,7 @@ import { decideSpareShape, type SpareShape } from './decide-spare-shape.ts';
 import { describeInstance, type DescribeInstanceOptions } from './describe-instance.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { type LogPump, startLogPump } from './log-pump.ts';
-import type { LaunchContext, StartCause, StartReport } from './start-report.ts';
+import type { LaunchContext } from './launch-context.ts';
 import type { TakenSpare, WarmPool } from './warm-pool.ts';
 
 /** Time an instance that did not become ready gets to end by itself. */
@@ -148,7 +148,7 @@ export function createLauncher(options: LauncherOptions): Launcher {
   const make = async (
     version: Version,
     spec: InstanceSpec,
-    cause: StartCause,
+    cause: StartReport['cause'],
     signal?: AbortSignal,
   ): Promise<{ readonly made: Launched; readonly spare: StartReport['spare'] }> => {
     const { spares } = options;

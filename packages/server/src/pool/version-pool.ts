@@ -1,4 +1,4 @@
-import type { InstanceResource, InstanceState } from '@ebb/contract';
+import type { FunctionResource, InstanceResource, InstanceState, StartReport } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
@@ -10,7 +10,6 @@ import { createEndpoint, type Endpoint } from './endpoint.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import type { Launched, Launcher } from './launcher.ts';
 import type { StartBudget } from './start-budget.ts';
-import type { StartCause } from './start-report.ts';
 import { StartBackoff } from './start-backoff.ts';
 import { type Member, stopMember } from './stop-member.ts';
 
@@ -203,6 +202,14 @@ export class VersionPool {
     }
   }
 
+  /** Why starts are held back and until when, if they are. */
+  startsHeld(): FunctionResource['startsHeld'] {
+    const blocked = this.#backoff.blocked(this.#options.clock.monotonic());
+    if (!blocked) return undefined;
+    const until = new Date(this.#options.clock.now() + blocked.leftMs).toISOString();
+    return { reason: blocked.error.message, failures: blocked.failures, until };
+  }
+
   /** The instances as the API shows them. */
   instances(): InstanceResource[] {
     const { version } = this;
@@ -215,6 +222,7 @@ export class VersionPool {
       inFlight: endpoint.inFlight,
       engine: this.#options.engine.name,
       startedAt: new Date(launched.instance.startedAt).toISOString(),
+      ...(launched.start === undefined ? {} : { start: launched.start }),
     }));
   }
 
@@ -234,7 +242,7 @@ export class VersionPool {
   }
 
   /** Why the start that is decided now is. */
-  #cause(): StartCause {
+  #cause(): StartReport['cause'] {
     if (this.#options.clock.monotonic() - this.#lostAtMs < REPLACED_WITHIN_MS) {
       this.#lostAtMs = -Infinity;
       return 'replaced';
