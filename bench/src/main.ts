@@ -1,4 +1,4 @@
-/** `npm run bench [-- warm|cold|image|many|thaw|mixed|stream|overload] [--seconds N] [--rounds N]`: what Ebb costs beside what it stands on. */
+/** `npm run bench [-- warm|cold|pool|image|many|thaw|mixed|stream|overload] [--seconds N] [--rounds N]`: what Ebb costs beside what it stands on. */
 import { availableParallelism, cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { benchCold } from './cold.ts';
@@ -6,6 +6,7 @@ import { benchImage } from './image.ts';
 import { benchMany } from './many.ts';
 import { benchMixed } from './mixed.ts';
 import { benchOverload } from './overload.ts';
+import { benchPool } from './pool.ts';
 import { Report } from './report.ts';
 import { benchStream } from './stream.ts';
 import { benchThaw } from './thaw.ts';
@@ -17,13 +18,16 @@ const { positionals, values } = parseArgs({
 });
 const options = { seconds: Number(values.seconds), rounds: Number(values.rounds) };
 const wanted =
-  positionals.length === 0 ? ['warm', 'cold', 'image', 'many', 'thaw', 'mixed', 'stream', 'overload'] : positionals;
+  positionals.length === 0
+    ? ['warm', 'cold', 'pool', 'image', 'many', 'thaw', 'mixed', 'stream', 'overload']
+    : positionals;
 const report = new Report();
 process.stdout.write(
   `${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} cores, Node ${process.version}\n`,
 );
 if (wanted.includes('warm')) await benchWarm(report, options);
 if (wanted.includes('cold')) await benchCold({ rounds: Math.max(5, options.rounds * 3) });
+if (wanted.includes('pool')) await benchPool({ rounds: Math.max(10, options.rounds * 10) });
 if (wanted.includes('image')) await benchImage({ rounds: Math.max(5, options.rounds * 3) });
 if (wanted.includes('many')) await benchMany(options);
 if (wanted.includes('thaw')) await benchThaw({ rounds: Math.max(10, options.rounds * 3) });

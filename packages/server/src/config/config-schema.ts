@@ -118,6 +118,14 @@ export const SETTINGS = {
     description:
       'How long idle instances are kept where a function does not say in `scale.keepAlive`, and which of them make room first; see [autoscaling.md](autoscaling.md).',
   }),
+  poolSize: count({
+    name: 'poolSize',
+    fallback: 2,
+    min: 0,
+    max: 100,
+    description:
+      'Instances of the managed runtime kept ready without code, so that a start need not wait for the engine; 0 for none. Of each combination of `memory`, `tmp`, `network` and `readOnlyRootFilesystem` that functions lately started with, at most four; each takes about 40 MB.',
+  }),
   startTimeoutMs: duration({
     name: 'startTimeout',
     fallback: '60s',

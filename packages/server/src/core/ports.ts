@@ -3,6 +3,7 @@ import type {
   CodeResource,
   FunctionSpec,
   FunctionState,
+  FunctionResource,
   InstanceResource,
   LogLine,
   LogQuery,
@@ -150,12 +151,15 @@ export interface FunctionStanding {
   readonly state: FunctionState;
   readonly instances: number;
   readonly scaling?: ScalingResource;
+  /** Present while starts are held back because the last ones failed. */
+  readonly startsHeld?: FunctionResource['startsHeld'];
 }
 
 /** What the side that runs instances tells the control API. Synchronous and from memory. */
 export interface InstanceDirectory {
   /** The instances of a function, of all its versions, oldest first; empty when there are none. */
   list(namespace: string, name: string): readonly InstanceResource[];
+  /** How a version stands, how many of its instances are ready, and whether starts are held back. */
   functionState(version: Version): FunctionStanding;
 }
 

@@ -7,6 +7,7 @@ import { decideReconcile } from './decide-reconcile.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { IdleKeeper, type IdleKeeperOptions } from './idle-keeper.ts';
 import type { StartBudget } from './start-budget.ts';
+import type { WarmPool } from './warm-pool.ts';
 import { VersionPool, type VersionPoolOptions } from './version-pool.ts';
 
 /** How often the engine's list is compared with ours even without a hint. */
@@ -21,6 +22,8 @@ export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version'
   readonly generation: string;
   /** Bounds of what is kept without work. */
   readonly idle: Omit<IdleKeeperOptions, 'all'>;
+  /** Instances kept ready without code. */
+  readonly spares?: WarmPool;
 }
 
 /**
@@ -55,6 +58,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     this.#hints = this.#listen();
     this.#timer = setInterval(() => void this.#reconcileQuietly(), RECONCILE_EVERY_MS).unref();
     await this.#reconcileQuietly();
+    this.#options.spares?.start();
     for (const { live } of registry.list()) this.#keep(live);
     this.#keeper.start();
   }
@@ -118,9 +122,15 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   /** How a version stands. */
   functionState(version: Version): FunctionStanding {
     const pool = this.#pools.get(version.key);
-    const instances = pool?.ready ?? 0;
-    const state = instances > 0 ? 'ready' : pool && pool.starting > 0 ? 'starting' : 'idle';
-    return { state, instances, ...(pool?.scaling === undefined ? {} : { scaling: pool.scaling }) };
+    if (!pool) return { state: 'idle', instances: 0 };
+    const { ready, scaling } = pool;
+    const startsHeld = ready === 0 ? pool.startsHeld() : undefined;
+    return {
+      state: ready > 0 ? 'ready' : pool.starting > 0 ? 'starting' : 'idle',
+      instances: ready,
+      ...(scaling === undefined ? {} : { scaling }),
+      ...(startsHeld === undefined ? {} : { startsHeld }),
+    };
   }
 
   async admit(spec: FunctionSpec, signal?: AbortSignal): Promise<{ readonly imageDigest?: string }> {
@@ -131,7 +141,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   async prove(version: Version, signal?: AbortSignal): Promise<void> {
     try {
-      await this.of(version).startOne(signal);
+      await this.of(version).startOne('deploy', signal);
     } catch (error) {
       const failure = asEbbError(error);
       if (failure.code !== 'START_FAILED') throw failure;
@@ -168,13 +178,14 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    const { spares } = this.#options;
     this.#watching?.[Symbol.dispose]();
     clearInterval(this.#timer);
     this.#keeper[Symbol.dispose]();
     this.#stopping.abort();
     await this.#hints;
     await this.#reconciling?.catch(() => {});
-    await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+    await Promise.all([...this.#pools.values(), ...(spares ? [spares] : [])].map((pool) => pool.close()));
   }
 
   #follow(change: RegistryChange): void {
@@ -241,7 +252,8 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   /** A watched instance that has exited is gone, and so is a member that was watched before and is not listed. */
   #noticeExits(expected: ReadonlySet<string>, instances: readonly Instance[]): void {
     const byId = new Map(instances.map((instance) => [instance.id, instance]));
-    const isMember = (id: string) => [...this.#pools.values()].some((pool) => pool.has(id));
+    const { spares } = this.#options;
+    const isMember = (id: string) => spares?.has(id) || [...this.#pools.values()].some((pool) => pool.has(id));
     for (const id of expected) {
       const found = byId.get(id);
       if (found ? found.state === 'exited' : isMember(id)) {

@@ -1,4 +1,4 @@
-import type { InstanceResource, InstanceState, ScalingResource } from '@ebb/contract';
+import type { FunctionResource, InstanceResource, InstanceState, ScalingResource, StartReport } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
@@ -9,6 +9,7 @@ import { Admission, type Slot, type SlotFailure } from './admission.ts';
 import { createEndpoint, type Endpoint } from './endpoint.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { Freezer, type FrozenInstance } from './freezer.ts';
+import type { LaunchContext } from './launch-context.ts';
 import type { Launched, Launcher } from './launcher.ts';
 import type { StartBudget } from './start-budget.ts';
 import { StartBackoff } from './start-backoff.ts';
@@ -16,6 +17,8 @@ import { type Member, stopMember } from './stop-member.ts';
 
 /** An instance of an earlier server answers within this time, or is stopped. */
 const ADOPT_MS = 2_000;
+/** A start this soon after an instance was lost is in its place. */
+const REPLACED_WITHIN_MS = 1_000;
 /** An instance that failed this many requests in a row is replaced (it may be wedged). */
 const FAILURES_IN_ROW = 3;
 
@@ -56,6 +59,8 @@ export class VersionPool {
   readonly #backoff = new StartBackoff();
   readonly #freezer: Freezer;
   #starting = 0;
+  /** When an instance was lost that no start has replaced yet, monotonic milliseconds. */
+  #lostAtMs = -Infinity;
   #desired = 0;
   #floor = 0;
   #arrivals = 0;
@@ -211,7 +216,7 @@ export class VersionPool {
 
   /** Starts one instance for the standby. Never throws. */
   startStandby(): void {
-    this.startOne().catch((error: unknown) => this.#startFailed(asEbbError(error)));
+    this.startOne('standby').catch((error: unknown) => this.#startFailed(asEbbError(error)));
   }
 
   /** Makes the number of instances go towards `desired`: starts what lacks, stops the longest idle (S2). */
@@ -229,13 +234,14 @@ export class VersionPool {
   }
 
   /** Starts one instance now and keeps it. Throws what {@link Launcher.launch} throws. */
-  async startOne(signal?: AbortSignal): Promise<void> {
+  async startOne(cause: StartReport['cause'], signal?: AbortSignal): Promise<void> {
+    const context = { cause, decidedAtMs: this.#options.clock.monotonic() };
     this.#starting += 1;
     try {
       using _permit = await this.#options.budget.acquire();
       const closing = this.#closing.signal;
       const either = signal ? AbortSignal.any([signal, closing]) : closing;
-      this.#add(await this.#launch(either));
+      this.#add(await this.#launch(context, either));
     } finally {
       this.#startEnded();
     }
@@ -272,6 +278,7 @@ export class VersionPool {
     const member = this.#members.get(instanceId);
     if (!member || member.state === 'draining') return;
     member.launched.log.say(`the instance ${describeExit(exit)}`);
+    this.#lostAtMs = this.#options.clock.monotonic();
     this.#drain(member);
     this.#options.onDemand(this);
   }
@@ -288,6 +295,14 @@ export class VersionPool {
     }
   }
 
+  /** Why starts are held back and until when, if they are. */
+  startsHeld(): FunctionResource['startsHeld'] {
+    const blocked = this.#backoff.blocked(this.#options.clock.monotonic());
+    if (!blocked) return undefined;
+    const until = new Date(this.#options.clock.now() + blocked.leftMs).toISOString();
+    return { reason: blocked.error.message, failures: blocked.failures, until };
+  }
+
   /** The instances as the API shows them. */
   instances(): InstanceResource[] {
     const { version } = this;
@@ -300,6 +315,7 @@ export class VersionPool {
       inFlight: member.endpoint.inFlight,
       engine: this.#options.engine.name,
       startedAt: new Date(member.launched.instance.startedAt).toISOString(),
+      ...(member.launched.start === undefined ? {} : { start: member.launched.start }),
     }));
   }
 
@@ -323,12 +339,13 @@ export class VersionPool {
   }
 
   async #startWhenAllowed(): Promise<void> {
+    const context = { cause: this.#cause(), decidedAtMs: this.#options.clock.monotonic() };
     this.#starting += 1;
     try {
       using _permit = await this.#options.budget.acquire();
       // What was lacking when the permit was asked for may be there by now (S3), or known not to start.
       if (!this.#stillLacking() || this.#backoff.blocked(this.#options.clock.monotonic())) return;
-      this.#add(await this.#launch(this.#closing.signal));
+      this.#add(await this.#launch(context, this.#closing.signal));
     } catch (error) {
       this.#startFailed(asEbbError(error));
     } finally {
@@ -336,13 +353,23 @@ export class VersionPool {
     }
   }
 
-  async #launch(signal: AbortSignal): Promise<Launched> {
+  async #launch(context: LaunchContext, signal: AbortSignal): Promise<Launched> {
     const { clock, launcher } = this.#options;
     const beganAt = clock.monotonic();
-    const launched = await launcher.launch(this.version, signal);
+    const launched = await launcher.launch(this.version, context, signal);
     const tookMs = clock.monotonic() - beganAt;
     this.#startMs = this.#startMs === undefined ? tookMs : this.#startMs + (tookMs - this.#startMs) * START_WEIGHT;
     return launched;
+  }
+
+  /** Why the start that is decided now is. */
+  #cause(): StartReport['cause'] {
+    if (this.#options.clock.monotonic() - this.#lostAtMs < REPLACED_WITHIN_MS) {
+      this.#lostAtMs = -Infinity;
+      return 'replaced';
+    }
+    if (this.inFlight + this.waiting === 0) return 'minimum';
+    return this.ready + this.#starting === 0 ? 'scale-from-zero' : 'burst';
   }
 
   /** Those who wait are told of failing starts only when none that may help them is under way any more. */

@@ -144,6 +144,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     maxConcurrentStarts: config.maxConcurrentStarts,
     memoryBudgetBytes: config.memoryBudgetBytes,
     keepAlive: config.keepAlive,
+    poolSize: config.poolSize,
     scaleEveryMs: SCALE_EVERY_MS,
     maxFrozenBytes: config.maxFrozenBytes ?? totalmem() / 2,
   });

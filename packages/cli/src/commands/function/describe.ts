@@ -36,6 +36,7 @@ function fields(resource: FunctionResource, url: string): string {
     ['Runs', spec.image ?? spec.runtime],
     ['Handler', spec.handler],
     ['State', `${resource.state}, ${resource.instances} of at most ${spec.scale.max} instances`],
+    ['Starts', heldBack(resource)],
     ['Version', `${resource.version}, deployed ${formatAge(resource.updatedAt, Date.now())}`],
     ['Limits', `${spec.memory} memory, ${spec.cpu} cpu, ${spec.concurrency} calls at once, timeout ${spec.timeout}`],
     ['Scale', describeScale(spec.scale)],
@@ -60,6 +61,21 @@ function describeScale({ min, max, mode, target, idle, keepAlive, schedule }: Sc
 function describeScaling({ scaling }: FunctionResource): string | undefined {
   if (!scaling) return undefined;
   return `to ${scaling.desired}, ${formatAge(scaling.at, Date.now())}: ${scaling.reason}`;
+}
+
+function heldBack({ startsHeld }: FunctionResource): string | undefined {
+  if (!startsHeld) return undefined;
+  const { reason, failures, until } = startsHeld;
+  const seconds = Math.max(1, Math.ceil((Date.parse(until) - Date.now()) / 1000));
+  return `held back for ${seconds} s after ${failures} failures: ${reason}`;
+}
+
+/** How an instance was started and how long that took, such as "burst, 18 ms from the pool". */
+function startOf({ start }: InstanceResource): string {
+  if (!start) return '';
+  const { cause, spare, admitMs, codeMs, createMs = 0, specialiseMs = 0, initMs } = start;
+  const ms = Math.round(admitMs + codeMs + createMs + specialiseMs + initMs);
+  return `${cause}, ${ms} ms${spare === 'used' ? ' from the pool' : ''}`;
 }
 
 function pairs(map: Readonly<Record<string, string>>): string {
@@ -87,5 +103,6 @@ function instanceTable(instances: readonly InstanceResource[]): string {
     { title: 'calls', value: (item) => item.inFlight, align: 'right' },
     { title: 'engine', value: (item) => item.engine },
     { title: 'started', value: (item) => formatAge(item.startedAt, Date.now()) },
+    { title: 'start', value: startOf },
   ]);
 }

@@ -16,6 +16,7 @@ const good: DaemonFacts = {
   dataFreeBytes: 2 ** 40,
   firewall: { kind: 'active' },
   freezeBy: 'cgroup',
+  sparesLack: undefined,
 };
 const find = (check: string, facts: Partial<DaemonFacts>) =>
   findings({ ...good, ...facts }).find((finding) => finding.check === check);
@@ -42,6 +43,7 @@ describe('what doctor says about Docker', () => {
       dataFreeBytes: undefined,
       firewall: { kind: 'absent', reason: 'the server does not run as root' },
       freezeBy: 'engine',
+      sparesLack: 'the server does not run as root',
     };
     for (const finding of findings(bad)) {
       expect(finding.level, finding.check).not.toBe('ok');

@@ -9,6 +9,8 @@ const PORT_LABEL = 'ebb.port';
 export const HOLDER_LABEL = 'ebb.network-holder';
 /** Address of an instance in such a namespace; the daemon shows it with the holder only. */
 const ADDRESS_LABEL = 'ebb.address';
+/** On the container of a spare, for good; what it became is in its identity file. */
+const SPARE_LABEL = 'ebb.spare';
 const CREATED_LABEL = 'ebb.created-at';
 
 /** What the labels of a container say about the instance in it. */
@@ -19,13 +21,21 @@ export interface LabelledInstance {
   readonly createdAt: number;
   /** Address in a network namespace made ahead of time. */
   readonly address?: string;
+  /** Whether it was made as a spare. */
+  readonly wasSpare: boolean;
+}
+
+/** What labels say beside what the spec says. */
+interface LabelDetails {
+  readonly isSpare?: boolean;
+  readonly network?: { readonly holder: string; readonly address: string } | undefined;
 }
 
 /** The labels a container of an instance gets. */
 export function toDockerLabels(
   spec: InstanceSpec,
   createdAt: number,
-  network?: { readonly holder: string; readonly address: string },
+  { isSpare = false, network }: LabelDetails = {},
 ): Record<string, string> {
   return {
     [INSTALLATION_LABEL]: spec.labels.installation,
@@ -35,6 +45,7 @@ export function toDockerLabels(
     'ebb.generation': spec.labels.generation,
     [INSTANCE_LABEL]: spec.id,
     [CREATED_LABEL]: String(createdAt),
+    ...(isSpare ? { [SPARE_LABEL]: 'node' } : {}),
     ...(spec.source.kind === 'image' ? { [PORT_LABEL]: String(spec.source.port) } : {}),
     ...(network === undefined ? {} : { [HOLDER_LABEL]: network.holder, [ADDRESS_LABEL]: network.address }),
   };
@@ -59,6 +70,7 @@ export function fromDockerLabels(
       generation: labels['ebb.generation'] ?? '',
     },
     createdAt: Number(labels[CREATED_LABEL] ?? 0),
+    wasSpare: labels[SPARE_LABEL] !== undefined,
     ...(port === undefined ? {} : { port: Number(port) }),
     ...(address === undefined ? {} : { address }),
   };

@@ -14,6 +14,8 @@ export interface ProbeOptions {
   readonly network: InstanceNetwork;
   readonly dataDir: string;
   readonly freezeBy: 'cgroup' | 'engine';
+  /** Why instances cannot be kept ready without code, as {@link MountTable.foresee} says. */
+  readonly sparesLack: () => Promise<string | undefined>;
   readonly signal?: AbortSignal;
 }
 
@@ -22,6 +24,7 @@ export interface DaemonInfo {
   readonly NCPU?: number;
   readonly Architecture?: string;
   readonly CgroupVersion?: string;
+  readonly CgroupDriver?: string;
   readonly SecurityOptions?: readonly string[] | null;
   readonly PidsLimit?: boolean;
   readonly MemoryLimit?: boolean;
@@ -71,6 +74,7 @@ export async function probeDocker(options: ProbeOptions): Promise<EngineStatus> 
       dataFreeBytes: await freeBytes(options.dataDir),
       firewall: await firewallState(options),
       freezeBy: options.freezeBy === 'cgroup' && foreseeCgroupFreezer() ? 'cgroup' : 'engine',
+      sparesLack: await options.sparesLack(),
     };
     return { ok: true, message: `Docker ${version.Version}`, findings: findings(facts) };
   } catch (error) {
