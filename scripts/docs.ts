@@ -149,6 +149,7 @@ interface FieldSchema {
   readonly maximum?: number;
   readonly minItems?: number;
   readonly maxItems?: number;
+  readonly items?: FieldSchema;
   readonly properties?: Readonly<Record<string, FieldSchema>>;
 }
 
@@ -177,7 +178,11 @@ function allowedOf(path: readonly string[], schema: FieldSchema): string {
   if (schema.enum) return schema.enum.map((word) => `\`${word}\``).join(', ');
   if (schema.type === 'integer') return `a whole number from ${schema.minimum} to ${schema.maximum}`;
   if (schema.type === 'boolean') return '`true`, `false`';
-  if (schema.type === 'array') return `a list of ${schema.minItems ?? 0} to ${schema.maxItems} texts`;
+  if (schema.type === 'number') return `a number from ${schema.minimum} to ${schema.maximum}`;
+  if (schema.type === 'array') {
+    const entries = schema.items?.type === 'object' ? 'entries' : 'texts';
+    return `a list of ${schema.minItems ?? 0} to ${schema.maxItems} ${entries}`;
+  }
   if (schema.type === 'object') return 'names with texts';
   // What the schema says when it refuses a text: "must be a size from ...".
   const wrong = path.toReversed().reduce<unknown>((value, name) => ({ [name]: value }), '\0');

@@ -20,7 +20,7 @@ export async function benchCold(options: { readonly rounds: number }): Promise<v
     process.stdout.write('\nCold start: left out, no Docker daemon answers\n');
     return;
   }
-  await using ebb = await startEbb('docker');
+  await using ebb = await startEbb('docker', { EBB_POOL_SIZE: '0' });
   await ebb.deploy('plain', await ebb.upload(PLAIN), { scale: { min: 0, max: 1, idle: '100ms' } });
   const template = await runningContainer(docker, ebb);
   const alone: number[] = [];
@@ -65,7 +65,9 @@ interface Template {
 async function runningContainer(docker: Dockerode, ebb: MeasuredEbb): Promise<Template> {
   await (await fetch(`${ebb.url}/function/plain`)).text();
   const { installation } = await ebb.client.version();
-  const [found] = await docker.listContainers({ filters: { label: [`ebb.installation=${installation}`] } });
+  const [found] = await docker.listContainers({
+    filters: { label: [`ebb.installation=${installation}`, 'ebb.instance'] },
+  });
   const inspected = await docker.getContainer(found?.Id ?? '').inspect();
   const socket = inspected.Mounts.find(({ RW }) => RW)?.Destination ?? '';
   return {

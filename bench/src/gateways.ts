@@ -2,13 +2,17 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { cpuMs, load, median } from './measure.ts';
 import { printTable } from './print-table.ts';
+import type { Report } from './report.ts';
 import { startEbb } from './start-ebb.ts';
 
 const PLAIN = fileURLToPath(new URL('../functions/plain', import.meta.url));
 const CONNECTIONS = 32;
 
 /** What a call costs one process and two gateways, all processes of the server together. Rounds alternate. */
-export async function benchGateways(options: { readonly seconds: number; readonly rounds: number }): Promise<void> {
+export async function benchGateways(
+  report: Report,
+  options: { readonly seconds: number; readonly rounds: number },
+): Promise<void> {
   await using one = await startEbb('process');
   await using two = await startEbb('process', { EBB_GATEWAYS: '2' });
   const servers = [
@@ -28,7 +32,10 @@ export async function benchGateways(options: { readonly seconds: number; readonl
     for (let round = 0; round < options.rounds; round += 1) {
       for (const { name, ebb, pids } of servers) {
         const before = cpuMs(pids);
-        const result = await load(`${ebb.url}/function/${kind}`, { connections: CONNECTIONS, seconds: options.seconds });
+        const result = await load(`${ebb.url}/function/${kind}`, {
+          connections: CONNECTIONS,
+          seconds: options.seconds,
+        });
         if (result.errors > 0) throw new Error(`${name} answered ${result.errors} requests with an error`);
         const cpuUs = ((cpuMs(pids) - before) * 1000) / result.requests;
         const all = measured.get(name) ?? [];
@@ -51,6 +58,12 @@ export async function benchGateways(options: { readonly seconds: number; readonl
         ];
       }),
     );
+    report.add({
+      measure: `CPU per request, two gateways / one process, ${kind} slots`,
+      value: cpuOf('two gateways') / cpuOf('one process'),
+      unit: '',
+      bar: { atMost: 1.1 },
+    });
   }
 }
 

@@ -15,13 +15,20 @@ export interface Load {
   readonly requests: number;
 }
 
-/** Loads a URL with wrk for some seconds over some connections. */
+/** Loads a URL with wrk for some seconds over some connections; a Lua script may choose the requests. */
 export async function load(
   url: string,
-  options: { readonly connections: number; readonly seconds: number },
+  options: { readonly connections: number; readonly seconds: number; readonly script?: string },
 ): Promise<Load> {
-  const { connections, seconds } = options;
-  const { stdout } = await run('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', url]);
+  const { connections, seconds, script } = options;
+  const { stdout } = await run('wrk', [
+    '-t1',
+    `-c${connections}`,
+    `-d${seconds}s`,
+    '--latency',
+    ...(script === undefined ? [] : ['-s', script]),
+    url,
+  ]);
   const number = (pattern: RegExp) => Number(pattern.exec(stdout)?.[1] ?? 0);
   return {
     requestsPerSecond: number(/Requests\/sec:\s+([\d.]+)/),

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -20,7 +21,15 @@ export interface MeasuredEbb extends AsyncDisposable {
 const NAMESPACE = 'openfaas-fn';
 const EBB = fileURLToPath(new URL('../../packages/cli/bin/ebb.mjs', import.meta.url));
 
-/** Starts a server with an empty data directory on free ports, with further settings as variables. */
+/** The one socket of the one instance of a server on the process engine. */
+export function instanceSocket(dataDir: string): string {
+  const installation = readFileSync(join(dataDir, 'installation'), 'utf8').trim();
+  const instances = `/dev/shm/ebb-${installation}/i`;
+  const sockets = join(instances, readdirSync(instances)[0] ?? '', 's');
+  return join(sockets, readdirSync(sockets).find((name) => name === 'sock') ?? '');
+}
+
+/** Starts a server with an empty data directory on free ports, with settings beside the defaults. */
 export async function startEbb(
   engine: 'process' | 'docker',
   settings: Readonly<Record<string, string>> = {},

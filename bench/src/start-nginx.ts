@@ -12,8 +12,8 @@ export interface Nginx extends AsyncDisposable {
   readonly pids: readonly number[];
 }
 
-/** Starts nginx with one worker as a plain reverse proxy with keep-alive to the socket. */
-export async function startNginx(socketPath: string): Promise<Nginx> {
+/** Starts nginx with one worker as a plain reverse proxy with keep-alive to the socket; `directives` go to its location. */
+export async function startNginx(socketPath: string, directives = ''): Promise<Nginx> {
   const directory = await mkdtemp('/tmp/ebb-bench-nginx-');
   const port = await freePort();
   const config = `
@@ -25,7 +25,7 @@ http {
   upstream function { server unix:${socketPath}; keepalive 256; keepalive_requests 100000000; }
   server {
     listen 127.0.0.1:${port};
-    location / { proxy_pass http://function; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; }
+    location / { proxy_pass http://function; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; ${directives} }
   }
 }`;
   const path = join(directory, 'nginx.conf');

@@ -1,11 +1,10 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cpuMs, type Load, load, median } from './measure.ts';
 import { printTable } from './print-table.ts';
-import { startEbb } from './start-ebb.ts';
+import type { Report } from './report.ts';
+import { instanceSocket, startEbb } from './start-ebb.ts';
 import { startNginx } from './start-nginx.ts';
 
 const PLAIN = fileURLToPath(new URL('../functions/plain', import.meta.url));
@@ -21,7 +20,10 @@ interface Target {
  * The warm path beside nginx: the function directly, through nginx over the instance's own unix socket, and through
  * Ebb over the same socket to the same instance. Rounds alternate, medians are compared.
  */
-export async function benchWarm(options: { readonly seconds: number; readonly rounds: number }): Promise<void> {
+export async function benchWarm(
+  report: Report,
+  options: { readonly seconds: number; readonly rounds: number },
+): Promise<void> {
   await using ebb = await startEbb('process');
   await ebb.deploy('plain', await ebb.upload(PLAIN), { concurrency: 1000, scale: { min: 1, max: 1 } });
   await (await fetch(`${ebb.url}/function/plain`)).text();
@@ -45,6 +47,7 @@ export async function benchWarm(options: { readonly seconds: number; readonly ro
         results.set(name, [...(results.get(name) ?? []), { load: result, cpuUs }]);
       }
     }
+    if (connections === 32) addBars(report, results);
     const rate = (name: string) => median((results.get(name) ?? []).map((result) => result.load.requestsPerSecond));
     printTable(
       `Warm path, ${connections} connection${connections === 1 ? '' : 's'}`,
@@ -65,10 +68,25 @@ export async function benchWarm(options: { readonly seconds: number; readonly ro
   direct.kill();
 }
 
-/** The one socket of the one instance there is. */
-function instanceSocket(dataDir: string): string {
-  const installation = readFileSync(join(dataDir, 'installation'), 'utf8').trim();
-  const instances = `/dev/shm/ebb-${installation}/i`;
-  const sockets = join(instances, readdirSync(instances)[0] ?? '', 's');
-  return join(sockets, readdirSync(sockets).find((name) => name === 'sock') ?? '');
+/** The bars of the warm path, from the rounds at 32 connections. */
+function addBars(report: Report, results: ReadonlyMap<string, readonly { load: Load; cpuUs: number }[]>): void {
+  const of = (name: string) => results.get(name) ?? [];
+  const nginx = of('nginx, 1 worker');
+  const ebb = of('Ebb');
+  const rates = (all: typeof nginx) => all.map((one) => one.load.requestsPerSecond);
+  const cpus = (all: typeof nginx) => all.map((one) => one.cpuUs);
+  report.add({
+    measure: "warm throughput, 32 connections, of nginx's",
+    value: median(rates(ebb)) / median(rates(nginx)),
+    unit: '',
+    bar: { atLeast: 0.65 },
+    detail: { nginx: rates(nginx), ebb: rates(ebb) },
+  });
+  report.add({
+    measure: "CPU per warm request, of nginx's",
+    value: median(cpus(ebb)) / median(cpus(nginx)),
+    unit: '',
+    bar: { atMost: 1.5 },
+    detail: { nginx: cpus(nginx), ebb: cpus(ebb) },
+  });
 }

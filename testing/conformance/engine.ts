@@ -1,6 +1,7 @@
-import { request as httpRequest } from 'node:http';
+import { Agent, request as httpRequest } from 'node:http';
 import { text as readText } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
+import { READY_PATH } from '@ebb/contract';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { awaitReady } from '../../packages/server/src/engines/await-ready.ts';
 import type {
@@ -253,6 +254,72 @@ export function engineConformance(name: string, setup: () => Promise<EngineUnder
       expect(await listed(id)).toBeUndefined();
     });
 
+    test('freezing and thawing twice is as good as once', async () => {
+      const { id, target } = await start();
+      if (!engine.capabilities.freeze) return;
+      await engine.freeze(id);
+      await engine.freeze(id);
+      expect(await listed(id)).toMatchObject({ state: 'frozen' });
+      await engine.thaw(id);
+      await engine.thaw(id);
+      expect(await get(target, '/')).toBe('probe');
+    });
+
+    test('connections survive a freeze', async () => {
+      const { id, target } = await start();
+      if (!engine.capabilities.freeze) return;
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      const where = target.kind === 'unix' ? { socketPath: target.path } : { host: target.host, port: target.port };
+      const ask = () =>
+        new Promise<boolean>((resolve, reject) => {
+          const sent = httpRequest({ ...where, path: '/', agent }, (response) => {
+            response.resume().once('end', () => resolve(sent.reusedSocket));
+          });
+          sent.once('error', reject).end();
+        });
+      expect(await ask()).toBe(false);
+      await engine.freeze(id);
+      await delay(50);
+      await engine.thaw(id);
+      expect(await ask()).toBe(true);
+      agent.destroy();
+    });
+
+    test('a timer that came due while its instance was frozen goes off after the thaw', async () => {
+      const { id, target } = await start();
+      if (!engine.capabilities.freeze) return;
+      const wentOff = async () =>
+        (await collect(engine.logs(id, { follow: false }))).filter(({ text }) => text === 'went off').length;
+      await get(target, '/later?ms=150&text=went%20off');
+      await engine.freeze(id);
+      await delay(300);
+      // Instances of the memory engine share a process with the tests, whose timers nobody stops.
+      if (engine.name !== 'memory') expect(await wentOff()).toBe(0);
+      await engine.thaw(id);
+      await expect.poll(wentOff).toBe(1);
+    });
+
+    test('after a restart a frozen instance is found frozen, and can be thawed or stopped (E1)', async () => {
+      const [kept, ended] = [await start(), await start()];
+      if (!engine.capabilities.freeze) return;
+      await Promise.all([engine.freeze(kept.id), engine.freeze(ended.id)]);
+      await using reopened = await subject.reopen();
+      expect(await listed(kept.id, reopened)).toMatchObject({ state: 'frozen' });
+      await reopened.thaw(kept.id);
+      expect(await get(kept.target, '/')).toBe('probe');
+      await reopened.stop(ended.id, { graceMs: 5000 });
+      expect(await listed(ended.id, reopened)).toBeUndefined();
+    });
+
+    test('an instance that is being frozen can be stopped', async () => {
+      const { id } = await start();
+      if (!engine.capabilities.freeze) return;
+      const freezing = engine.freeze(id).catch(() => {});
+      await engine.stop(id, { graceMs: 5000 });
+      await freezing;
+      expect(await listed(id)).toBeUndefined();
+    });
+
     test('freezing or measuring what is not there is a typed error', async () => {
       await expect(engine.freeze('never-was')).rejects.toMatchObject({ name: 'EbbError' });
       await expect(engine.thaw('never-was')).rejects.toMatchObject({ name: 'EbbError' });
@@ -319,6 +386,94 @@ export function engineConformance(name: string, setup: () => Promise<EngineUnder
       await reopened.stop(id, { graceMs: 2000 });
       expect(await listed(id, reopened)).toBeUndefined();
       await expect(send(target, '/')).rejects.toThrow();
+    });
+
+    describe('spares', () => {
+      const spare = async (): Promise<Instance> => {
+        const { id, labels, limits, network, readOnlyRootFilesystem } = subject.spec();
+        const runtime = 'node';
+        const made = await engine.createSpare({ id, labels, runtime, limits, network, readOnlyRootFilesystem });
+        await awaitReady(made.target, { signal: AbortSignal.timeout(30_000), exited: never });
+        return made;
+      };
+      const specialise = async (overrides?: Partial<InstanceSpec>): Promise<Instance> => {
+        const { id } = await spare();
+        const instance = await engine.specialise(subject.spec({ ...overrides, id }));
+        const signal = AbortSignal.timeout(10_000);
+        await awaitReady(instance.target, { signal, exited: never, healthPath: READY_PATH });
+        return instance;
+      };
+
+      test('a spare is listed as one, names no function, and can be stopped', async () => {
+        if (!engine.capabilities.spares) return;
+        const { id } = await spare();
+        expect(await listed(id)).toMatchObject({
+          spare: true,
+          state: 'running',
+          labels: { namespace: '', function: '' },
+        });
+        await engine.stop(id, { graceMs: 5000 });
+        expect(await listed(id)).toBeUndefined();
+      });
+
+      test('a specialised spare serves the code with its environment and secrets, under the labels of its version', async () => {
+        if (!engine.capabilities.spares) return;
+        const { id, labels, target } = await specialise({
+          env: { GREETING: 'hello world', EMPTY: '' },
+          secrets: { 'api-key': Buffer.from('s3cret\n') },
+        });
+        expect(await get(target, '/')).toBe('probe');
+        expect(await get(target, '/env?name=GREETING')).toBe('hello world');
+        expect(await get(target, '/env?name=EMPTY')).toBe('');
+        expect((await send(target, '/env?name=EBB_SPARE')).status).toBe(404);
+        expect(await get(target, '/secret?name=api-key')).toBe('s3cret\n');
+        const found = await listed(id);
+        expect(found).toMatchObject({ id, labels, state: 'running' });
+        expect(found?.spare).toBeUndefined();
+        expect(JSON.stringify(found)).not.toContain('s3cret');
+      });
+
+      test('no instance is specialised twice, neither through the engine nor by its callers (T1)', async () => {
+        if (!engine.capabilities.spares) return;
+        const { id, target } = await specialise();
+        await expect(engine.specialise(subject.spec({ id }))).rejects.toMatchObject({ code: 'ENGINE_FAILED' });
+        await expect(engine.specialise(subject.spec({ id: 'never-was' }))).rejects.toMatchObject({
+          code: 'ENGINE_FAILED',
+        });
+        expect(await get(target, '/_/specialise', '{"env":{"GREETING":"forged"},"workDir":"/"}')).toBe('probe');
+        expect((await send(target, '/env?name=GREETING')).status).toBe(404);
+      });
+
+      test('the log and the end of a specialised spare are those of any instance', async () => {
+        if (!engine.capabilities.spares) return;
+        const { id, target } = await specialise();
+        await get(target, '/log?text=spoken');
+        const texts = async () => (await collect(engine.logs(id, { follow: false }))).map(({ text }) => text);
+        await expect.poll(texts).toContain('spoken');
+        await send(target, '/exit?code=3').catch(() => {});
+        await expect.poll(async () => (await listed(id))?.exit).toMatchObject({ code: 3 });
+        await engine.stop(id, { graceMs: 0 });
+        expect(await listed(id)).toBeUndefined();
+      });
+
+      test('after a restart spares and specialised ones are told apart, and both can be stopped (E1)', async () => {
+        if (!engine.capabilities.spares) return;
+        const idle = await spare();
+        const { id, labels, target } = await specialise();
+        await using reopened = await subject.reopen();
+        expect(await listed(idle.id, reopened)).toMatchObject({ spare: true });
+        const found = await listed(id, reopened);
+        expect(found).toMatchObject({ labels, state: 'running' });
+        expect(found?.spare).toBeUndefined();
+        expect(await get(target, '/')).toBe('probe');
+        for (const one of [idle.id, id]) await reopened.stop(one, { graceMs: 1000 });
+        expect(await reopened.list()).toEqual([]);
+      });
+
+      test('an engine without spares says so with a typed error', async () => {
+        if (engine.capabilities.spares) return;
+        await expect(spare()).rejects.toMatchObject({ code: 'UNSUPPORTED_BY_ENGINE' });
+      });
     });
 
     test('an engine that cannot run images says so with a typed error', async () => {

@@ -10,9 +10,9 @@ import { startTestServer, type TestServer } from '../harness/server.ts';
 
 const RECOVERY_MS = 10_000;
 
-/** Instances the engine really runs for a server: containers by label, or processes by the data directory they know. */
+/** Instances the engine really runs for a server: containers by label, or processes by the directory of their socket. */
 async function countRunning(engine: EngineName, server: TestServer): Promise<number> {
-  if (engine === 'process') return (await findProcesses('EBB_SOCKET=', server.dataDir)).length;
+  if (engine === 'process') return (await findProcesses('EBB_SOCKET=', server.file.installation)).length;
   const containers = await listInstances(inject('dockerSocket') ?? '', server.file.installation);
   return containers.filter(({ state }) => state === 'running' || state === 'paused').length;
 }
@@ -27,7 +27,8 @@ async function until(what: string, isTrue: () => Promise<boolean>): Promise<void
 
 describeOnEngines('a server that is killed', (engine) => {
   test('E1: after kill -9 under load the next start serves all functions and leaves no orphan', async () => {
-    await using server = await startTestServer({ engine });
+    // What is kept ready without code is no function's; warm-pool.test.ts is about that.
+    await using server = await startTestServer({ engine, env: { EBB_POOL_SIZE: '0' } });
     await deployLab(server, 'steady', ['--concurrency', '4']);
     await deployLab(server, 'other');
     const load = startLoad(() => fetch(server.functionUrl('steady', '/slow?ms=50')), 12);

@@ -27,7 +27,7 @@ export interface DockerHarness extends AsyncDisposable {
   /** Makes an instance and waits until it is ready. */
   start(overrides?: Partial<InstanceSpec>): Promise<Instance>;
   /** Another engine object over the same directories; of the same installation unless another is named. */
-  open(installation?: string): Engine;
+  open(installation?: string, changes?: Partial<DockerEngineOptions>): Engine;
 }
 
 const RUNNING = new Promise<InstanceExit>(() => {});
@@ -44,9 +44,9 @@ export async function createDockerHarness(options: DockerHarnessOptions): Promis
   const dataDir = join(directory, 'data');
   const runtime = await prepareNodeRuntime({ dataDir });
   const logger = createLogger('silent');
-  const open = (name = installation) => {
+  const open = (name = installation, changes: Partial<DockerEngineOptions> = {}) => {
     const runDir = join(directory, name === installation ? 'run' : `run-${name}`);
-    return createDockerEngine({ runDir, dataDir, runtime, logger, ...overrides, installation: name });
+    return createDockerEngine({ runDir, dataDir, runtime, logger, ...overrides, installation: name, ...changes });
   };
   const engine = open();
   let made = 0;

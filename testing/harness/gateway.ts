@@ -2,7 +2,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { DEFAULT_NAMESPACE, type FunctionSpecInput, functionSpecSchema, type LogLine } from '@ebb/contract';
+import {
+  DEFAULT_NAMESPACE,
+  type FunctionSpecInput,
+  functionSpecSchema,
+  type KeepAlive,
+  type LogLine,
+} from '@ebb/contract';
 import { systemClock } from '../../packages/server/src/core/clock.ts';
 import { EbbError } from '../../packages/server/src/core/errors.ts';
 import { createLogger } from '../../packages/server/src/core/logger.ts';
@@ -17,6 +23,7 @@ import type { MemoryServe } from '../../packages/server/src/engines/memory/memor
 import { Gateway } from '../../packages/server/src/gateway/gateway.ts';
 import { RouteTable } from '../../packages/server/src/gateway/route-table.ts';
 import type { InstancePools } from '../../packages/server/src/pool/instance-pools.ts';
+import type { WarmPool } from '../../packages/server/src/pool/warm-pool.ts';
 import { createFunctionRegistry } from '../../packages/server/src/registry/function-registry.ts';
 import { createNamespaceRegistry } from '../../packages/server/src/registry/namespace-registry.ts';
 import { openListener } from '../../packages/server/src/server/listener.ts';
@@ -37,7 +44,12 @@ export interface GatewayHarnessOptions {
   readonly store?: KeyValue;
   readonly maxInstances?: number;
   readonly maxConcurrentStarts?: number;
+  readonly memoryBudgetBytes?: number;
+  readonly keepAlive?: KeepAlive;
+  /** Default: 0. */
+  readonly poolSize?: number;
   readonly startTimeoutMs?: number;
+  readonly maxFrozenBytes?: number;
 }
 
 /** The real data plane over in-process instances. */
@@ -46,6 +58,7 @@ export interface GatewayHarness extends AsyncDisposable {
   readonly port: number;
   readonly engine: MemoryEngine;
   readonly pools: InstancePools;
+  readonly spares: WarmPool;
   readonly gateway: Gateway;
   readonly events: InvocationEvent[];
   readonly lines: LogLine[];
@@ -84,7 +97,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     remove: () => Promise.reject(new Error('unused')),
     reveal: () => Promise.reject(new Error('unused')),
   };
-  const { pools, loop } = wirePools({
+  const { pools, loop, spares } = wirePools({
     engine,
     installation: 'test',
     generation: crypto.randomUUID(),
@@ -97,7 +110,12 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     startTimeoutMs: options.startTimeoutMs ?? 5_000,
     maxInstances: options.maxInstances ?? 100,
     maxConcurrentStarts: options.maxConcurrentStarts ?? 4,
+    memoryBudgetBytes: options.memoryBudgetBytes,
+    ...(options.keepAlive === undefined ? {} : { keepAlive: options.keepAlive }),
+    poolSize: options.poolSize ?? 0,
     scaleEveryMs: 20,
+    cpuEveryMs: 50,
+    maxFrozenBytes: options.maxFrozenBytes ?? 2 ** 40,
   });
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
   const routes = new RouteTable(registry);
@@ -134,6 +152,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     port: listener.port,
     engine,
     pools,
+    spares,
     gateway,
     events,
     lines,

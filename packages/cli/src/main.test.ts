@@ -196,4 +196,25 @@ describe('ebb', () => {
       expect(JSON.parse(run.stdout.toString())).toMatchObject({ status: 200, bodyBase64: '/wA=' });
     });
   });
+
+  test('simulate compares the policies on a trace, without a server', async () => {
+    const calls = Array.from({ length: 60 }, (_, index) => `${index * 1_800},timer,100ms,128Mi`);
+    await writeFile(join(cwd, 'trace.csv'), ['time,function,duration,memory', ...calls].join('\n'));
+    const { code, stdout } = await ebb(['simulate', 'trace.csv', '--policy', 'fixed', '--policy', 'auto', '--json']);
+    const { results } = JSON.parse(stdout.toString()) as { results: { keepAlive: string; coldShare: number }[] };
+    expect([code, results.map(({ keepAlive }) => keepAlive)]).toEqual([0, ['fixed', 'auto']]);
+    expect(results[0]?.coldShare).toBe(1);
+    expect(results[1]?.coldShare).toBeLessThan(0.2);
+  });
+
+  test.each([
+    [['simulate', 'none.csv'], 'none.csv" cannot be read; name a CSV file (FILE_FAILED)'],
+    [['simulate', 'bad.csv'], 'bad.csv: line 2: "memory" is "much" but must be'],
+    [['simulate', 'bad.csv', '--policy', 'best'], '"--policy" is "best" but must be one of fixed, histogram,'],
+    [['simulate', 'bad.csv', '--memory-budget', 'all'], '"--memory-budget" is "all" but must be a size such as 4Gi'],
+  ])('%j is refused in words', async (words, message) => {
+    await writeFile(join(cwd, 'bad.csv'), 'time,function,duration,memory\n1,f,1s,much\n');
+    const { code, stderr } = await ebb(words);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
+  });
 });

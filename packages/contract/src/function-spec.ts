@@ -1,24 +1,11 @@
 import { z } from 'zod';
+import { resolveFreezeAfterMs } from './freeze-spec.ts';
 import { ENV_NAME_PATTERN, secretNameSchema } from './names.ts';
 import { parseCpuCores, parseDurationMs, parseSizeBytes } from './quantity.ts';
+import { duration, size } from './quantity-schema.ts';
+import { type ResolvedScaling, resolveScaling, scaleSchema } from './scale-spec.ts';
 
 const MIB = 2 ** 20;
-
-/** A size the user writes (`256Mi`) between two bounds in bytes. */
-function size(minBytes: number, maxBytes: number, allowed: string) {
-  return z.union([z.string(), z.number()]).refine((value) => {
-    const bytes = parseSizeBytes(value);
-    return bytes !== undefined && bytes >= minBytes && bytes <= maxBytes;
-  }, `must be ${allowed}`);
-}
-
-/** A duration the user writes (`60s`) between two bounds in milliseconds. */
-function duration(minMs: number, maxMs: number, allowed: string) {
-  return z.union([z.string(), z.number()]).refine((value) => {
-    const ms = parseDurationMs(value);
-    return ms !== undefined && ms >= minMs && ms <= maxMs;
-  }, `must be ${allowed}`);
-}
 
 const stringMap = (what: string) =>
   z.record(z.string().min(1).max(253), z.string().max(16_384), { error: `must map names of ${what} to text` });
@@ -41,24 +28,11 @@ const PLATFORM_ENV = [
   'EBB_SECRETS_DIR',
   'EBB_SIGNATURE',
   'EBB_SOCKET',
+  'EBB_SPARE',
   'EBB_TIMEOUT_MS',
   'EBB_VERSION',
   'PORT',
 ] as const;
-
-/** How many instances of a version there may be, and how long an idle one is kept. */
-export const scaleSchema = z
-  .strictObject({
-    min: z.number().int().min(0).max(1000).default(0).describe('Instances kept even without traffic.'),
-    max: z.number().int().min(1).max(1000).default(20).describe('Most instances at once.'),
-    idle: duration(100, 7 * DAY, 'a duration from 100ms to 7d, such as "5m"')
-      .default('5m')
-      .describe('How long an instance above `min` stays without work before it is stopped.'),
-  })
-  .refine((scale) => scale.min <= scale.max, {
-    path: ['min'],
-    error: 'must not be larger than scale.max',
-  });
 
 /** What waits when every instance is busy. */
 export const queueSchema = z.strictObject({
@@ -150,6 +124,14 @@ export const functionSpecSchema = z
     annotations: stringMap('annotations').default({}).describe('Longer facts, such as a description; kept and shown.'),
   })
   .superRefine((spec, context) => {
+    if (spec.scale.standby > spec.scale.max) {
+      context.addIssue({
+        code: 'custom',
+        path: ['scale', 'standby'],
+        input: spec.scale.standby,
+        message: 'must not be larger than scale.max',
+      });
+    }
     if ((spec.runtime === undefined) === (spec.image === undefined)) {
       const isMissing = spec.runtime === undefined;
       context.addIssue({
@@ -205,13 +187,19 @@ export interface ResolvedLimits {
   readonly scaleMin: number;
   readonly scaleMax: number;
   readonly idleMs: number;
+  readonly scaling: ResolvedScaling;
+  /** Infinite when idle instances are not frozen. */
+  readonly freezeAfterMs: number;
+  /** Instances kept beyond those at work. */
+  readonly standby: number;
 }
 
 /** Turns the quantities of a parsed spec into plain units. */
 export function resolveLimits(spec: FunctionSpec): ResolvedLimits {
+  const cpuCores = known(parseCpuCores(spec.cpu));
   return {
     memoryBytes: known(parseSizeBytes(spec.memory)),
-    cpuCores: known(parseCpuCores(spec.cpu)),
+    cpuCores,
     pids: spec.pids,
     tmpBytes: known(parseSizeBytes(spec.tmp)),
     concurrency: spec.concurrency,
@@ -221,6 +209,9 @@ export function resolveLimits(spec: FunctionSpec): ResolvedLimits {
     scaleMin: spec.scale.min,
     scaleMax: spec.scale.max,
     idleMs: known(parseDurationMs(spec.scale.idle)),
+    scaling: resolveScaling(spec.scale, { concurrency: spec.concurrency, cpuCores }),
+    freezeAfterMs: resolveFreezeAfterMs(spec.scale.freezeAfter),
+    standby: spec.scale.standby,
   };
 }
 

@@ -6,3 +6,4 @@ export * from './manifest.ts';
 export * from './names.ts';
 export * from './quantity.ts';
 export * from './resources.ts';
+export * from './scale-spec.ts';

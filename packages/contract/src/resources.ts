@@ -33,6 +33,16 @@ export type DeployRequestInput = z.input<typeof deployRequestSchema>;
 export const functionStateSchema = z.enum(['ready', 'starting', 'idle']);
 export type FunctionState = z.output<typeof functionStateSchema>;
 
+/** The last change of a function's number of instances. */
+export const scalingResourceSchema = z.object({
+  /** Instances that were asked for. */
+  desired: z.number().int(),
+  /** Why, in words. */
+  reason: z.string(),
+  at: z.iso.datetime(),
+});
+export type ScalingResource = z.output<typeof scalingResourceSchema>;
+
 /** A deployed function as the API shows it. */
 export const functionResourceSchema = z.object({
   namespace: nameSchema,
@@ -46,6 +56,19 @@ export const functionResourceSchema = z.object({
   state: functionStateSchema,
   /** Ready instances of the serving version. */
   instances: z.number().int(),
+  /** The last change of their number; absent before the first. */
+  scaling: scalingResourceSchema.optional(),
+  /** Present while starts are held back because the last ones failed. */
+  startsHeld: z
+    .object({
+      /** Why the last start failed. */
+      reason: z.string(),
+      /** Starts that failed one after the other. */
+      failures: z.number().int(),
+      /** When the next one may be tried. */
+      until: z.iso.datetime(),
+    })
+    .optional(),
   /** Path of the function on the gateway. */
   path: z.string(),
   createdAt: z.iso.datetime(),
@@ -84,6 +107,28 @@ export type VersionResource = z.output<typeof versionResourceSchema>;
 export const instanceStateSchema = z.enum(['created', 'ready', 'busy', 'idle', 'frozen', 'draining', 'gone']);
 export type InstanceState = z.output<typeof instanceStateSchema>;
 
+/** How an instance came to be; durations in milliseconds. */
+export const startReportSchema = z.object({
+  cause: z.enum(['scale-from-zero', 'burst', 'replaced', 'minimum', 'standby', 'deploy']),
+  /**
+   * Whether a spare was used, or made first (`made`); else that none was ready (`empty`), that the version cannot use
+   * one (`unfit`), that one was but did not work (`failed`), or that there are none (`off`).
+   */
+  spare: z.enum(['used', 'made', 'empty', 'unfit', 'failed', 'off']),
+  /** From the decision to the host's permit. */
+  admitMs: z.number(),
+  /** Gathering what it is made of: code, secrets. */
+  codeMs: z.number(),
+  /** Present when the instance was made for the version. */
+  createMs: z.number().optional(),
+  /** Present when it was made of a spare: code, environment, secrets and limits given to it. */
+  specialiseMs: z.number().optional(),
+  /** Until it was ready: the handler loads, and the runtime if it was not loaded yet. */
+  initMs: z.number(),
+});
+/** How an instance came to be. */
+export type StartReport = z.output<typeof startReportSchema>;
+
 /** An instance as the API shows it. */
 export const instanceResourceSchema = z.object({
   id: z.string(),
@@ -95,6 +140,8 @@ export const instanceResourceSchema = z.object({
   inFlight: z.number().int(),
   engine: z.string(),
   startedAt: z.iso.datetime(),
+  /** Absent for an instance that an earlier run of the server started. */
+  start: startReportSchema.optional(),
 });
 export type InstanceResource = z.output<typeof instanceResourceSchema>;
 

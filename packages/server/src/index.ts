@@ -1,3 +1,5 @@
+export { parseTrace } from './autoscaler/simulate/parse-trace.ts';
+export { simulateTrace } from './autoscaler/simulate/simulate-trace.ts';
 export { SETTINGS } from './config/config-schema.ts';
 export { flagName, type Setting, variableName } from './config/setting.ts';
 export { type RunningServer, type StartOptions, startServer } from './server/start-server.ts';

@@ -21,11 +21,21 @@ process.on('uncaughtException', (error: unknown, origin) => {
   process.exit(1);
 });
 
+const load = () => loadHandler(readSettings(process.env)).catch(giveUp);
 try {
-  const settings = readSettings(process.env);
-  const handler = await loadHandler(settings);
-  await serve({ socket: settings.socket, handler, calls });
+  const socket = process.env['EBB_SOCKET'] ?? '';
+  if (process.env['EBB_SPARE'] === '1') {
+    const { serveSpare } = await import('./spare.ts');
+    await serveSpare({ socket, calls, load });
+  } else {
+    const handler = await load();
+    await serve({ socket, handler, calls });
+  }
 } catch (error) {
+  giveUp(error);
+}
+
+function giveUp(error: unknown): never {
   const cause = error instanceof Error ? error.cause : undefined;
   if (cause !== undefined) console.error(cause);
   console.error(`ebb: ${error instanceof Error ? error.message : String(error)}`);

@@ -14,8 +14,16 @@ export interface ServeOptions {
   /** Path the socket gets once it accepts connections. */
   readonly socket: string;
   readonly handler: Handler;
+  /** False when the handler only stands in until {@link Served.use}; `/_/ready` then waits for that. */
+  readonly isReady?: boolean;
   /** Holds the request that the running code belongs to. */
   readonly calls: AsyncLocalStorage<IncomingMessage>;
+}
+
+/** A server that answers. */
+export interface Served {
+  /** Has another handler answer from now on; the server is ready then. */
+  use(handler: Handler): void;
 }
 
 /** How often connections that became idle are closed while the runtime drains. */
@@ -28,9 +36,11 @@ const FLUSH_AFTER_MS = 300;
  * Answers requests on the socket until SIGTERM; then finishes what runs and ends the process with code 0. The gateway
  * in front is the only client and keeps the deadlines, so the server has none of its own.
  */
-export async function serve({ socket, handler, calls }: ServeOptions): Promise<void> {
-  const { answer } = handler;
+export async function serve({ socket, handler, calls, isReady = true }: ServeOptions): Promise<Served> {
+  let { answer } = handler;
   let isDraining = false;
+  // Those who asked whether the server is ready before it was; undefined once it is.
+  let asking: (() => void)[] | undefined = isReady ? undefined : [];
   const server = createServer(
     {
       keepAliveTimeout: 0,
@@ -40,7 +50,14 @@ export async function serve({ socket, handler, calls }: ServeOptions): Promise<v
       connectionsCheckingInterval: 2 ** 30,
     },
     (request, response) => {
-      if (request.url?.startsWith('/_/') && answerPlatform(request, response, isDraining)) return;
+      if (request.url?.startsWith('/_/')) {
+        const reply = () => answerPlatform(request, response, isDraining);
+        if (asking && isReadyQuestion(request)) {
+          asking.push(reply);
+          return;
+        }
+        if (reply()) return;
+      }
       // Headers of this hop and the date: the gateway drops the ones and sets the other, so they would be read in vain.
       response.sendDate = false;
       if (!isDraining) response.removeHeader('connection');
@@ -49,14 +66,15 @@ export async function serve({ socket, handler, calls }: ServeOptions): Promise<v
       calls.run(request, answer, request, response);
     },
   );
-  const { upgrade } = handler;
-  if (upgrade) {
+  const takeUpgrades = ({ upgrade }: Handler) => {
+    if (!upgrade) return;
     server.on('upgrade', (request, connection, head) => {
       // The pair of a broken connection is the gateway's matter, not a crash of the function.
       connection.on('error', () => connection.destroy());
       calls.run(request, upgrade, request, connection, head);
     });
-  }
+  };
+  takeUpgrades(handler);
   process.once('SIGTERM', () => {
     isDraining = true;
     server.close(() => process.exit(0));
@@ -72,6 +90,20 @@ export async function serve({ socket, handler, calls }: ServeOptions): Promise<v
   renameSync(pending, socket);
   // Node writes its cache of compiled code (NODE_COMPILE_CACHE) only at a clean exit, which an instance may never have.
   setTimeout(() => flushCompileCache(), FLUSH_AFTER_MS).unref();
+  return {
+    use(next) {
+      ({ answer } = next);
+      takeUpgrades(next);
+      const waiting = asking ?? [];
+      asking = undefined;
+      for (const reply of waiting) reply();
+      setTimeout(() => flushCompileCache(), FLUSH_AFTER_MS).unref();
+    },
+  };
+}
+
+function isReadyQuestion(request: IncomingMessage): boolean {
+  return request.url?.split('?', 1)[0] === '/_/ready';
 }
 
 /**

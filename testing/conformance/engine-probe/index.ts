@@ -12,8 +12,8 @@ export interface ProbeHost {
 }
 
 /**
- * Answers `/env?name=`, `/secret?name=`, `/log?text=&to=`, `/echo`, `/exit?code=` and `/hang` (never); anything else
- * with `probe`.
+ * Answers `/env?name=`, `/secret?name=`, `/log?text=&to=`, `/later?ms=&text=` (logs after `ms`), `/echo`, `/exit?code=`
+ * and `/hang` (never); anything else with `probe`.
  */
 export function answerProbe(request: IncomingMessage, response: ServerResponse, host: ProbeHost): void {
   const url = new URL(request.url ?? '/', 'http://probe');
@@ -30,6 +30,9 @@ export function answerProbe(request: IncomingMessage, response: ServerResponse, 
     case '/log':
       host.log(parameter('text'), parameter('to') === 'stderr' ? 'stderr' : 'stdout');
       return answer('logged');
+    case '/later':
+      setTimeout(() => host.log(parameter('text'), 'stdout'), Number(parameter('ms')));
+      return answer('later');
     case '/echo':
       request.pipe(response);
       return;

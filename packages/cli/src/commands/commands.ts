@@ -14,6 +14,7 @@ import { removeSecretCommand } from './secret/remove.ts';
 import { setSecretCommand } from './secret/set.ts';
 import { doctorCommand } from './server/doctor.ts';
 import { loginCommand } from './server/login.ts';
+import { simulateCommand } from './server/simulate.ts';
 import { upCommand } from './server/up.ts';
 import { versionCommand } from './server/version.ts';
 
@@ -35,5 +36,6 @@ export const COMMANDS: readonly CommandDefinition[] = [
   removeNamespaceCommand,
   loginCommand,
   doctorCommand,
+  simulateCommand,
   versionCommand,
 ];

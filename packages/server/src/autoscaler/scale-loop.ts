@@ -1,18 +1,20 @@
-import { decideScale, type ScaleObservation } from './decide-scale.ts';
-import type { ResolvedLimits } from '@ebb/contract';
+import type { KeepAlive } from '@ebb/contract';
+import type { Clock } from '../core/clock.ts';
+import type { InstanceStats } from '../engines/engine.ts';
+import { AgeLog } from './age-log.ts';
+import { CpuSampler } from './cpu-sampler.ts';
+import { chooseVictims, type Lacking } from './keep-alive/choose-victims.ts';
+import { KEEP_ALIVE_POLICIES } from './keep-alive/policies.ts';
+import type { Scalable } from './scalable.ts';
+import { type HostScaling, VersionScaler } from './version-scaler.ts';
 
-/** One version as the autoscaler sees it. */
-export interface Scalable {
-  readonly version: { readonly limits: ResolvedLimits };
-  readonly inFlight: number;
-  readonly waiting: number;
-  readonly ready: number;
-  readonly starting: number;
-  readonly size: number;
-  readonly retiring: boolean;
-  idleMs(): number[];
-  scaleTo(desired: number): void;
-}
+/** How often the CPU use of instances is asked for, where a function scales by it. */
+const CPU_EVERY_MS = 5_000;
+/** How soon it is looked again whether others have made room. */
+const LOOK_AGAIN_MS = 25;
+/** The usage of a function that was not called for this long is forgotten. */
+const FORGET_MS = 48 * 3_600_000;
+const FORGET_EVERY_MS = 3_600_000;
 
 /** What a {@link ScaleLoop} is made with. */
 export interface ScaleLoopOptions {
@@ -20,24 +22,50 @@ export interface ScaleLoopOptions {
   readonly all: () => Iterable<Scalable>;
   /** Most instances on this host, over all versions. */
   readonly maxInstances: number;
+  /** Most memory of all instances on this host together, by their limits; absent for no bound. */
+  readonly memoryBudgetBytes?: number | undefined;
+  /** How long idle instances are kept where a function does not say, and who makes room. Default: fixed. */
+  readonly keepAlive?: KeepAlive;
   /** Time between two looks at what is idle, in milliseconds. */
   readonly everyMs: number;
+  readonly clock: Clock;
+  /** What an instance uses now; for functions that scale by CPU. */
+  readonly stats: (id: string) => Promise<InstanceStats>;
+  /** Time between two measurements of the CPU, in milliseconds. Default: 5000. */
+  readonly cpuEveryMs?: number;
 }
 
-/** Applies {@link decideScale}: at once where a request waits, and regularly to let idle instances go. */
+/** Decides the size of every version and carries it out: at once where a request waits, else regularly. */
 export class ScaleLoop implements Disposable {
   readonly #options: ScaleLoopOptions;
+  readonly #host: HostScaling;
   readonly #poked = new Set<Scalable>();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #scalers = new WeakMap<Scalable, VersionScaler>();
+  readonly #samplers = new WeakMap<Scalable, CpuSampler>();
+  readonly #lacking = new Set<Scalable>();
+  readonly #timers: NodeJS.Timeout[] = [];
 
   constructor(options: ScaleLoopOptions) {
+    const { memoryBudgetBytes, everyMs } = options;
     this.#options = options;
+    this.#host = { memoryBudgetBytes, everyMs, usages: new Map(), ages: new AgeLog() };
   }
 
   start(): void {
-    this.#timer = setInterval(() => {
-      for (const scalable of this.#options.all()) this.#apply(scalable);
-    }, this.#options.everyMs).unref();
+    const { everyMs, cpuEveryMs = CPU_EVERY_MS } = this.#options;
+    this.#every(everyMs, () => {
+      for (const scalable of this.#options.all()) {
+        const scaler = this.#scalerOf(scalable);
+        if (scaler.isAtRest) scaler.rest();
+        else this.#apply(scaler);
+      }
+    });
+    this.#every(cpuEveryMs, () => {
+      for (const scalable of this.#options.all()) {
+        if (scalable.version.limits.scaling.mode === 'cpu' && scalable.ready > 0) void this.#sampleCpu(scalable);
+      }
+    });
+    this.#every(FORGET_EVERY_MS, () => this.#forget());
   }
 
   /**
@@ -49,58 +77,112 @@ export class ScaleLoop implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) clearInterval(timer);
+  }
+
+  #every(ms: number, act: () => void): void {
+    this.#timers.push(setInterval(act, ms).unref());
   }
 
   #applyPoked(): void {
     const poked = [...this.#poked];
     this.#poked.clear();
-    for (const scalable of poked) this.#apply(scalable);
+    for (const scalable of poked) this.#apply(this.#scalerOf(scalable));
   }
 
-  #apply(scalable: Scalable): void {
-    const observation: ScaleObservation = {
-      inFlight: scalable.inFlight,
-      waiting: scalable.waiting,
-      ready: scalable.ready,
-      starting: scalable.starting,
-      idleMs: scalable.idleMs(),
-      retiring: scalable.retiring,
-    };
-    const decision = decideScale(scalable.version.limits, observation);
+  #scalerOf(scalable: Scalable): VersionScaler {
+    const existing = this.#scalers.get(scalable);
+    if (existing) return existing;
+    const { keepAlive = 'fixed' } = this.#options;
+    const own = scalable.version.limits.scaling.keepAlive ?? keepAlive;
+    // A history costs memory and time, so it is kept only where somebody reads it.
+    const followsUsage = own !== 'fixed' || keepAlive !== 'fixed';
+    const scaler = new VersionScaler(scalable, this.#host, KEEP_ALIVE_POLICIES[own], followsUsage);
+    this.#scalers.set(scalable, scaler);
+    return scaler;
+  }
+
+  #apply(scaler: VersionScaler): void {
+    const { clock } = this.#options;
+    const { scalable } = scaler;
+    const now = clock.monotonic();
+    const decision = scaler.decide(now, clock.now());
     if (decision.kind === 'hold') return;
-    const have = observation.ready + observation.starting;
-    scalable.scaleTo(decision.desired > have ? have + this.#room(decision.desired - have) : decision.desired);
+    const { ready, starting } = scalable;
+    const have = ready + starting;
+    const desired = decision.desired > have ? have + this.#room(scalable, decision.desired - have) : decision.desired;
+    if (desired === have) return;
+    scalable.scaleTo(desired, { floor: decision.floor, reason: decision.reason });
+    const started = Math.max(0, scalable.starting - starting);
+    scaler.applied({ started, stopped: Math.max(0, ready - scalable.ready) }, now);
   }
 
   /**
-   * How many of `wanted` instances the host's bound leaves room for. Makes room by what was idle longest elsewhere;
-   * that counts only once it is gone (E3), and is not asked for twice.
+   * How many of `wanted` instances the host's bounds leave room for. Makes room by the least valuable idle ones
+   * elsewhere; that counts only once they are gone (E3), and is not asked for twice.
    */
-  #room(wanted: number): number {
-    const all = [...this.#options.all()];
-    let used = 0;
-    let leaving = 0;
-    for (const scalable of all) {
-      used += scalable.size;
-      leaving += scalable.size - scalable.ready - scalable.starting;
+  #room(scalable: Scalable, wanted: number): number {
+    const { maxInstances, memoryBudgetBytes = Number.POSITIVE_INFINITY } = this.#options;
+    const used = { instances: 0, bytes: 0 };
+    const leaving = { instances: 0, bytes: 0 };
+    for (const { size, ready, starting, version } of this.#options.all()) {
+      const gone = size - ready - starting;
+      used.instances += size;
+      used.bytes += size * version.limits.memoryBytes;
+      leaving.instances += gone;
+      leaving.bytes += gone * version.limits.memoryBytes;
     }
-    const free = Math.max(0, this.#options.maxInstances - used);
-    const lacking = wanted - free - leaving;
-    if (lacking > 0) this.#makeRoom(all, lacking);
-    return Math.min(wanted, free);
+    const each = scalable.version.limits.memoryBytes;
+    const freeInstances = Math.max(0, maxInstances - used.instances);
+    // An instance that is larger than the whole budget runs alone rather than never.
+    const freeBytes = used.instances === 0 ? Math.max(each, memoryBudgetBytes) : memoryBudgetBytes - used.bytes;
+    const lacking = {
+      instances: wanted - freeInstances - leaving.instances,
+      bytes: wanted * each - freeBytes - leaving.bytes,
+    };
+    if (lacking.instances > 0 || lacking.bytes > 0) this.#makeRoom(lacking, (wanted - 1) * each);
+    const room = Math.min(wanted, freeInstances, Math.max(0, Math.floor(freeBytes / each)));
+    if (room < wanted && scalable.waiting > 0) this.#lookAgain(scalable);
+    return room;
   }
 
-  #makeRoom(all: readonly Scalable[], lacking: number): void {
-    const spare = all.flatMap((scalable) => {
-      const idle = scalable.idleMs().sort((a, b) => b - a);
-      const most = Math.max(0, scalable.ready - scalable.version.limits.scaleMin);
-      return idle.slice(0, most).map((ms) => ({ scalable, ms }));
-    });
-    const victims = new Map<Scalable, number>();
-    for (const { scalable } of spare.sort((a, b) => b.ms - a.ms).slice(0, lacking)) {
-      victims.set(scalable, (victims.get(scalable) ?? 0) + 1);
+  /** `spareBytes` of what is lacking may stay lacking; where not even the rest can be had, nobody goes in vain. */
+  #makeRoom(lacking: Lacking, spareBytes: number): void {
+    const { clock, keepAlive = 'fixed' } = this.#options;
+    const [now, epochMs] = [clock.monotonic(), clock.now()];
+    const spare = [...this.#options.all()].flatMap((scalable) => this.#scalerOf(scalable).spare(now, epochMs));
+    const most = spare.reduce((sum, { facts }) => sum + facts.memoryBytes, 0);
+    if (most < lacking.bytes - spareBytes) return;
+    const { victims, age } = chooseVictims(spare, lacking, KEEP_ALIVE_POLICIES[keepAlive]);
+    this.#host.ages.raise(age, now);
+    const counts = new Map<Scalable, number>();
+    for (const { scaler } of victims) counts.set(scaler.scalable, (counts.get(scaler.scalable) ?? 0) + 1);
+    for (const [victim, count] of counts) {
+      victim.scaleTo(victim.ready + victim.starting - count, { floor: 0, reason: 'made room for other functions' });
     }
-    for (const [scalable, count] of victims) scalable.scaleTo(scalable.ready + scalable.starting - count);
+  }
+
+  /** A call that waits until others have made room should not wait for the next regular look as well. */
+  #lookAgain(scalable: Scalable): void {
+    if (this.#lacking.has(scalable)) return;
+    this.#lacking.add(scalable);
+    setTimeout(() => {
+      this.#lacking.delete(scalable);
+      if (scalable.waiting > 0) this.poke(scalable);
+    }, LOOK_AGAIN_MS).unref();
+  }
+
+  async #sampleCpu(scalable: Scalable): Promise<void> {
+    const { clock, stats } = this.#options;
+    const sampler = this.#samplers.get(scalable) ?? new CpuSampler(stats);
+    this.#samplers.set(scalable, sampler);
+    const sample = await sampler.sample(scalable, () => clock.monotonic());
+    if (sample) this.#scalerOf(scalable).windows.add(sample.cores, sample.overMs, clock.monotonic());
+  }
+
+  #forget(): void {
+    const before = this.#options.clock.monotonic() - FORGET_MS;
+    for (const [key, { lastActiveAt = 0 }] of this.#host.usages)
+      if (lastActiveAt < before) this.#host.usages.delete(key);
   }
 }

@@ -1,9 +1,11 @@
+import { KEEP_ALIVES } from '@ebb/contract';
 import {
   address,
   choice,
   count,
   duration,
   optionalAddress,
+  optionalSize,
   optionalText,
   type Setting,
   size,
@@ -81,12 +83,56 @@ export const SETTINGS = {
     max: 100_000,
     description: 'Most instances of all functions together.',
   }),
+  maxFrozenBytes: optionalSize({
+    name: 'maxFrozenMemory',
+    min: '0',
+    max: '1000000Gi',
+    description:
+      'Most memory that frozen instances may take together; beyond it those least worth keeping are stopped. Without it half of the host’s memory.',
+  }),
+  freezeBy: choice({
+    name: 'freezeBy',
+    of: ['cgroup', 'engine'],
+    fallback: 'cgroup',
+    description:
+      'How containers are frozen: past the Docker daemon where the host allows it, which wakes them ten times faster, or always by the daemon, which then shows them as paused.',
+  }),
+  preparedNetworks: count({
+    name: 'preparedNetworks',
+    fallback: 4,
+    min: 0,
+    max: 100,
+    description:
+      'Network namespaces kept ready for functions with an image, so that they start in half the time; 4 MiB each. None are made while no image is deployed.',
+  }),
   maxConcurrentStarts: count({
     name: 'maxConcurrentStarts',
     fallback: 4,
     min: 1,
     max: 1000,
     description: 'Most instances being started at once. More than the host has cores makes every start slower.',
+  }),
+  memoryBudgetBytes: optionalSize({
+    name: 'memoryBudget',
+    min: '64Mi',
+    max: '1024Gi',
+    description:
+      'Most memory of all instances together, counted by their limits; idle ones make room for others. Without it there is no bound but `maxInstances`.',
+  }),
+  keepAlive: choice({
+    name: 'keepAlive',
+    of: KEEP_ALIVES,
+    fallback: 'fixed',
+    description:
+      'How long idle instances are kept where a function does not say in `scale.keepAlive`, and which of them make room first; see [autoscaling.md](autoscaling.md).',
+  }),
+  poolSize: count({
+    name: 'poolSize',
+    fallback: 2,
+    min: 0,
+    max: 100,
+    description:
+      'Instances of the managed runtime kept ready without code, so that a start need not wait for the engine; 0 for none. Of each combination of `memory`, `tmp`, `network` and `readOnlyRootFilesystem` that functions lately started with, at most four; each takes about 40 MB.',
   }),
   startTimeoutMs: duration({
     name: 'startTimeout',

@@ -80,6 +80,17 @@ export function size(
   };
 }
 
+/** A setting that is a size between two bounds, or left open; its value is in bytes. */
+export function optionalSize(
+  text: SettingText & { readonly min: string; readonly max: string },
+): Setting<number | undefined> {
+  return {
+    ...size({ ...text, fallback: text.max }),
+    fallback: undefined,
+    allowed: `a size from ${text.min} to ${text.max}`,
+  };
+}
+
 /** A setting that says where to listen. */
 export function address(text: SettingText & { readonly fallback: string }): Setting<ListenAddress> {
   return {

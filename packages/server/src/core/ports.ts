@@ -3,11 +3,13 @@ import type {
   CodeResource,
   FunctionSpec,
   FunctionState,
+  FunctionResource,
   InstanceResource,
   LogLine,
   LogQuery,
   NamespaceResource,
   ResolvedLimits,
+  ScalingResource,
   SecretResource,
   VersionKey,
 } from '@ebb/contract';
@@ -144,12 +146,21 @@ export interface LogBook {
   forget(namespace: string, name: string): Promise<void>;
 }
 
+/** How a version stands: how many of its instances are ready, and why it last got the size it has. */
+export interface FunctionStanding {
+  readonly state: FunctionState;
+  readonly instances: number;
+  readonly scaling?: ScalingResource;
+  /** Present while starts are held back because the last ones failed. */
+  readonly startsHeld?: FunctionResource['startsHeld'];
+}
+
 /** What the side that runs instances tells the control API. Synchronous and from memory. */
 export interface InstanceDirectory {
   /** The instances of a function, of all its versions, oldest first; empty when there are none. */
   list(namespace: string, name: string): readonly InstanceResource[];
-  /** How a version stands, and how many of its instances are ready. */
-  functionState(version: Version): { readonly state: FunctionState; readonly instances: number };
+  /** How a version stands, how many of its instances are ready, and whether starts are held back. */
+  functionState(version: Version): FunctionStanding;
 }
 
 /** Who a request comes from. */

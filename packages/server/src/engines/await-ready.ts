@@ -55,11 +55,13 @@ export function describeExit(exit: InstanceExit): string {
 
 async function probeUntilReady(target: Target, healthPath: string | undefined, signal: AbortSignal): Promise<void> {
   const pauses = createPauses(signal);
-  if (target.kind === 'unix') watchSocket(target.path, pauses.wake, signal);
-  let pauseMs = target.kind === 'unix' ? 5 : 2;
+  const isUnix = target.kind === 'unix';
+  if (isUnix) watchSocket(target.path, pauses.wake, signal);
+  let pauseMs = isUnix ? 5 : 2;
   let isOpen = false;
   while (!signal.aborted) {
-    isOpen ||= await accepts(target, signal);
+    // A question to a socket that is not there yet costs nothing, so it need not be tried first.
+    isOpen ||= (isUnix && healthPath !== undefined) || (await accepts(target, signal));
     if (isOpen && (healthPath === undefined || (await isHealthy(target, healthPath, signal)))) return;
     await pauses.wait(pauseMs);
     pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS);

@@ -54,6 +54,21 @@ export interface InstanceSpec {
   readonly readOnlyRootFilesystem: boolean;
 }
 
+/**
+ * What a spare is made from: an instance of a runtime without code, made ahead of time. What is named here cannot be
+ * changed once it runs; the rest comes with {@link Engine.specialise}.
+ */
+export interface SpareSpec {
+  /** As {@link InstanceSpec.id}; the instance keeps it when it becomes one of a version. */
+  readonly id: string;
+  readonly labels: Pick<InstanceLabels, 'installation' | 'generation'>;
+  readonly runtime: 'node';
+  /** Limits until it is specialised; JavaScript's heap is laid out for this memory for good. */
+  readonly limits: InstanceLimits;
+  readonly network: 'egress' | 'none';
+  readonly readOnlyRootFilesystem: boolean;
+}
+
 /** Where an instance is spoken to. */
 export type Target =
   | { readonly kind: 'unix'; readonly path: string }
@@ -65,6 +80,8 @@ export interface Instance {
   readonly labels: InstanceLabels;
   readonly target: Target;
   readonly state: 'running' | 'frozen' | 'exited';
+  /** Present while it belongs to no version yet; its labels then name no function. */
+  readonly spare?: true;
   readonly exit?: InstanceExit;
   /** Milliseconds since the Unix epoch. */
   readonly startedAt: number;
@@ -104,6 +121,8 @@ export interface EngineCapabilities {
   readonly isolation: 'none' | 'container';
   readonly freeze: boolean;
   readonly limits: boolean;
+  /** Whether it can make spares; a host may still lack what that needs, which the first {@link Engine.createSpare} says. */
+  readonly spares: boolean;
 }
 
 /** How an engine is. */
@@ -136,6 +155,18 @@ export interface Engine extends AsyncDisposable {
    * living instance it returns that one. After a failure nothing of the instance is left behind.
    */
   create(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance>;
+  /**
+   * Makes and starts an instance of a runtime that has no code yet; otherwise as {@link create}. It may be specialised
+   * once {@link awaitReady} has found its socket. Throws UNSUPPORTED_BY_ENGINE where the host lacks what spares need.
+   */
+  createSpare(spec: SpareSpec, signal?: AbortSignal): Promise<Instance>;
+  /**
+   * Makes a spare the instance of `spec`, whose id is the spare's: its code, environment, secrets and limits are in
+   * force and the handler begins to load when this resolves. It is ready once READY_PATH answers 2xx. Throws
+   * ENGINE_FAILED when there is no such spare, or what {@link create} throws; then the spare is to be stopped, because
+   * what it holds is not known. No instance is ever specialised twice.
+   */
+  specialise(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance>;
   /** The instances of this installation there really are, exited ones not yet stopped included. */
   list(): Promise<readonly Instance[]>;
   /**
@@ -143,8 +174,12 @@ export interface Engine extends AsyncDisposable {
    * seen (E3). An unknown id resolves at once.
    */
   stop(id: string, options: { readonly graceMs: number }): Promise<void>;
-  /** Takes the CPU away from an instance. */
+  /**
+   * Takes the CPU away from all of an instance; memory, timers and connections stay. Once it resolves, `list` says
+   * `frozen`, also to the next server. Freezing twice is as good as once. One that is being stopped is refused.
+   */
   freeze(id: string): Promise<void>;
+  /** Gives it back; what runs is as good as thawed. `stop` thaws by itself. */
   thaw(id: string): Promise<void>;
   /**
    * What the instance wrote, oldest first; with `follow` until it ended or `signal` aborts. `sinceMs` is a moment

@@ -75,9 +75,7 @@ export async function createInstanceDir(options: InstanceDirOptions): Promise<In
     await Promise.all([mkdir(paths.socketDir), mkdir(paths.secretsDir)]);
     // mkdir's mode is subject to the umask, chmod's is not.
     await Promise.all([chmod(paths.socketDir, 0o777), chmod(paths.secretsDir, 0o755)]);
-    for (const [name, value] of Object.entries(options.secrets)) {
-      await writeSecret(paths.secretsDir, name, value, options.ownerUid);
-    }
+    await writeSecrets(paths, options.secrets, options.ownerUid);
     return paths;
   } catch (error) {
     await rm(paths.root, { recursive: true, force: true });
@@ -86,6 +84,18 @@ export async function createInstanceDir(options: InstanceDirOptions): Promise<In
       cause: error,
     });
   }
+}
+
+/**
+ * Puts secrets into an instance's directory, readable for it alone. Throws INVALID_REQUEST for a name that is none,
+ * else what the file system says.
+ */
+export async function writeSecrets(
+  paths: InstanceDir,
+  secrets: Readonly<Record<string, Uint8Array>>,
+  ownerUid?: number,
+): Promise<void> {
+  for (const [name, value] of Object.entries(secrets)) await writeSecret(paths.secretsDir, name, value, ownerUid);
 }
 
 /**

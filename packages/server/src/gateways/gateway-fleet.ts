@@ -234,6 +234,7 @@ export class GatewayFleet implements AsyncDisposable {
       case 'report':
         gateway.connections -= message.closed;
         gateway.running = message.running;
+        for (const [key, count] of message.reused) this.#options.broker.arrived(key, count);
         for (const counted of message.calls) this.#options.metrics.merge(counted);
         for (const line of message.lines) this.#options.logs.append(line);
         return;

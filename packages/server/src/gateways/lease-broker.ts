@@ -87,6 +87,11 @@ export class LeaseBroker implements Disposable {
     return { receive: (message) => this.#receive(holder, message), leave: () => this.#leave(holder) };
   }
 
+  /** Counts calls of a version that a gateway served under a lease it had, for the autoscaler. */
+  arrived(key: VersionKey, count: number): void {
+    this.#options.pools.find(key)?.arrived(count);
+  }
+
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     for (const holder of this.#holders) this.#leave(holder);
@@ -121,8 +126,8 @@ export class LeaseBroker implements Disposable {
     if (!this.#holders.delete(holder)) return;
     for (const tickets of holder.tickets.values()) for (const ticket of tickets) ticket.withdrawn.abort();
     holder.tickets.clear();
-    for (const id of [...holder.leases.keys()]) this.#end(holder, id)?.slot.release();
-    for (const round of [...this.#rounds.values()]) this.#answered(round, holder);
+    for (const id of holder.leases.keys()) this.#end(holder, id)?.slot.release();
+    for (const round of this.#rounds.values()) this.#answered(round, holder);
   }
 
   #want(holder: Holder, key: VersionKey, count: number): void {

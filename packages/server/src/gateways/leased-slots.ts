@@ -50,6 +50,8 @@ interface Desk {
   asked: number;
   /** Of those, the ones asked to be taken back. */
   withdrawing: number;
+  /** Calls that began under a lease that was there already, since the last {@link LeasedSlots.takeReused}. */
+  reused: number;
 }
 
 /** The right to send one request under a lease. */
@@ -103,7 +105,9 @@ export class LeasedSlots implements SlotSource, Disposable {
       if (place.idle.length > 0 && (!best || busy(place) < busy(best))) best = place;
     }
     const lease = best?.idle.pop();
-    return lease && new LeasedSlot(this, lease);
+    if (!lease) return undefined;
+    desk.reused += 1;
+    return new LeasedSlot(this, lease);
   }
 
   acquire(version: Version, signal: AbortSignal): HeldSlot | Promise<HeldSlot> {
@@ -112,6 +116,17 @@ export class LeasedSlots implements SlotSource, Disposable {
 
   isCold(version: Version): boolean {
     return (this.#desks.get(version.key)?.places.size ?? 0) === 0;
+  }
+
+  /** Calls of each version since the last time that needed no new lease. */
+  takeReused(): [key: VersionKey, count: number][] {
+    const taken: [VersionKey, number][] = [];
+    for (const desk of this.#desks.values()) {
+      if (desk.reused === 0) continue;
+      taken.push([desk.key, desk.reused]);
+      desk.reused = 0;
+    }
+    return taken;
   }
 
   /** Takes what the first process says about slots. */
@@ -158,6 +173,7 @@ export class LeasedSlots implements SlotSource, Disposable {
     const isSliceOver = lease.isRecalled && performance.now() - lease.grantedMs >= SLICE_MS;
     const waiter = isSliceOver ? undefined : waiters.shift();
     if (waiter) {
+      place.desk.reused += 1;
       waiter.resolve(new LeasedSlot(this, lease));
       this.#changed(place.desk);
       return;
@@ -187,7 +203,7 @@ export class LeasedSlots implements SlotSource, Disposable {
   #deskOf(key: VersionKey): Desk {
     const known = this.#desks.get(key);
     if (known) return known;
-    const desk: Desk = { key, places: new Map(), waiters: new Fifo(), asked: 0, withdrawing: 0 };
+    const desk: Desk = { key, places: new Map(), waiters: new Fifo(), asked: 0, withdrawing: 0, reused: 0 };
     this.#desks.set(key, desk);
     return desk;
   }
@@ -339,7 +355,7 @@ export class LeasedSlots implements SlotSource, Disposable {
         if (place.leases.size === 0 && now - place.unusedMs >= UNUSED_MS) this.#close(place);
         else if (place.idle.length > 0 || place.leases.size === 0) isNeeded = true;
       }
-      const isEmpty = desk.places.size === 0 && desk.waiters.length === 0 && desk.asked === 0;
+      const isEmpty = desk.places.size === 0 && desk.waiters.length === 0 && desk.asked === 0 && desk.reused === 0;
       if (isEmpty && desk.withdrawing === 0 && !this.#dirty.has(desk)) this.#desks.delete(desk.key);
     }
     if (isNeeded) this.#sweepLater();

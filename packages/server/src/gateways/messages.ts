@@ -80,6 +80,8 @@ export type FromGateway =
   | {
       readonly kind: 'report';
       readonly calls: readonly CountedCalls[];
+      /** Calls served under a lease that was there already, which the pools could not count. */
+      readonly reused: readonly (readonly [key: VersionKey, count: number])[];
       readonly lines: readonly LogLine[];
       /** Connections that were closed. */
       readonly closed: number;

@@ -104,6 +104,22 @@ export function createRouteFeed(registry: Pick<FunctionRegistry, 'list' | 'watch
   };
 }
 
+/** A registry whose changes are done only when every gateway knows of them: the control API's. */
+export function knownEverywhere<T extends FunctionRegistry>(registry: T, feed: RouteFeed): T {
+  return {
+    ...registry,
+    put: async (input, options) => {
+      const outcome = await registry.put(input, options);
+      await feed.settled();
+      return outcome;
+    },
+    remove: async (namespace, name) => {
+      await registry.remove(namespace, name);
+      await feed.settled();
+    },
+  };
+}
+
 function trimmed(change: RegistryChange): RegistryChange {
   if (change.kind === 'removed') return { kind: 'removed', previous: routed(change.previous) };
   return { kind: 'live', live: routed(change.live) };

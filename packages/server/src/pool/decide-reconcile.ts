@@ -24,6 +24,10 @@ export function decideReconcile(instances: readonly Instance[], view: ReconcileV
   const actions: ReconcileAction[] = [];
   for (const instance of instances) {
     if (view.known(instance.id)) continue;
+    if (instance.spare) {
+      actions.push({ kind: 'stop', id: instance.id, reason: 'nobody here keeps it ready' });
+      continue;
+    }
     const { labels } = instance;
     const key: VersionKey = `${labels.namespace}/${labels.function}@${labels.version}`;
     if (instance.state === 'exited') actions.push({ kind: 'stop', id: instance.id, reason: 'it has ended' });

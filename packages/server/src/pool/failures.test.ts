@@ -42,6 +42,22 @@ describe('starts that fail', () => {
     expect(harness.engine.createCount()).toBe(2);
   });
 
+  test('case 40: while starts are held back the function says why, how often they failed and until when', async () => {
+    const faults = { crashingStarts: 1_000 };
+    await using harness = await createGatewayHarness({ serve: () => ok, faults });
+    await harness.deploy('held');
+    await fetch(`${harness.url}/function/held`);
+    const [version] = [...harness.pools.all()].map((pool) => pool.version);
+    if (!version) throw new Error('no pool');
+    const { startsHeld } = harness.pools.functionState(version);
+    expect(startsHeld).toMatchObject({ reason: expect.stringContaining('ended with code 1') as string, failures: 2 });
+    expect(Date.parse(startsHeld?.until ?? '')).toBeGreaterThan(Date.now());
+    faults.crashingStarts = 0;
+    await eventually(async () => (await fetch(`${harness.url}/function/held`)).status === 200, 3_000);
+    expect(harness.pools.functionState(version).startsHeld).toBeUndefined();
+    expect(harness.pools.list('openfaas-fn', 'held')[0]?.start).toMatchObject({ spare: 'off' });
+  });
+
   test('an engine that fails is named as the reason, and tried again soon', async () => {
     const faults = { failingCreates: 1_000 };
     await using harness = await createGatewayHarness({ serve: () => ok, faults });

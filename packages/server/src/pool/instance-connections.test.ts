@@ -1,10 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createHttpServer, type IncomingMessage, request } from 'node:http';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../../../../testing/harness/gateway.ts';
-import type { AnswerHandler } from './instance-connection.ts';
+import type { AnswerHandler, InstanceRequest } from './instance-connection.ts';
 import { InstanceConnections } from './instance-connections.ts';
 
 const REQUEST = { method: 'GET', head: 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', body: undefined, isChunked: false };
@@ -33,7 +34,7 @@ async function serve(onData: (socket: Socket, nth: number) => void) {
 }
 
 /** Sends a request; resolves with what came of it. */
-function ask(connections: InstanceConnections, request = REQUEST) {
+function ask(connections: InstanceConnections, asked: InstanceRequest = REQUEST) {
   return new Promise<string>((resolve) => {
     let text = '';
     const handler: AnswerHandler = {
@@ -45,7 +46,7 @@ function ask(connections: InstanceConnections, request = REQUEST) {
       onEnd: () => resolve(text),
       onFailure: (error, reach) => resolve(`${error.code ?? error.message} ${reach}`),
     };
-    connections.send(request, handler);
+    connections.send(asked, handler);
   });
 }
 
@@ -116,5 +117,53 @@ describe('connections to an instance', () => {
       })();
     });
     expect(await ask(connections)).toBe('200 ok');
+  });
+});
+
+describe('a request body', () => {
+  /** A request whose body is still coming, as a server gets it, and its caller. */
+  async function incoming() {
+    const server = createHttpServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const caller = request({ port: (server.address() as AddressInfo).port, method: 'POST' });
+    caller.on('error', () => {});
+    caller.write('a');
+    const [body] = (await once(server, 'request')) as [IncomingMessage];
+    onTestFinished(() => {
+      caller.destroy();
+      server.closeAllConnections();
+      server.close();
+    });
+    return { caller, body };
+  }
+  const upload = (body: IncomingMessage) => ({
+    method: 'POST',
+    head: 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n',
+    body,
+    isChunked: true,
+  });
+
+  test('that is answered early and cut does not hide the answer, however late this side looks', async () => {
+    let isAsked = false;
+    const { connections, sockets } = await serve(() => (isAsked = true));
+    const { caller, body } = await incoming();
+    const result = ask(connections, upload(body));
+    await eventually(() => isAsked);
+    // All in one turn: more of the body is there to be read before the answer and the end of the connection are.
+    caller.write(Buffer.alloc(100_000));
+    sockets[0]?.write('HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig');
+    sockets[0]?.destroy();
+    expect(await result).toBe('413 big');
+  });
+
+  test('that was not taken whole leaves no connection to be used again', async () => {
+    const { connections, sockets } = await serve((socket) => socket.pause().write(OK));
+    const { caller, body } = await incoming();
+    const result = ask(connections, upload(body));
+    caller.end(Buffer.alloc(4_000_000));
+    expect(await result).toBe('200 ok');
+    expect(await ask(connections)).toBe('200 ok');
+    expect(sockets).toHaveLength(2);
   });
 });

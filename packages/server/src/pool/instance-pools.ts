@@ -1,11 +1,13 @@
 import type { FunctionSpec, InstanceResource, VersionKey } from '@ebb/contract';
 import { asEbbError, EbbError } from '../core/errors.ts';
-import type { DeployGate, FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
+import type { DeployGate, FunctionRegistry, FunctionStanding, RegistryChange, Version } from '../core/ports.ts';
 import type { Instance } from '../engines/engine.ts';
 import type { Slot } from './admission.ts';
 import { decideReconcile } from './decide-reconcile.ts';
 import type { ExitWatch } from './exit-watch.ts';
+import { IdleKeeper, type IdleKeeperOptions } from './idle-keeper.ts';
 import type { StartBudget } from './start-budget.ts';
+import type { WarmPool } from './warm-pool.ts';
 import { VersionPool, type VersionPoolOptions } from './version-pool.ts';
 
 /** How often the engine's list is compared with ours even without a hint. */
@@ -18,6 +20,10 @@ export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version'
   readonly budget: StartBudget;
   readonly exits: ExitWatch;
   readonly generation: string;
+  /** Bounds of what is kept without work. */
+  readonly idle: Omit<IdleKeeperOptions, 'all'>;
+  /** Instances kept ready without code. */
+  readonly spares?: WarmPool;
 }
 
 /**
@@ -29,6 +35,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   readonly #options: InstancePoolsOptions;
   readonly #pools = new Map<VersionKey, VersionPool>();
   readonly #stopping = new AbortController();
+  readonly #keeper: IdleKeeper;
   #registry: FunctionRegistry | undefined;
   #watching: Disposable | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -38,6 +45,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   constructor(options: InstancePoolsOptions) {
     this.#options = options;
+    this.#keeper = new IdleKeeper({ ...options.idle, all: () => this.#pools.values() });
   }
 
   /**
@@ -50,7 +58,9 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     this.#hints = this.#listen();
     this.#timer = setInterval(() => void this.#reconcileQuietly(), RECONCILE_EVERY_MS).unref();
     await this.#reconcileQuietly();
-    for (const { live } of registry.list()) if (live.limits.scaleMin > 0) this.#options.onDemand(this.of(live));
+    this.#options.spares?.start();
+    for (const { live } of registry.list()) this.#keep(live);
+    this.#keeper.start();
   }
 
   /** A slot of a version; see {@link VersionPool.acquire}. */
@@ -110,11 +120,17 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   }
 
   /** How a version stands. */
-  functionState(version: Version): { state: 'ready' | 'starting' | 'idle'; instances: number } {
+  functionState(version: Version): FunctionStanding {
     const pool = this.#pools.get(version.key);
-    const instances = pool?.ready ?? 0;
-    if (instances > 0) return { state: 'ready', instances };
-    return { state: pool && pool.starting > 0 ? 'starting' : 'idle', instances };
+    if (!pool) return { state: 'idle', instances: 0 };
+    const { ready, scaling } = pool;
+    const startsHeld = ready === 0 ? pool.startsHeld() : undefined;
+    return {
+      state: ready > 0 ? 'ready' : pool.starting > 0 ? 'starting' : 'idle',
+      instances: ready,
+      ...(scaling === undefined ? {} : { scaling }),
+      ...(startsHeld === undefined ? {} : { startsHeld }),
+    };
   }
 
   async admit(spec: FunctionSpec, signal?: AbortSignal): Promise<{ readonly imageDigest?: string }> {
@@ -125,7 +141,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   async prove(version: Version, signal?: AbortSignal): Promise<void> {
     try {
-      await this.of(version).startOne(signal);
+      await this.of(version).startOne('deploy', signal);
     } catch (error) {
       const failure = asEbbError(error);
       if (failure.code !== 'START_FAILED') throw failure;
@@ -162,17 +178,24 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    const { spares } = this.#options;
     this.#watching?.[Symbol.dispose]();
     clearInterval(this.#timer);
+    this.#keeper[Symbol.dispose]();
     this.#stopping.abort();
     await this.#hints;
     await this.#reconciling?.catch(() => {});
-    await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+    await Promise.all([...this.#pools.values(), ...(spares ? [spares] : [])].map((pool) => pool.close()));
   }
 
   #follow(change: RegistryChange): void {
-    if (change.kind === 'live' && change.live.limits.scaleMin > 0) this.#options.onDemand(this.of(change.live));
+    if (change.kind === 'live') this.#keep(change.live);
     if (change.previous) this.#pools.get(change.previous.key)?.retire();
+  }
+
+  /** Sees to a version that has instances even without traffic. */
+  #keep(version: Version): void {
+    if (isEverKept(version)) this.#options.onDemand(this.of(version));
   }
 
   #forget(pool: VersionPool): void {
@@ -229,7 +252,8 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   /** A watched instance that has exited is gone, and so is a member that was watched before and is not listed. */
   #noticeExits(expected: ReadonlySet<string>, instances: readonly Instance[]): void {
     const byId = new Map(instances.map((instance) => [instance.id, instance]));
-    const isMember = (id: string) => [...this.#pools.values()].some((pool) => pool.has(id));
+    const { spares } = this.#options;
+    const isMember = (id: string) => spares?.has(id) || [...this.#pools.values()].some((pool) => pool.has(id));
     for (const id of expected) {
       const found = byId.get(id);
       if (found ? found.state === 'exited' : isMember(id)) {
@@ -244,4 +268,9 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     const live = this.#registry?.resolve(namespace ?? '', name ?? '')?.live;
     return live && live.version === Number(number) ? live : undefined;
   }
+}
+
+/** Whether a version has instances at times without being called, so that it needs a pool from the start. */
+function isEverKept({ limits }: Version): boolean {
+  return limits.standby > 0 || limits.scaleMin > 0 || limits.scaling.schedule.length > 0;
 }

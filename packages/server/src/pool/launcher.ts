@@ -1,23 +1,30 @@
-import { DEFAULT_PORT, formatDuration, HEALTH_PATH } from '@ebb/contract';
+import { DEFAULT_PORT, formatDuration, READY_PATH, type StartReport } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
-import { newShortId } from '../core/ids.ts';
 import type { Logger } from '../core/logger.ts';
-import type { CodeStore, LogBook, NamespaceRegistry, SecretRegistry, Version } from '../core/ports.ts';
+import type { LogBook, Version } from '../core/ports.ts';
 import { awaitReady, describeExit } from '../engines/await-ready.ts';
 import type { Engine, Instance, InstanceExit, InstanceSpec } from '../engines/engine.ts';
+import { decideSpareShape, type SpareShape } from './decide-spare-shape.ts';
+import { describeInstance, type DescribeInstanceOptions } from './describe-instance.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { type LogPump, startLogPump } from './log-pump.ts';
+import type { LaunchContext } from './launch-context.ts';
+import type { TakenSpare, WarmPool } from './warm-pool.ts';
 
 /** Time an instance that did not become ready gets to end by itself. */
 const FAILED_START_GRACE_MS = 500;
 /** An instance that cannot be reached within this, although it was ready before, is given up. */
 const ALIVE_WITHIN_MS = 2_000;
+/** A spare that has not taken its code within this is given up, and an instance made from scratch. */
+const SPECIALISE_MS = 5_000;
 /** How long the last words of a failed start are waited for. */
 const LAST_WORDS_MS = 300;
 
 /** A running instance together with what follows it. */
 export interface Launched {
+  /** Absent when an earlier server started it. */
+  readonly start?: StartReport;
   readonly instance: Instance;
   readonly log: LogPump;
   /** Resolves when the instance ended. */
@@ -25,17 +32,14 @@ export interface Launched {
 }
 
 /** What a launcher is made with. */
-export interface LauncherOptions {
+export interface LauncherOptions extends DescribeInstanceOptions {
   readonly engine: Engine;
-  readonly installation: string;
-  readonly generation: string;
-  readonly code: CodeStore;
-  readonly secrets: SecretRegistry;
-  readonly namespaces: NamespaceRegistry;
   readonly logs: LogBook;
   readonly exits: ExitWatch;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Instances kept ready without code, if there are any. */
+  readonly spares?: Pick<WarmPool, 'take' | 'make' | 'isOff'>;
   /** Longest time from create to ready, in milliseconds. */
   readonly startTimeoutMs: number;
 }
@@ -43,10 +47,10 @@ export interface LauncherOptions {
 /** Starts instances of versions and waits until they can take requests. */
 export interface Launcher {
   /**
-   * Starts one instance and resolves when it is ready. Throws START_FAILED with its last lines when it ended or
+   * Starts one instance, of a spare if there is one that fits, and resolves when it is ready. Throws START_FAILED with its last lines when it ended or
    * never became ready, or the engine's own error; then nothing of it is left.
    */
-  launch(version: Version, signal?: AbortSignal): Promise<Launched>;
+  launch(version: Version, context: LaunchContext, signal?: AbortSignal): Promise<Launched>;
   /** Takes over an instance that an earlier server started; throws START_FAILED when it is not ready. */
   adopt(version: Version, instance: Instance, signal?: AbortSignal): Promise<Launched>;
   /** Whether an instance that was ready can still be reached. Never throws. */
@@ -68,14 +72,19 @@ export function createLauncher(options: LauncherOptions): Launcher {
       ...(sinceMs === undefined ? {} : { sinceMs }),
     });
 
-  const ready = async (version: Version, launched: Launched, signal?: AbortSignal): Promise<Launched> => {
+  const ready = async (
+    version: Version,
+    launched: Launched,
+    healthPath: string | undefined,
+    signal?: AbortSignal,
+  ): Promise<Launched> => {
     const { instance, log, exited } = launched;
     const limit = AbortSignal.timeout(options.startTimeoutMs);
     try {
       await awaitReady(instance.target, {
         signal: signal ? AbortSignal.any([signal, limit]) : limit,
         exited,
-        ...(version.spec.healthPath === undefined ? {} : { healthPath: version.spec.healthPath }),
+        ...(healthPath === undefined ? {} : { healthPath }),
       });
       return launched;
     } catch (error) {
@@ -104,24 +113,95 @@ export function createLauncher(options: LauncherOptions): Launcher {
     }
   };
 
+  /** Gives a spare the version's code. Undefined when that failed; then the spare is gone or going. */
+  const specialise = async (spec: InstanceSpec, { instance: spare }: TakenSpare, signal?: AbortSignal) => {
+    const limit = AbortSignal.timeout(SPECIALISE_MS);
+    try {
+      const either = signal ? AbortSignal.any([signal, limit]) : limit;
+      return await engine.specialise({ ...spec, id: spare.id }, either);
+    } catch (error) {
+      exits.forget(spare.id);
+      void engine.stop(spare.id, { graceMs: 0 }).catch((failure: unknown) => {
+        logger.warn({ instance: spare.id, err: asEbbError(failure) }, 'a spare instance could not be stopped yet');
+      });
+      signal?.throwIfAborted();
+      logger.warn(
+        { instance: spare.id, err: asEbbError(limit.aborted ? limit.reason : error) },
+        'a spare instance did not take its code; another instance is made from scratch',
+      );
+      return undefined;
+    }
+  };
+
+  /** Makes a spare for a version that found none. Undefined when that failed. */
+  const makeSpare = async (shape: SpareShape, signal?: AbortSignal) => {
+    try {
+      return await options.spares?.make(shape, signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      logger.warn({ err: asEbbError(error) }, 'a spare instance could not be made; one is made from scratch');
+      return undefined;
+    }
+  };
+
+  /** Makes an instance run, of a spare if one is there. */
+  const make = async (
+    version: Version,
+    spec: InstanceSpec,
+    cause: StartReport['cause'],
+    signal?: AbortSignal,
+  ): Promise<{ readonly made: Launched; readonly spare: StartReport['spare'] }> => {
+    const { spares } = options;
+    const isOff = !spares || spares.isOff;
+    const shape = isOff ? undefined : decideSpareShape(spec);
+    const ready = shape && spares?.take(shape);
+    // Nobody waits for a deploy's instance, and the code it compiles as a spare makes the next starts faster.
+    const made = shape && !ready && cause === 'deploy' ? await makeSpare(shape, signal) : undefined;
+    const taken = ready ?? made;
+    const specialised = taken && (await specialise(spec, taken, signal));
+    if (taken && specialised) {
+      const log = pumpOf(version, specialised.id);
+      return { made: { instance: specialised, log, exited: taken.exited }, spare: ready ? 'used' : 'made' };
+    }
+    const exited = exits.watch(spec.id);
+    try {
+      const instance = await engine.create(spec, signal);
+      const why = isOff ? 'off' : shape === undefined ? 'unfit' : taken ? 'failed' : 'empty';
+      return { made: { instance, log: pumpOf(version, spec.id), exited }, spare: why };
+    } catch (error) {
+      exits.forget(spec.id);
+      throw error;
+    }
+  };
+
   return {
-    launch: async (version, signal) => {
+    launch: async (version, { cause, decidedAtMs }, signal) => {
+      const beganAtMs = clock.monotonic();
       const spec = await describeInstance(version, options);
-      const exited = exits.watch(spec.id);
-      let instance: Instance;
-      try {
-        instance = await engine.create(spec, signal);
-      } catch (error) {
-        exits.forget(spec.id);
-        throw error;
-      }
-      const log = pumpOf(version, spec.id);
-      return ready(version, { instance, log, exited }, signal);
+      const gatheredAtMs = clock.monotonic();
+      const { made, spare } = await make(version, spec, cause, signal);
+      const madeAtMs = clock.monotonic();
+      // A spare listens all along: only its own word says that the handler is loaded.
+      const isSpecialised = spare === 'used' || spare === 'made';
+      const healthPath = isSpecialised ? READY_PATH : version.spec.healthPath;
+      await ready(version, made, healthPath, signal);
+      const madeMs = madeAtMs - gatheredAtMs;
+      const start: StartReport = {
+        cause,
+        spare,
+        admitMs: beganAtMs - decidedAtMs,
+        codeMs: gatheredAtMs - beganAtMs,
+        ...(isSpecialised ? { specialiseMs: madeMs } : { createMs: madeMs }),
+        initMs: clock.monotonic() - madeAtMs,
+      };
+      return { ...made, start };
     },
     adopt: (version, instance, signal) => {
       const exited = exits.watch(instance.id);
       const log = pumpOf(version, instance.id, clock.now());
-      return ready(version, { instance, log, exited }, signal);
+      // A server may have been killed while it specialised a spare, which listens but has no code then.
+      const healthPath = version.spec.runtime === undefined ? version.spec.healthPath : READY_PATH;
+      return ready(version, { instance, log, exited }, healthPath, signal);
     },
     isAlive: async (version, { instance, exited }) => {
       const { healthPath } = version.spec;
@@ -139,58 +219,4 @@ function expectation(version: Version): string {
   const { port = DEFAULT_PORT, healthPath } = version.spec;
   if (healthPath === undefined) return `nothing listens on port ${port} (see "port")`;
   return `nothing on port ${port} answers ${healthPath} with a status from 200 to 299 (see "port" and "healthPath")`;
-}
-
-/** Everything the engine is told, built field by field from the version (E2). */
-async function describeInstance(version: Version, options: LauncherOptions): Promise<InstanceSpec> {
-  const { spec, limits, namespace, name } = version;
-  const tenant = options.namespaces.get(namespace);
-  if (!tenant) throw new EbbError('NAMESPACE_NOT_FOUND', `there is no namespace "${namespace}"`);
-  const secrets: Record<string, Uint8Array> = {};
-  for (const secret of spec.secrets) secrets[secret] = await options.secrets.reveal(namespace, secret);
-  return {
-    id: `${name.slice(0, 32)}-${version.version}-${newShortId()}`,
-    labels: {
-      installation: options.installation,
-      namespace,
-      function: name,
-      version: version.version,
-      generation: options.generation,
-    },
-    source:
-      spec.image === undefined
-        ? { kind: 'code', runtime: 'node', codeDir: options.code.directory(version.code ?? '') }
-        : {
-            kind: 'image',
-            image: spec.image,
-            port: spec.port ?? DEFAULT_PORT,
-            ...(version.imageDigest === undefined ? {} : { digest: version.imageDigest }),
-            ...(spec.command === undefined ? {} : { command: spec.command }),
-          },
-    env: {
-      ...spec.env,
-      EBB_FUNCTION: name,
-      EBB_NAMESPACE: namespace,
-      EBB_VERSION: String(version.version),
-      EBB_TIMEOUT_MS: String(limits.timeoutMs),
-      EBB_HEALTH_PATH: spec.healthPath ?? HEALTH_PATH,
-      ...(spec.runtime === undefined
-        ? {}
-        : {
-            EBB_SIGNATURE: spec.signature ?? 'auto',
-            ...(spec.handler === undefined ? {} : { EBB_HANDLER: spec.handler }),
-          }),
-    },
-    secrets,
-    limits: {
-      memoryBytes: limits.memoryBytes,
-      cpuCores: limits.cpuCores,
-      pids: limits.pids,
-      tmpBytes: limits.tmpBytes,
-    },
-    tenant: tenant.id,
-    user: spec.user,
-    network: spec.network,
-    readOnlyRootFilesystem: spec.readOnlyRootFilesystem,
-  };
 }

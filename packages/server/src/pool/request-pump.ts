@@ -1,33 +1,48 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Carries a request's body from the caller to an instance as it comes, no faster than the instance takes it. */
+/**
+ * Carries a request's body from the caller to an instance as it comes, no faster than the instance takes it. What came
+ * in one turn is written at its end, when the instance's own bytes of that turn have been read: an instance that answers early
+ * and closes is heard before a write to it fails.
+ */
 export class RequestPump {
-  /** Whether the body's last byte was handed on. */
-  isDone = false;
-
   readonly #source: IncomingMessage;
   readonly #socket: Socket;
   readonly #isChunked: boolean;
+  #pieces: Buffer[] = [];
   #isStarted = false;
+  #isStopped = false;
+  #hasEnded = false;
+  #isDone = false;
 
   readonly #onData = (chunk: Buffer): void => {
-    if (this.#isChunked) {
-      this.#socket.cork();
-      this.#socket.write(`${chunk.length.toString(16)}\r\n`, 'latin1');
-      this.#socket.write(chunk);
-      this.#socket.write('\r\n', 'latin1');
-      this.#socket.uncork();
-    } else this.#socket.write(chunk);
-    if (this.#socket.writableNeedDrain) this.#source.pause();
+    if (this.#pieces.push(chunk) === 1) setImmediate(this.#flush);
   };
   readonly #onEnd = (): void => {
-    this.isDone = true;
-    if (this.#isChunked) this.#socket.write('0\r\n\r\n', 'latin1');
+    this.#hasEnded = true;
+    if (this.#pieces.length === 0) this.#flush();
   };
   readonly #onClose = (): void => {
     // The caller left in the middle of its body: the instance must not take the part for the whole.
-    if (!this.isDone) this.#socket.destroy();
+    if (!this.#hasEnded) this.#socket.destroy();
+  };
+  readonly #flush = (): void => {
+    if (this.#isStopped) return;
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    this.#socket.cork();
+    for (const piece of pieces) {
+      if (this.#isChunked) this.#socket.write(`${piece.length.toString(16)}\r\n`, 'latin1');
+      this.#socket.write(piece);
+      if (this.#isChunked) this.#socket.write('\r\n', 'latin1');
+    }
+    if (this.#hasEnded) {
+      this.#isDone = true;
+      if (this.#isChunked) this.#socket.write('0\r\n\r\n', 'latin1');
+    }
+    this.#socket.uncork();
+    if (this.#socket.writableNeedDrain) this.#source.pause();
   };
 
   /** The body comes in chunks to the instance if `isChunked`, else as it is. */
@@ -35,6 +50,11 @@ export class RequestPump {
     this.#source = source;
     this.#socket = socket;
     this.#isChunked = isChunked;
+  }
+
+  /** Whether the body's last byte was handed on. */
+  get isDone(): boolean {
+    return this.#isDone && this.#socket.writableLength === 0;
   }
 
   /** Begins to read the body: once the instance is connected, because what was read cannot be read again. */
@@ -53,7 +73,8 @@ export class RequestPump {
   /** Hands nothing more on. The rest is read and dropped, so that the caller's connection stays usable. */
   stop(): void {
     if (!this.#isStarted) return;
+    this.#isStopped = true;
     this.#source.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose);
-    if (!this.isDone) this.#source.resume();
+    if (!this.#hasEnded) this.#source.resume();
   }
 }

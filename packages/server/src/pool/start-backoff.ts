@@ -7,6 +7,14 @@ const LONGEST_FOR_ENGINE_MS = 2_000;
 /** A failed start is tried again once before those who wait are told. */
 const FAILURES_BEFORE_TELLING = 2;
 
+/** Why starts are held back. */
+export interface HeldBack {
+  readonly error: EbbError;
+  readonly leftMs: number;
+  /** Starts that failed one after the other. */
+  readonly failures: number;
+}
+
 /** Holds starts of one version back while they keep failing: from 250 ms, doubling, to 30 s. */
 export class StartBackoff {
   #failures = 0;
@@ -14,9 +22,9 @@ export class StartBackoff {
   #error: EbbError | undefined;
 
   /** Why starts are held back, or undefined when one may be tried; `nowMs` is monotonic. */
-  blocked(nowMs: number): { readonly error: EbbError; readonly leftMs: number } | undefined {
+  blocked(nowMs: number): HeldBack | undefined {
     const leftMs = this.#untilMs - nowMs;
-    return leftMs > 0 && this.#error ? { error: this.#error, leftMs } : undefined;
+    return leftMs > 0 && this.#error ? { error: this.#error, leftMs, failures: this.#failures } : undefined;
   }
 
   /** Takes note of a failed start. Those that fail while starts are held back began together and count once. */

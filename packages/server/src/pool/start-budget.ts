@@ -7,11 +7,18 @@ const LONGEST_HOLD_MS = 3_000;
 export class StartBudget {
   readonly #waiting = new Fifo<() => void>();
   readonly #longestHoldMs: number;
+  readonly #limit: number;
   #free: number;
 
   constructor(limit: number, longestHoldMs = LONGEST_HOLD_MS) {
+    this.#limit = limit;
     this.#free = limit;
     this.#longestHoldMs = longestHoldMs;
+  }
+
+  /** Whether nothing is starting. */
+  get isFree(): boolean {
+    return this.#free === this.#limit;
   }
 
   /**

@@ -13,7 +13,8 @@ const LAST_WORDS_MS = 500;
 /** An instance of a pool. */
 export interface Member {
   readonly launched: Launched;
-  readonly endpoint: Endpoint;
+  /** Replaced when its connections are not to be used any more. */
+  endpoint: Endpoint;
   state: 'ready' | 'draining';
   /** Called when it holds no request, while it is draining. */
   onIdle?: () => void;

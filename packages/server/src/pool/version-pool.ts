@@ -1,4 +1,4 @@
-import type { InstanceResource, InstanceState } from '@ebb/contract';
+import type { FunctionResource, InstanceResource, InstanceState, ScalingResource, StartReport } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
@@ -8,6 +8,8 @@ import type { Engine, Instance, InstanceExit } from '../engines/engine.ts';
 import { Admission, type Slot, type SlotFailure } from './admission.ts';
 import { createEndpoint, type Endpoint } from './endpoint.ts';
 import type { ExitWatch } from './exit-watch.ts';
+import { Freezer, type FrozenInstance } from './freezer.ts';
+import type { LaunchContext } from './launch-context.ts';
 import type { Launched, Launcher } from './launcher.ts';
 import type { StartBudget } from './start-budget.ts';
 import { StartBackoff } from './start-backoff.ts';
@@ -15,8 +17,21 @@ import { type Member, stopMember } from './stop-member.ts';
 
 /** An instance of an earlier server answers within this time, or is stopped. */
 const ADOPT_MS = 2_000;
+/** A start this soon after an instance was lost is in its place. */
+const REPLACED_WITHIN_MS = 1_000;
 /** An instance that failed this many requests in a row is replaced (it may be wedged). */
 const FAILURES_IN_ROW = 3;
+
+/** What a new start weighs in the mean time that starts take. */
+const START_WEIGHT = 0.3;
+
+/** Why a pool was given its size. */
+export interface ScaleReason {
+  /** Of the size, the instances that are wanted whatever the load is when they start. */
+  readonly floor: number;
+  /** In words, for people. */
+  readonly reason: string;
+}
 
 /** What a {@link VersionPool} is made with. */
 export interface VersionPoolOptions {
@@ -42,8 +57,15 @@ export class VersionPool {
   readonly #stops = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   readonly #backoff = new StartBackoff();
+  readonly #freezer: Freezer;
   #starting = 0;
+  /** When an instance was lost that no start has replaced yet, monotonic milliseconds. */
+  #lostAtMs = -Infinity;
   #desired = 0;
+  #floor = 0;
+  #arrivals = 0;
+  #startMs: number | undefined;
+  #scaling: ScalingResource | undefined;
   #retiring = false;
 
   constructor(options: VersionPoolOptions) {
@@ -56,9 +78,18 @@ export class VersionPool {
       queueWaitMs: version.limits.queueWaitMs,
       concurrency: version.limits.concurrency,
       maxInstances: version.limits.scaleMax,
-      onDemand: () => options.onDemand(this),
+      onDemand: () => {
+        this.#freezer.demand(this.waiting);
+        options.onDemand(this);
+      },
       onReturned: (endpoint) => this.#returned(endpoint),
       onFailure: (endpoint, kind) => this.#failed(endpoint, kind),
+    });
+    this.#freezer = new Freezer({
+      ...options,
+      admission: this.#admission,
+      reconnect: ({ launched, endpoint }) => this.#connect(launched, endpoint.idleSinceMs),
+      onBroken: ({ launched }) => this.lost(launched.instance.id, { outOfMemory: false }),
     });
   }
 
@@ -85,6 +116,26 @@ export class VersionPool {
     return count;
   }
 
+  /** Calls that asked for a slot since the pool was made. */
+  get arrivals(): number {
+    return this.#arrivals;
+  }
+
+  /** Counts calls that were served without asking for a slot here: a gateway process had one on lease. */
+  arrived(count: number): void {
+    this.#arrivals += count;
+  }
+
+  /** How long instances took to start, in milliseconds, recent starts weighing most; undefined before the first. */
+  get startMs(): number | undefined {
+    return this.#startMs;
+  }
+
+  /** The last change of its size that was decided. */
+  get scaling(): ScalingResource | undefined {
+    return this.#scaling;
+  }
+
   /** Whether it only finishes what it has. */
   get retiring(): boolean {
     return this.#retiring;
@@ -97,7 +148,9 @@ export class VersionPool {
 
   /** A slot if one is free now. */
   tryAcquire(): Slot | undefined {
-    return this.#admission.tryAcquire();
+    const slot = this.#admission.tryAcquire();
+    if (slot) this.#arrivals += 1;
+    return slot;
   }
 
   /**
@@ -105,6 +158,7 @@ export class VersionPool {
    * way, it rejects with START_FAILED or what the engine says.
    */
   acquire(signal?: AbortSignal): Slot | Promise<Slot> {
+    this.#arrivals += 1;
     if (this.#admission.endpoints.length === 0 && this.#starting === 0) {
       const blocked = this.#backoff.blocked(this.#options.clock.monotonic());
       if (blocked) return Promise.reject(this.#startsKeepFailing(blocked));
@@ -112,39 +166,87 @@ export class VersionPool {
     return this.#admission.acquire(signal);
   }
 
-  /** How long each ready instance without a request has had none, in milliseconds. */
+  /**
+   * How long each ready instance without a request has had none, in milliseconds; frozen ones are among them. Those
+   * that the standby keeps are not: they are never too many.
+   */
   idleMs(): number[] {
     const now = this.#options.clock.monotonic();
-    const idle: number[] = [];
-    for (const { endpoint, state } of this.#members.values()) {
-      if (state === 'ready' && endpoint.inFlight === 0) idle.push(now - endpoint.idleSinceMs);
-    }
-    return idle;
+    return this.#dispensable().map(({ endpoint }) => now - endpoint.idleSinceMs);
+  }
+
+  /** Freezes what was idle for long enough. */
+  freezeIdle(): void {
+    if (!this.#retiring) this.#freezer.freezeIdle(this.#members.values());
+  }
+
+  /** The frozen instances, and whether each is above what the version keeps. */
+  frozen(): (FrozenInstance & { readonly isSpare: boolean })[] {
+    const frozen = this.#freezer.frozen();
+    if (frozen.length === 0) return [];
+    const most = Math.max(0, this.ready - this.version.limits.scaleMin);
+    const spare = new Set(
+      this.#dispensable()
+        .slice(0, most)
+        .map(({ launched }) => launched.instance.id),
+    );
+    return frozen.map((instance) => ({ ...instance, isSpare: spare.has(instance.id) }));
+  }
+
+  /** Stops a frozen instance. */
+  evict(instanceId: string): void {
+    const member = this.#members.get(instanceId);
+    if (member?.state === 'ready' && this.#freezer.isFrozen(member)) this.#drain(member);
+  }
+
+  /** Instances missing in the standby that could be started. */
+  get standbyLacking(): number {
+    const { standby, scaleMax } = this.version.limits;
+    if (standby === 0 || this.#retiring || this.#closing.signal.aborted) return 0;
+    if (this.#backoff.blocked(this.#options.clock.monotonic())) return 0;
+    const room = scaleMax - this.ready - this.#starting;
+    return Math.max(0, Math.min(room, standby - this.#idle().length - this.#starting));
+  }
+
+  /** Instances of the standby without work. */
+  get standbyIdle(): number {
+    return this.version.limits.standby === 0 ? 0 : Math.min(this.version.limits.standby, this.#idle().length);
+  }
+
+  /** Stops the instance of the standby that was idle longest; others need its room. */
+  giveStandbyUp(): void {
+    const [member] = this.standbyIdle > 0 ? this.#idle() : [];
+    if (member && this.waiting === 0) this.#drain(member);
+  }
+
+  /** Starts one instance for the standby. Never throws. */
+  startStandby(): void {
+    this.startOne('standby').catch((error: unknown) => this.#startFailed(asEbbError(error)));
   }
 
   /** Makes the number of instances go towards `desired`: starts what lacks, stops the longest idle (S2). */
-  scaleTo(desired: number): void {
+  scaleTo(desired: number, { floor, reason }: ScaleReason): void {
     this.#desired = desired;
+    this.#floor = floor;
+    this.#scaling = { desired, reason, at: new Date(this.#options.clock.now()).toISOString() };
     const have = this.ready + this.#starting;
     if (desired > have) {
       if (this.#backoff.blocked(this.#options.clock.monotonic())) return;
       for (let lacking = desired - have; lacking > 0; lacking -= 1) void this.#startWhenAllowed();
       return;
     }
-    const idle = [...this.#members.values()]
-      .filter(({ endpoint, state }) => state === 'ready' && endpoint.inFlight === 0)
-      .sort((a, b) => a.endpoint.idleSinceMs - b.endpoint.idleSinceMs);
-    for (const member of idle.slice(0, have - desired)) this.#drain(member);
+    for (const member of this.#dispensable().slice(0, have - desired)) this.#drain(member);
   }
 
   /** Starts one instance now and keeps it. Throws what {@link Launcher.launch} throws. */
-  async startOne(signal?: AbortSignal): Promise<void> {
+  async startOne(cause: StartReport['cause'], signal?: AbortSignal): Promise<void> {
+    const context = { cause, decidedAtMs: this.#options.clock.monotonic() };
     this.#starting += 1;
     try {
       using _permit = await this.#options.budget.acquire();
       const closing = this.#closing.signal;
       const either = signal ? AbortSignal.any([signal, closing]) : closing;
-      this.#add(await this.#options.launcher.launch(this.version, either));
+      this.#add(await this.#launch(context, either));
     } finally {
       this.#startEnded();
     }
@@ -154,6 +256,7 @@ export class VersionPool {
   async adopt(instance: Instance): Promise<boolean> {
     this.#starting += 1;
     try {
+      if (instance.state === 'frozen') await this.#options.engine.thaw(instance.id);
       this.#add(await this.#options.launcher.adopt(this.version, instance, AbortSignal.timeout(ADOPT_MS)));
       return true;
     } catch (error) {
@@ -180,6 +283,7 @@ export class VersionPool {
     const member = this.#members.get(instanceId);
     if (!member || member.state === 'draining') return;
     member.launched.log.say(`the instance ${describeExit(exit)}`);
+    this.#lostAtMs = this.#options.clock.monotonic();
     this.#drain(member);
     this.#options.onDemand(this);
   }
@@ -196,33 +300,81 @@ export class VersionPool {
     }
   }
 
+  /** Why starts are held back and until when, if they are. */
+  startsHeld(): FunctionResource['startsHeld'] {
+    const blocked = this.#backoff.blocked(this.#options.clock.monotonic());
+    if (!blocked) return undefined;
+    const until = new Date(this.#options.clock.now() + blocked.leftMs).toISOString();
+    return { reason: blocked.error.message, failures: blocked.failures, until };
+  }
+
   /** The instances as the API shows them. */
   instances(): InstanceResource[] {
     const { version } = this;
-    return [...this.#members.values()].map(({ launched, endpoint, state }) => ({
-      id: launched.instance.id,
+    return [...this.#members.values()].map((member) => ({
+      id: member.launched.instance.id,
       namespace: version.namespace,
       function: version.name,
       version: version.version,
-      state: state === 'draining' ? 'draining' : busyOrIdle(endpoint),
-      inFlight: endpoint.inFlight,
+      state: this.#stateOf(member),
+      inFlight: member.endpoint.inFlight,
       engine: this.#options.engine.name,
-      startedAt: new Date(launched.instance.startedAt).toISOString(),
+      startedAt: new Date(member.launched.instance.startedAt).toISOString(),
+      ...(member.launched.start === undefined ? {} : { start: member.launched.start }),
     }));
   }
 
+  #stateOf(member: Member): InstanceState {
+    if (member.state === 'draining') return 'draining';
+    if (this.#freezer.isFrozen(member)) return 'frozen';
+    return member.endpoint.inFlight > 0 ? 'busy' : 'idle';
+  }
+
+  /** Ready instances without a request, the longest idle first. */
+  #idle(): Member[] {
+    return [...this.#members.values()]
+      .filter(({ endpoint, state }) => state === 'ready' && endpoint.inFlight === 0)
+      .sort((a, b) => a.endpoint.idleSinceMs - b.endpoint.idleSinceMs);
+  }
+
+  /** Idle instances that the standby does not keep, the longest idle first. */
+  #dispensable(): Member[] {
+    const idle = this.#idle();
+    return this.#retiring ? idle : idle.slice(0, Math.max(0, idle.length - this.version.limits.standby));
+  }
+
   async #startWhenAllowed(): Promise<void> {
+    const context = { cause: this.#cause(), decidedAtMs: this.#options.clock.monotonic() };
     this.#starting += 1;
     try {
       using _permit = await this.#options.budget.acquire();
       // What was lacking when the permit was asked for may be there by now (S3), or known not to start.
       if (!this.#stillLacking() || this.#backoff.blocked(this.#options.clock.monotonic())) return;
-      this.#add(await this.#options.launcher.launch(this.version, this.#closing.signal));
+      this.#add(await this.#launch(context, this.#closing.signal));
     } catch (error) {
       this.#startFailed(asEbbError(error));
     } finally {
       this.#startEnded();
     }
+  }
+
+  async #launch(context: LaunchContext, signal: AbortSignal): Promise<Launched> {
+    const { clock, launcher } = this.#options;
+    const beganAt = clock.monotonic();
+    const launched = await launcher.launch(this.version, context, signal);
+    const tookMs = clock.monotonic() - beganAt;
+    this.#startMs = this.#startMs === undefined ? tookMs : this.#startMs + (tookMs - this.#startMs) * START_WEIGHT;
+    return launched;
+  }
+
+  /** Why the start that is decided now is. */
+  #cause(): StartReport['cause'] {
+    if (this.#options.clock.monotonic() - this.#lostAtMs < REPLACED_WITHIN_MS) {
+      this.#lostAtMs = -Infinity;
+      return 'replaced';
+    }
+    if (this.inFlight + this.waiting === 0) return 'minimum';
+    return this.ready + this.#starting === 0 ? 'scale-from-zero' : 'burst';
   }
 
   /** Those who wait are told of failing starts only when none that may help them is under way any more. */
@@ -238,25 +390,30 @@ export class VersionPool {
   #stillLacking(): boolean {
     const { limits } = this.version;
     const load = this.inFlight + this.waiting;
-    const min = this.#retiring ? 0 : limits.scaleMin;
-    const wanted = Math.min(this.#desired, Math.max(min, Math.ceil(load / limits.concurrency)));
+    const floor = this.#retiring ? 0 : Math.max(limits.scaleMin, this.#floor);
+    const bears = limits.scaling.mode === 'concurrency' ? limits.scaling.target : limits.concurrency;
+    const wanted = Math.min(this.#desired, Math.max(floor, Math.ceil(load / bears)));
     return wanted > this.ready + this.#starting - 1;
   }
 
   #add(launched: Launched): void {
-    const { version, clock } = this.#options;
-    const endpoint = createEndpoint({
-      instanceId: launched.instance.id,
-      target: launched.instance.target,
-      managed: version.spec.runtime !== undefined,
-      capacity: version.limits.concurrency,
-      nowMs: clock.monotonic(),
-    });
+    const endpoint = this.#connect(launched, this.#options.clock.monotonic());
     this.#members.set(launched.instance.id, { launched, endpoint, state: 'ready' });
     this.#backoff.succeeded();
     void launched.exited.then((exit) => this.lost(launched.instance.id, exit));
     if (this.#closing.signal.aborted) this.lost(launched.instance.id, { outOfMemory: false });
     else this.#admission.add(endpoint);
+  }
+
+  #connect({ instance }: Launched, idleSinceMs: number): Endpoint {
+    const { version } = this;
+    return createEndpoint({
+      instanceId: instance.id,
+      target: instance.target,
+      managed: version.spec.runtime !== undefined,
+      capacity: version.limits.concurrency,
+      nowMs: idleSinceMs,
+    });
   }
 
   #startFailed(error: EbbError): void {
@@ -317,6 +474,7 @@ export class VersionPool {
     if (member.state === 'draining') return;
     member.state = 'draining';
     member.endpoint.accepting = false;
+    this.#freezer.forget(member);
     this.#admission.remove(member.endpoint);
     const { engine, exits, logger } = this.#options;
     const { timeoutMs } = this.version.limits;
@@ -335,8 +493,4 @@ export class VersionPool {
     }
     if (this.size === 0 && this.waiting === 0) this.#options.onEmpty(this);
   }
-}
-
-function busyOrIdle(endpoint: Endpoint): InstanceState {
-  return endpoint.inFlight > 0 ? 'busy' : 'idle';
 }

@@ -68,7 +68,7 @@ function runGateway(setup: GatewaySetup): void {
     const calls = tally.take();
     const { running } = gateway;
     if (calls.length === 0 && lines.length === 0 && closed === 0 && running === lastRunning) return;
-    send({ kind: 'report', calls, lines, closed, running });
+    send({ kind: 'report', calls, reused: slots.takeReused(), lines, closed, running });
     lines = [];
     closed = 0;
     lastRunning = running;

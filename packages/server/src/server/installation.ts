@@ -61,10 +61,15 @@ export function writeServerFile(dataDir: string, content: ServerFile): Disposabl
   };
 }
 
+/** Where engines keep code mounted that running instances may get. */
+const STAGED_DIR = 'staged';
+
 /** Removes the run directory of a server that stopped, unless an instance that would not end is still in it. */
 export function removeRunDir(runDir: string): void {
   const instances = join(runDir, 'i');
   if (existsSync(instances) && readdirSync(instances).length > 0) return;
+  // Functions' code is still mounted there; removing it here would remove it where it is kept.
+  if (existsSync(join(runDir, STAGED_DIR))) return;
   rmSync(runDir, { recursive: true, force: true });
 }
 

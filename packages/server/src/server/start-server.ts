@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { rmSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
-import type { HealthResource } from '@ebb/contract';
 import { createApi } from '../api/create-api.ts';
 import { ensureAdminSecret } from '../auth/admin-secret.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
@@ -16,10 +15,7 @@ import { createLogger } from '../core/logger.ts';
 import type { FunctionRegistry } from '../core/ports.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { RouteTable } from '../gateway/route-table.ts';
-import { openControlSocket } from '../gateways/control-proxy.ts';
-import { GatewayFleet } from '../gateways/gateway-fleet.ts';
-import { LeaseBroker } from '../gateways/lease-broker.ts';
-import { createRouteFeed, type RouteFeed } from '../gateways/route-feed.ts';
+import { createRouteFeed, knownEverywhere } from '../gateways/route-feed.ts';
 import type { InstancePools } from '../pool/instance-pools.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
@@ -28,8 +24,8 @@ import { createLogBook } from '../telemetry/log-book.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createMetricsServer } from '../telemetry/metrics-server.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
+import { type Front, openGateways, openHere } from './front.ts';
 import { openInstallation, removeRunDir, writeServerFile } from './installation.ts';
-import { openListener, openSharedPort } from './listener.ts';
 import { wireEngine } from './wire/wire-engine.ts';
 import { wirePools } from './wire/wire-pools.ts';
 import { wireStore } from './wire/wire-store.ts';
@@ -148,7 +144,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     startTimeoutMs: config.startTimeoutMs,
     maxInstances: config.maxInstances,
     maxConcurrentStarts: config.maxConcurrentStarts,
+    memoryBudgetBytes: config.memoryBudgetBytes,
+    keepAlive: config.keepAlive,
+    poolSize: config.poolSize,
     scaleEveryMs: SCALE_EVERY_MS,
+    maxFrozenBytes: config.maxFrozenBytes ?? totalmem() / 2,
   });
   made.use(loop);
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
@@ -174,8 +174,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   );
 
   const feed = config.gateways > 0 ? made.use(createRouteFeed(registry)) : undefined;
-  let front: Front | undefined;
-  const health = { draining: false };
+  const health: { draining: boolean; front?: Front } = { draining: false };
   // Anybody may ask for the health; the engine is asked once in a while only.
   const engineHealth = rememberFor(HEALTH_MS, async () => {
     const status = await engine.probe();
@@ -186,7 +185,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     return {
       status: health.draining ? ('draining' as const) : state.ok ? ('ok' as const) : ('degraded' as const),
       engine: state,
-      ...(front === undefined ? {} : front.describe()),
+      ...health.front?.describe(),
     };
   };
   const api = made.use(
@@ -222,8 +221,12 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const handleRequest = (request: IncomingMessage, response: ServerResponse) => {
     if (!gateway.handle(request, response)) api.handle(request, response);
   };
-  const opened = feed ? await openGateways(feed) : await openHere();
-  front = opened;
+  const shared = { config, gateway, handleRequest };
+  const { runDir } = installation;
+  const opened = feed
+    ? await openGateways({ ...shared, feed, pools, authenticator, metrics, logs, logger, runDir })
+    : await openHere(shared);
+  health.front = opened;
   made.adopt(opened, (open) => open.close());
   const metricsServer = await openMetrics();
   if (metricsServer) made.use(metricsServer);
@@ -268,63 +271,6 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     [Symbol.asyncDispose]: stop,
   };
 
-  /** The front door of a server that is one process. */
-  async function openHere(): Promise<Front> {
-    const { listen, maxConnections, headersTimeoutMs, maxHeaderBytes, drainTimeoutMs } = config;
-    const listener = await openListener({
-      ...listen,
-      maxConnections,
-      headersTimeoutMs,
-      maxHeaderBytes,
-      onPlainRequest: (caller, request) => gateway.handlePlain(caller, request),
-      onRequest: handleRequest,
-      onUpgrade: (request, socket, head) => void gateway.handleUpgrade(request, socket, head),
-    });
-    return {
-      port: listener.port,
-      describe: () => ({}),
-      drain: () => gateway.drain(drainTimeoutMs),
-      close: (limitMs = 0) => listener.close(limitMs),
-    };
-  }
-
-  /** The front door of a server with gateway processes. */
-  async function openGateways(routeFeed: RouteFeed): Promise<Front> {
-    await using parts = new AsyncDisposableStack();
-    const { listen, maxConnections, headersTimeoutMs, maxHeaderBytes, drainTimeoutMs } = config;
-    const controlSocket = join(installation.runDir, 'control.sock');
-    rmSync(controlSocket, { force: true });
-    parts.use(await openControlSocket(controlSocket, handleRequest));
-    const broker = parts.use(new LeaseBroker({ pools, versionOf: (key) => routeFeed.versionOf(key) }));
-    const fleet = parts.use(
-      new GatewayFleet({
-        count: config.gateways,
-        program: gatewayProgram(),
-        setup: { maxHeaderBytes, headersTimeoutMs, logLevel: logger.level, controlSocket },
-        maxConnections,
-        broker,
-        feed: routeFeed,
-        authenticator,
-        metrics,
-        logs,
-        logger,
-      }),
-    );
-    const port = await openSharedPort({ ...listen, hand: (socket) => fleet.hand(socket) });
-    parts.defer(() => port.close(0));
-    await fleet.start();
-    const all = parts.move();
-    let closing: Promise<void> | undefined;
-    return {
-      port: port.port,
-      describe: () => ({ gateways: fleet.list() }),
-      drain: async () => {
-        await Promise.all([fleet.drain(drainTimeoutMs), gateway.drain(drainTimeoutMs)]);
-      },
-      close: () => (closing ??= all.disposeAsync()),
-    };
-  }
-
   async function openMetrics() {
     if (config.metricsListen === 'off') return undefined;
     try {
@@ -340,38 +286,6 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   async function sweepCode() {
     await code.sweep(await registry.codeInUse(), UNUSED_CODE_MS);
   }
-}
-
-/** How callers come in. */
-interface Front {
-  readonly port: number;
-  /** What the health says of it. */
-  describe(): Pick<HealthResource, 'gateways'>;
-  /** Refuses new calls and resolves when those that run have ended, or when that takes too long. */
-  drain(): Promise<void>;
-  /** Closes the port, and connections after `limitMs`. */
-  close(limitMs?: number): Promise<void>;
-}
-
-/** The registry for the control API: what is answered as done is known to every gateway. */
-function knownEverywhere(registry: StoredFunctionRegistry, feed: RouteFeed): StoredFunctionRegistry {
-  return {
-    ...registry,
-    put: async (input, options) => {
-      const outcome = await registry.put(input, options);
-      await feed.settled();
-      return outcome;
-    },
-    remove: async (namespace, name) => {
-      await registry.remove(namespace, name);
-      await feed.settled();
-    },
-  };
-}
-
-/** The program of a gateway beside this file, as source or as emitted JavaScript. */
-function gatewayProgram(): URL {
-  return new URL(import.meta.url.endsWith('.ts') ? './gateway-process.ts' : './gateway-process.js', import.meta.url);
 }
 
 function* gauges(registry: FunctionRegistry, pools: InstancePools) {

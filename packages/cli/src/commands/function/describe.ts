@@ -1,4 +1,4 @@
-import type { FunctionResource, InstanceResource, VersionResource } from '@ebb/contract';
+import type { FunctionResource, InstanceResource, ScaleSpec, VersionResource } from '@ebb/contract';
 import { defineCommand } from '../../core/command.ts';
 import { formatAge } from '../../core/format-time.ts';
 import { functionRefOf } from '../../core/function-ref.ts';
@@ -36,15 +36,46 @@ function fields(resource: FunctionResource, url: string): string {
     ['Runs', spec.image ?? spec.runtime],
     ['Handler', spec.handler],
     ['State', `${resource.state}, ${resource.instances} of at most ${spec.scale.max} instances`],
+    ['Starts', heldBack(resource)],
     ['Version', `${resource.version}, deployed ${formatAge(resource.updatedAt, Date.now())}`],
     ['Limits', `${spec.memory} memory, ${spec.cpu} cpu, ${spec.concurrency} calls at once, timeout ${spec.timeout}`],
-    ['Scale', `${spec.scale.min} to ${spec.scale.max}, idle after ${spec.scale.idle}`],
+    ['Scale', describeScale(spec.scale)],
+    ['Last scaled', describeScaling(resource)],
     ['Callers', spec.auth === 'required' ? 'with a token' : 'anybody'],
     ['Environment', Object.keys(spec.env).join(', ')],
     ['Secrets', spec.secrets.join(', ')],
     ['Labels', pairs(spec.labels)],
     ['Annotations', pairs(spec.annotations)],
   ]);
+}
+
+function describeScale({ min, max, mode, target, idle, keepAlive, schedule }: ScaleSpec): string {
+  const parts = [`${min} to ${max}`, `idle after ${idle}`];
+  if (mode !== 'concurrency' || target !== undefined)
+    parts.push(`by ${mode}${target === undefined ? '' : ` ${target}`}`);
+  if (keepAlive !== undefined) parts.push(`kept alive by ${keepAlive}`);
+  for (const time of schedule) parts.push(`${time.min} for ${time.for} from "${time.cron}" ${time.timeZone}`);
+  return parts.join(', ');
+}
+
+function describeScaling({ scaling }: FunctionResource): string | undefined {
+  if (!scaling) return undefined;
+  return `to ${scaling.desired}, ${formatAge(scaling.at, Date.now())}: ${scaling.reason}`;
+}
+
+function heldBack({ startsHeld }: FunctionResource): string | undefined {
+  if (!startsHeld) return undefined;
+  const { reason, failures, until } = startsHeld;
+  const seconds = Math.max(1, Math.ceil((Date.parse(until) - Date.now()) / 1000));
+  return `held back for ${seconds} s after ${failures} failures: ${reason}`;
+}
+
+/** How an instance was started and how long that took, such as "burst, 18 ms from the pool". */
+function startOf({ start }: InstanceResource): string {
+  if (!start) return '';
+  const { cause, spare, admitMs, codeMs, createMs = 0, specialiseMs = 0, initMs } = start;
+  const ms = Math.round(admitMs + codeMs + createMs + specialiseMs + initMs);
+  return `${cause}, ${ms} ms${spare === 'used' ? ' from the pool' : ''}`;
 }
 
 function pairs(map: Readonly<Record<string, string>>): string {
@@ -72,5 +103,6 @@ function instanceTable(instances: readonly InstanceResource[]): string {
     { title: 'calls', value: (item) => item.inFlight, align: 'right' },
     { title: 'engine', value: (item) => item.engine },
     { title: 'started', value: (item) => formatAge(item.startedAt, Date.now()) },
+    { title: 'start', value: startOf },
   ]);
 }

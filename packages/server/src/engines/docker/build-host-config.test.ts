@@ -19,7 +19,7 @@ function input(changes: Partial<InstanceSpec> = {}, rest: Partial<ContainerInput
   return {
     spec: { ...spec, ...changes },
     image: { id: 'sha256:1', user: 'app', volumes: [] },
-    host: { cpus: 2, cgroupVersion: 1, appArmor: false },
+    host: { cpus: 2, cgroupVersion: 1, writesCgroups: true, appArmor: false },
     dir: {
       root: '/run/i/a1',
       socketDir: '/run/i/a1/s',
@@ -139,7 +139,7 @@ describe('the settings of a container', () => {
   });
 
   test('follow the host: AppArmor only where it is loaded, swappiness only on cgroup version 1', () => {
-    const host = { cpus: 2, cgroupVersion: 2, appArmor: true } as const;
+    const host = { cpus: 2, cgroupVersion: 2, writesCgroups: true, appArmor: true } as const;
     const { HostConfig } = buildContainerConfig(input({}, { host }));
     expect(HostConfig.SecurityOpt).toContain('apparmor=docker-default');
     expect(HostConfig.MemorySwappiness).toBeUndefined();

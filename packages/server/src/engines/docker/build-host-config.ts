@@ -1,14 +1,18 @@
+import { createHash } from 'node:crypto';
 import type Dockerode from 'dockerode';
 import { SECRETS_PATH } from '@ebb/contract';
 import type { InstanceSpec } from '../engine.ts';
 import { SOCKET_NAME, type InstanceDir } from '../instance-dir.ts';
 import { toDockerLabels } from './instance-labels.ts';
+import type { PreparedNetwork } from './prepared-networks.ts';
 import { seccompProfile } from './seccomp-profile.ts';
 
 /** Where managed instances find the server that runs the handler. */
 const RUNTIME_PATH = '/opt/ebb/runtime';
 /** Where managed instances find their code. */
-const CODE_PATH = '/function';
+export const CODE_PATH = '/function';
+/** Where instances made from spares find what earlier ones of their version compiled. */
+export const COMPILED_PATH = '/opt/ebb/compiled';
 /** Where managed instances put their socket. */
 const SOCKET_PATH = '/run/ebb';
 /** Path of the interpreter in images Ebb makes; pulled ones have it there too. */
@@ -16,14 +20,18 @@ export const NODE_PATH = '/usr/local/bin/node';
 
 /** First user id given to a namespace's instances; high enough to belong to nobody on the host. */
 const FIRST_TENANT_UID = 200_000;
+/** First user id given to spares, far above those of namespaces. */
+const FIRST_SPARE_UID = 2 ** 30;
 /** The engine refuses to make a container with less memory. */
-const MIN_MEMORY_BYTES = 6 * 2 ** 20;
+export const MIN_MEMORY_BYTES = 6 * 2 ** 20;
 const SHM_BYTES = 16 * 2 ** 20;
 
 /** What a container's settings depend on besides the instance. */
 export interface HostFacts {
   readonly cpus: number;
   readonly cgroupVersion: 1 | 2;
+  /** Whether limits of a running container may be written beside the engine: nobody else keeps them. */
+  readonly writesCgroups: boolean;
   /** Whether the daemon confines containers with AppArmor. */
   readonly appArmor: boolean;
 }
@@ -46,9 +54,19 @@ export interface ContainerInput {
   readonly dir: InstanceDir;
   /** Name of the network to join; not used by code that asked for none. */
   readonly network: string;
+  /** A network namespace that was made for this instance alone; it is joined instead of the network. */
+  readonly preparedNetwork?: PreparedNetwork | undefined;
   readonly runtime: { readonly directory: string; readonly entry: string };
   /** Milliseconds since the Unix epoch. */
   readonly createdAt: number;
+  /** Present for a spare: where code and compiled code are to be mounted later, below the instance's directory. */
+  readonly spare?: SpareDirs | undefined;
+}
+
+/** Directories of a spare on the host, empty until it is specialised. */
+export interface SpareDirs {
+  readonly codeDir: string;
+  readonly compiledDir: string;
 }
 
 /** The engine's settings of a container, with the ones its client's types lack. */
@@ -67,19 +85,35 @@ export function tenantUid(tenant: number): number {
 }
 
 /**
+ * Number of the user that a spare runs as, from its id. The namespace is not known when it is made, and one number for
+ * all would have strangers share what the kernel counts by user.
+ */
+export function spareUid(id: string): number {
+  return FIRST_SPARE_UID + (createHash('sha256').update(id).digest().readUInt32BE() >>> 3);
+}
+
+/** The number of the user that an instance's container runs as, unless its image says. */
+function uidOf({ spec, spare }: ContainerInput): number {
+  return spare ? spareUid(spec.id) : tenantUid(spec.tenant);
+}
+
+/**
  * The settings of an instance's container, built field by field into a fresh object: nothing a user wrote is merged
  * in, and what is not named here cannot be asked for (E2).
  */
 export function buildContainerConfig(input: ContainerInput): ContainerConfig {
   const { spec } = input;
-  const uid = tenantUid(spec.tenant);
+  const uid = uidOf(input);
   return {
     name: containerName(spec.labels.installation, spec.id),
     Image: input.image.id,
     User: spec.user === 'tenant' ? `${uid}:${uid}` : input.image.user,
-    Env: environment(spec),
+    Env: environment(input),
     ...commandOf(input),
-    Labels: toDockerLabels(spec, input.createdAt),
+    Labels: toDockerLabels(spec, input.createdAt, {
+      isSpare: input.spare !== undefined,
+      network: input.preparedNetwork,
+    }),
     AttachStdin: false,
     OpenStdin: false,
     Tty: false,
@@ -122,7 +156,7 @@ function buildHostConfig(input: ContainerInput): ContainerConfig['HostConfig'] {
     PidMode: '',
     UTSMode: '',
     CgroupnsMode: 'private',
-    NetworkMode: spec.network === 'none' && spec.source.kind === 'code' ? 'none' : input.network,
+    NetworkMode: networkMode(input),
     // The engine's own name server would answer for a network that leads nowhere (CVE-2024-29018).
     Dns: spec.network === 'none' ? ['127.0.0.1'] : [],
     PublishAllPorts: false,
@@ -138,21 +172,29 @@ function buildHostConfig(input: ContainerInput): ContainerConfig['HostConfig'] {
   };
 }
 
-function environment(spec: InstanceSpec): string[] {
-  const platform: Record<string, string> =
-    spec.source.kind === 'code'
-      ? {
-          HOME: '/tmp',
-          EBB_SOCKET: `${SOCKET_PATH}/${SOCKET_NAME}`,
-          EBB_CODE_DIR: CODE_PATH,
-          EBB_SECRETS_DIR: SECRETS_PATH,
-        }
-      : { PORT: String(spec.source.port), EBB_SECRETS_DIR: SECRETS_PATH };
+function networkMode({ spec, network, preparedNetwork }: ContainerInput): string {
+  if (spec.network === 'none' && spec.source.kind === 'code') return 'none';
+  return preparedNetwork === undefined ? network : `container:${preparedNetwork.holder}`;
+}
+
+/** The environment of an instance with code, as its container or a specialised spare gets it. */
+export function codeEnvironment(env: InstanceSpec['env']): Record<string, string> {
   // The platform's own come last: the runtime could not start if a function replaced them.
-  const { HOME, ...fixed } = platform;
-  return Object.entries({ ...(HOME === undefined ? {} : { HOME }), ...spec.env, ...fixed }).map(
-    ([name, value]) => `${name}=${value}`,
-  );
+  return {
+    HOME: '/tmp',
+    ...env,
+    EBB_SOCKET: `${SOCKET_PATH}/${SOCKET_NAME}`,
+    EBB_CODE_DIR: CODE_PATH,
+    EBB_SECRETS_DIR: SECRETS_PATH,
+  };
+}
+
+function environment({ spec, spare }: ContainerInput): string[] {
+  const env =
+    spec.source.kind === 'code'
+      ? { ...codeEnvironment(spec.env), ...(spare ? { EBB_SPARE: '1' } : {}) }
+      : { ...spec.env, PORT: String(spec.source.port), EBB_SECRETS_DIR: SECRETS_PATH };
+  return Object.entries(env).map(([name, value]) => `${name}=${value}`);
 }
 
 function commandOf({
@@ -165,28 +207,43 @@ function commandOf({
   return spec.source.command === undefined ? {} : { Cmd: [...spec.source.command] };
 }
 
-function scratchDirectories({ spec, image }: ContainerInput): Record<string, string> {
+function scratchDirectories(input: ContainerInput): Record<string, string> {
+  const { spec, image } = input;
   const options = `rw,nosuid,nodev,size=${spec.limits.tmpBytes}`;
   const scratch: Record<string, string> = { '/tmp': `${options},mode=1777` };
   // A declared volume would be an unlimited writable directory on the host's disk.
   // Runc gives it the mode of the directory it covers, whatever mode is asked for, so it must belong to the user.
-  const uid = tenantUid(spec.tenant);
+  const uid = uidOf(input);
   const owner = spec.user === 'tenant' ? `,uid=${uid},gid=${uid}` : '';
   for (const path of image.volumes) scratch[path] = `${options},mode=1777${owner}`;
   return scratch;
 }
 
-function mounts({ spec, dir, runtime }: ContainerInput): Dockerode.MountSettings[] {
+function mounts({ spec, dir, runtime, spare }: ContainerInput): Dockerode.MountSettings[] {
   const secrets = bind(dir.secretsDir, SECRETS_PATH, true);
   if (spec.source.kind === 'image') return [secrets];
   return [
     bind(runtime.directory, RUNTIME_PATH, true),
-    bind(spec.source.codeDir, CODE_PATH, true),
+    // What the host mounts on these later appears in the container, and nothing the other way round.
+    ...(spare
+      ? [bind(spare.codeDir, CODE_PATH, true, 'rslave'), bind(spare.compiledDir, COMPILED_PATH, true, 'rslave')]
+      : [bind(spec.source.codeDir, CODE_PATH, true)]),
     bind(dir.socketDir, SOCKET_PATH, false),
     secrets,
   ];
 }
 
-function bind(source: string, target: string, readOnly: boolean): Dockerode.MountSettings {
-  return { Type: 'bind', Source: source, Target: target, ReadOnly: readOnly, BindOptions: { Propagation: 'rprivate' } };
+function bind(
+  source: string,
+  target: string,
+  readOnly: boolean,
+  propagation: 'rprivate' | 'rslave' = 'rprivate',
+): Dockerode.MountSettings {
+  return {
+    Type: 'bind',
+    Source: source,
+    Target: target,
+    ReadOnly: readOnly,
+    BindOptions: { Propagation: propagation },
+  };
 }

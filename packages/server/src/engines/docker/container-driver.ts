@@ -1,22 +1,27 @@
-import { chown } from 'node:fs/promises';
+import { chmod, chown, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Dockerode from 'dockerode';
 import { EbbError } from '../../core/errors.ts';
 import type { Instance, InstanceSpec, Target } from '../engine.ts';
-import { createInstanceDir, type InstanceDir, instanceDirPaths, removeInstanceDir } from '../instance-dir.ts';
+import { createInstanceDir, type InstanceDir, instanceDirPaths } from '../instance-dir.ts';
 import {
   buildContainerConfig,
   containerName,
   type ContainerInput,
   type HostFacts,
   type ImageFacts,
+  type SpareDirs,
   tenantUid,
 } from './build-host-config.ts';
+import type { ContainerFreezer } from './container-freezer.ts';
 import { type DockerClient, daemonWords, statusOf } from './docker-client.ts';
 import { imageUid } from './image-user.ts';
+import type { PreparedNetwork, PreparedNetworks } from './prepared-networks.ts';
+import { readIdentity } from './identity.ts';
 import { fromDockerLabels, INSTALLATION_LABEL, type LabelledInstance } from './instance-labels.ts';
 import { inspectContainer, removeOwn } from './stop-container.ts';
 import { inspectImage, notFound } from './resolve-image.ts';
+import { spareDirs } from './spare-driver.ts';
 import { toExit } from './to-exit.ts';
 
 /** What {@link createContainerDriver} needs. */
@@ -29,14 +34,28 @@ export interface ContainerDriverOptions {
   readonly runtime: { readonly directory: string; readonly entry: string };
   /** What instances share, made at the first call. */
   readonly prepared: (signal?: AbortSignal) => Promise<{ readonly host: HostFacts; readonly runtimeImage: ImageFacts }>;
+  /** Removes the directory of an instance, with what is mounted in it. */
+  readonly removeDir: (id: string) => Promise<void>;
   /** Has what instances share made again, since some of it is gone. */
   readonly forgetPrepared: () => void;
+  readonly preparedNetworks: Pick<PreparedNetworks, 'want' | 'take' | 'discard' | 'stock' | 'reap'>;
+  readonly freezer: Pick<ContainerFreezer, 'born' | 'isFrozen'>;
 }
 
 /** Makes and finds the containers of an installation. */
 export interface ContainerDriver {
+  /** Whether instances are being made. */
+  readonly isBusy: boolean;
   create(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance>;
+  /** Makes and starts the container of a spare; the spec's code is the directory that code is mounted on later. */
+  createSpare(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance>;
   list(): Promise<readonly Instance[]>;
+}
+
+/** What else is known about a container that is made. */
+interface CreateHow {
+  readonly isSpare: boolean;
+  readonly preparedNetwork?: PreparedNetwork | undefined;
 }
 
 /** Host of an instance that ended before it had an address; never resolves (RFC 2606). */
@@ -47,23 +66,38 @@ const NO_HOST = 'exited.invalid';
  * exists, so one whose creation was denied is still found (case 6).
  */
 export function createContainerDriver(options: ContainerDriverOptions): ContainerDriver {
-  const { client, installation, runDir } = options;
+  const { client, installation, runDir, preparedNetworks } = options;
   const { docker, deadlines } = client;
   const creating = new Map<string, Promise<Instance>>();
 
-  async function create(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance> {
+  async function create(spec: InstanceSpec, isSpare: boolean, signal?: AbortSignal): Promise<Instance> {
+    const preparedNetwork = takeNetwork(spec);
     try {
-      return await createOnce(spec, signal);
+      return await createOnce(spec, { isSpare, preparedNetwork }, signal);
     } catch (error) {
+      if (preparedNetwork) {
+        await preparedNetworks.discard(preparedNetwork.holder);
+        // Its holder may have been removed by somebody; without it there is nothing but the daemon to depend on.
+        const isRefusal = error instanceof EbbError && error.code === 'ENGINE_FAILED' && statusOf(error) !== undefined;
+        if (isRefusal && !isMissingImage(error) && !signal?.aborted) return createOnce(spec, { isSpare }, signal);
+      }
       const isSharedGone = isMissingNetwork(error) || (spec.source.kind === 'code' && isMissingImage(error));
       if (!isSharedGone) throw error;
       // Somebody pruned what instances share.
       options.forgetPrepared();
-      return createOnce(spec, signal);
+      return createOnce(spec, { isSpare }, signal);
     }
   }
 
-  async function createOnce(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance> {
+  /** Managed runtimes have pools to hide a start behind; what cannot reach out has a network of its own. */
+  function takeNetwork({ source, network }: InstanceSpec): PreparedNetwork | undefined {
+    if (source.kind === 'code' || network === 'none') return undefined;
+    preparedNetworks.want();
+    return preparedNetworks.take();
+  }
+
+  async function createOnce(spec: InstanceSpec, how: CreateHow, signal?: AbortSignal): Promise<Instance> {
+    const { isSpare, preparedNetwork } = how;
     const shared = await options.prepared(signal);
     const image = spec.source.kind === 'code' ? shared.runtimeImage : await presentImage(spec.source, signal);
     const network = await options.networkOf(spec);
@@ -74,18 +108,31 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
       const { runtime } = options;
       const createdAt = Date.now();
       // Steps are finished before an abort counts: a request that was cut off could still make a container later.
-      await createContainer({ spec, image, host: shared.host, dir, network, runtime, createdAt }, container);
+      const input = {
+        spec,
+        image,
+        host: shared.host,
+        dir,
+        network,
+        runtime,
+        createdAt,
+        preparedNetwork,
+        spare: isSpare ? await makeSpareDirs(dir) : undefined,
+      };
+      await createContainer(input, container);
       signal?.throwIfAborted();
       if (spec.user === 'image' && spec.source.kind === 'image') {
         await giveSecretsTo(dir, spec, await imageUid(client, container, spec.source.image, image.user));
       }
       await startContainer(spec, container);
       signal?.throwIfAborted();
-      return await toStarted(spec, container, createdAt, dir);
+      options.freezer.born(spec.id);
+      const started = await toStarted(spec, container, createdAt, dir, preparedNetwork?.address);
+      return isSpare ? { ...started, spare: true } : started;
     } catch (error) {
       // A daemon that does not answer keeps the container; the labels lead to it later.
       await removeOwn({ client, container, installation }).catch(() => {});
-      await removeInstanceDir(runDir, spec.id).catch(() => {});
+      await options.removeDir(spec.id).catch(() => {});
       throw error;
     }
   }
@@ -101,10 +148,11 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     const info = await inspectContainer(client, container);
     const labelled = info && fromDockerLabels(info.Config.Labels, installation);
     if (info?.State.Running && labelled) {
-      return toInstance(labelled, info.State.Paused ? 'frozen' : 'running', addressOf(info.NetworkSettings.Networks));
+      const isFrozen = info.State.Paused || (await options.freezer.isFrozen(spec.id));
+      return toInstance(labelled, isFrozen ? 'frozen' : 'running', addressOf(info.NetworkSettings.Networks));
     }
     if (labelled) await removeOwn({ client, container, installation });
-    await removeInstanceDir(runDir, spec.id);
+    await options.removeDir(spec.id);
     return createInstanceDir(wanted);
   }
 
@@ -153,11 +201,12 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     container: Dockerode.Container,
     createdAt: number,
     dir: InstanceDir,
+    knownHost?: string,
   ): Promise<Instance> {
     const base = { id: spec.id, labels: spec.labels, state: 'running' as const, startedAt: createdAt };
     if (spec.source.kind === 'code') return { ...base, target: { kind: 'unix', path: dir.socketPath } };
-    const info = await inspectContainer(client, container);
-    const host = addressOf(info?.NetworkSettings.Networks ?? {});
+    const info = knownHost === undefined ? await inspectContainer(client, container) : undefined;
+    const host = knownHost ?? addressOf(info?.NetworkSettings.Networks ?? {});
     if (host !== undefined) return { ...base, target: { kind: 'tcp', host, port: spec.source.port } };
     if (info) {
       return {
@@ -180,16 +229,33 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     const target: Target =
       labelled.port === undefined
         ? { kind: 'unix', path: instanceDirPaths(runDir, labelled.id).socketPath }
-        : { kind: 'tcp', host: host ?? NO_HOST, port: labelled.port };
+        : { kind: 'tcp', host: labelled.address ?? host ?? NO_HOST, port: labelled.port };
     return { id: labelled.id, labels: labelled.labels, target, state, startedAt: labelled.createdAt };
+  }
+
+  /** The instance of a container under the labels of what it became, if it was a spare. */
+  async function withIdentity(instance: Instance, { wasSpare }: LabelledInstance): Promise<Instance> {
+    if (!wasSpare) return instance;
+    const labels = await readIdentity(instanceDirPaths(runDir, instance.id).root, installation);
+    return labels ? { ...instance, labels } : { ...instance, spare: true };
   }
 
   async function toListed(info: Dockerode.ContainerInfo): Promise<Instance | undefined> {
     const labelled = fromDockerLabels(info.Labels, installation);
     // What is being made is not there yet; it must not be taken for a rest of a crash.
     if (!labelled || creating.has(labelled.id)) return undefined;
+    const found = await toListedState(info, labelled);
+    return found && withIdentity(found, labelled);
+  }
+
+  async function toListedState(
+    info: Dockerode.ContainerInfo,
+    labelled: LabelledInstance,
+  ): Promise<Instance | undefined> {
     const host = addressOf(info.NetworkSettings?.Networks ?? {});
-    if (info.State === 'running') return toInstance(labelled, 'running', host);
+    if (info.State === 'running') {
+      return toInstance(labelled, (await options.freezer.isFrozen(labelled.id)) ? 'frozen' : 'running', host);
+    }
     if (info.State === 'paused') return toInstance(labelled, 'frozen', host);
     if (info.State === 'removing') return undefined;
     const full = await inspectContainer(client, docker.getContainer(info.Id));
@@ -197,13 +263,20 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     return { ...toInstance(labelled, 'exited', host), exit: toExit(full.State.ExitCode, full.State.OOMKilled) };
   }
 
+  function createShared(spec: InstanceSpec, isSpare: boolean, signal?: AbortSignal): Promise<Instance> {
+    const running = creating.get(spec.id) ?? create(spec, isSpare, signal).finally(() => creating.delete(spec.id));
+    creating.set(spec.id, running);
+    return running;
+  }
+
   return {
-    create(spec, signal) {
-      const running = creating.get(spec.id) ?? create(spec, signal).finally(() => creating.delete(spec.id));
-      creating.set(spec.id, running);
-      return running;
+    get isBusy() {
+      return creating.size > 0;
     },
+    create: (spec, signal) => createShared(spec, false, signal),
+    createSpare: (spec, signal) => createShared(spec, true, signal),
     async list() {
+      const stock = preparedNetworks.stock();
       const containers = await client.call('list containers', deadlines.queryMs, (abortSignal) =>
         docker.listContainers({
           all: true,
@@ -211,10 +284,19 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
           abortSignal,
         }),
       );
+      await preparedNetworks.reap(containers, stock);
       const instances = await Promise.all(containers.map(toListed));
       return instances.filter((instance) => instance !== undefined);
     },
   };
+}
+
+/** Makes the directories that code is mounted on later, so that they are there when the container starts. */
+async function makeSpareDirs(dir: InstanceDir): Promise<SpareDirs> {
+  const dirs = spareDirs(dir);
+  await Promise.all([mkdir(dirs.codeDir), mkdir(dirs.compiledDir)]);
+  await Promise.all([chmod(dirs.codeDir, 0o755), chmod(dirs.compiledDir, 0o755)]);
+  return dirs;
 }
 
 /** Secrets belong to the namespace's user until the image's own is known; only root can give files away. */

@@ -1,20 +1,27 @@
+import { join } from 'node:path';
 import type { Logger } from '../../core/logger.ts';
 import { EbbError } from '../../core/errors.ts';
 import type { Engine, EngineLogLine, Instance, InstanceSpec } from '../engine.ts';
-import { removeInstanceDir } from '../instance-dir.ts';
+import { instanceDirPaths, removeInstanceDir } from '../instance-dir.ts';
+import { createCompiledStore } from './compiled-store.ts';
 import { containerName, type HostFacts, type ImageFacts } from './build-host-config.ts';
 import { createContainerDriver } from './container-driver.ts';
+import { createContainerFreezer } from './container-freezer.ts';
 import { ask, askStream } from './dial.ts';
 import { createDockerClient, type DockerDeadlines, rejectOnAbort, statusOf } from './docker-client.ts';
 import { watchEvents } from './events.ts';
 import { applyFirewall, removeFirewall, sweepFirewalls } from './firewall.ts';
+import { ensureHolderImage } from './holder-image.ts';
 import { readLogLines } from './logs.ts';
 import { ensureNetwork, instanceNetwork, type InstanceNetwork, removeNetwork } from './network.ts';
 import { type DaemonInfo, probeDocker } from './probe.ts';
+import { createPreparedNetworks } from './prepared-networks.ts';
+import { createMountTable, mountPoints } from './mount-table.ts';
 import { obtainImage } from './resolve-image.ts';
 import { ensureRuntimeImage } from './runtime-image.ts';
+import { createSpareDriver } from './spare-driver.ts';
 import { type DockerStats, toInstanceStats } from './stats.ts';
-import { stopContainer, tolerate } from './stop-container.ts';
+import { inspectContainer, stopContainer } from './stop-container.ts';
 
 /** What the Docker engine is made from. */
 export interface DockerEngineOptions {
@@ -29,6 +36,10 @@ export interface DockerEngineOptions {
   readonly runtimeImage?: string;
   readonly socketPath?: string;
   readonly deadlines?: Partial<DockerDeadlines>;
+  /** `cgroup`, where the host allows it, or always through the daemon. Default: `cgroup`. */
+  readonly freezeBy?: 'cgroup' | 'engine';
+  /** Network namespaces kept ready for instances of images. Default: none. */
+  readonly preparedNetworks?: number;
   readonly logger: Logger;
 }
 
@@ -36,6 +47,8 @@ export interface DockerEngineOptions {
 interface Prepared {
   readonly host: HostFacts;
   readonly runtimeImage: ImageFacts;
+  /** Processor of the daemon's host, as it calls it. */
+  readonly architecture: string;
 }
 
 /**
@@ -43,13 +56,19 @@ interface Prepared {
  * found by labels, so a restarted server sees what the last one left.
  */
 export function createDockerEngine(options: DockerEngineOptions): Engine {
-  const { installation, runDir, logger } = options;
+  const { installation, runDir, logger, freezeBy = 'cgroup' } = options;
   const socketPath = options.socketPath ?? '/var/run/docker.sock';
   const client = createDockerClient({ socketPath, ...(options.deadlines ? { deadlines: options.deadlines } : {}) });
   const { docker, deadlines } = client;
   const open = instanceNetwork(installation, 'open');
   const closed = instanceNetwork(installation, 'closed');
   const containerOf = (id: string) => docker.getContainer(containerName(installation, id));
+  const freezer = createContainerFreezer({ client, containerOf, freezeBy });
+  const mounts = createMountTable({ runDir });
+  const removeDir = async (id: string) => {
+    await mounts.detach(instanceDirPaths(runDir, id).root);
+    await removeInstanceDir(runDir, id);
+  };
   const stopping = new Map<string, Promise<void>>();
   let preparing: Promise<Prepared> | undefined;
   let preparingClosed: Promise<void> | undefined;
@@ -75,7 +94,20 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
       ensureNetwork(client, open).then(() => ensureFirewall(open)),
       sweepFirewalls(),
     ]);
-    return { host: toHostFacts(info), runtimeImage };
+    await sweepMounts();
+    return { host: toHostFacts(info), runtimeImage, architecture: info.Architecture ?? '' };
+  }
+
+  /** Takes away what is mounted for instances whose containers are gone, as after a reset of the daemon (E1). */
+  async function sweepMounts(): Promise<void> {
+    const parent = `${join(runDir, 'i')}/`;
+    const mounted = (await mountPoints()).filter((path) => path.startsWith(parent));
+    for (const id of new Set(mounted.map((path) => path.slice(parent.length).split('/', 1)[0] ?? ''))) {
+      if (await inspectContainer(client, containerOf(id))) continue;
+      await removeDir(id).catch((error: unknown) => {
+        logger.warn({ instance: id, err: error }, 'what was mounted for an instance that is gone could not be removed');
+      });
+    }
   }
 
   /** Shared by all callers, so one that no longer waits must not end it for the others. */
@@ -99,16 +131,44 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     return closed.network;
   }
 
+  const preparedNetworks = createPreparedNetworks({
+    client,
+    installation,
+    logger,
+    size: options.preparedNetworks ?? 0,
+    prepared: async () => {
+      const { architecture } = await prepared();
+      const image = await ensureHolderImage(client, architecture);
+      return image === undefined ? undefined : { network: open.network, image };
+    },
+    isBusy: () => driver.isBusy,
+  });
   const driver = createContainerDriver({
     client,
     installation,
     runDir,
     networkOf,
     runtime: options.runtime,
+    removeDir,
     prepared,
+    freezer,
+    preparedNetworks,
     forgetPrepared: () => {
       preparing = undefined;
       preparingClosed = undefined;
+    },
+  });
+
+  const spares = createSpareDriver({
+    client,
+    installation,
+    runDir,
+    mounts,
+    compiled: createCompiledStore(join(options.dataDir, 'compiled')),
+    create: (spec, signal) => driver.createSpare(spec, signal),
+    facts: async () => {
+      const { host, runtimeImage } = await prepared();
+      return { runtimeImage: runtimeImage.id, writesCgroups: host.writesCgroups, cpus: host.cpus };
     },
   });
 
@@ -143,37 +203,46 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
 
   return {
     name: 'docker',
-    capabilities: { images: true, runtimes: ['node'], isolation: 'container', freeze: true, limits: true },
+    capabilities: {
+      images: true,
+      runtimes: ['node'],
+      isolation: 'container',
+      freeze: true,
+      limits: true,
+      spares: true,
+    },
     probe: (signal) =>
       probeDocker({
         client,
         network: open,
         dataDir: options.dataDir,
+        freezeBy,
+        sparesLack: () => mounts.foresee(),
         ...(signal ? { signal } : {}),
       }),
     prepare: async (signal) => void (await prepared(signal)),
-    resolveImage: async (image, signal) => (await obtainImage(client, image, signal)).id,
+    async resolveImage(image, signal) {
+      // An image is being deployed, so one will be started.
+      preparedNetworks.want();
+      return (await obtainImage(client, image, signal)).id;
+    },
     create: (spec: InstanceSpec, signal?: AbortSignal): Promise<Instance> => driver.create(spec, signal),
+    createSpare: (spec, signal) => spares.create(spec, signal),
+    specialise: (spec, signal) => spares.specialise(spec, signal),
     list: () => driver.list(),
     stop(id, { graceMs }) {
       const stop = async () => {
-        await stopContainer({ client, container: containerOf(id), installation }, graceMs);
-        await removeInstanceDir(runDir, id);
+        spares.forget(id);
+        using _held = await freezer.hold(id);
+        const holder = await stopContainer({ client, container: containerOf(id), installation }, graceMs);
+        await Promise.all([removeDir(id), holder && preparedNetworks.discard(holder)]);
       };
       const running = stopping.get(id) ?? stop().finally(() => stopping.delete(id));
       stopping.set(id, running);
       return running;
     },
-    freeze: (id) =>
-      tolerate(
-        [409],
-        client.call(`freeze "${id}"`, deadlines.changeMs, (abortSignal) => containerOf(id).pause({ abortSignal })),
-      ),
-    thaw: (id) =>
-      tolerate(
-        [409],
-        client.call(`thaw "${id}"`, deadlines.changeMs, (abortSignal) => containerOf(id).unpause({ abortSignal })),
-      ),
+    freeze: (id) => freezer.freeze(id),
+    thaw: (id) => freezer.thaw(id),
     logs,
     stats: async (id) =>
       toInstanceStats(
@@ -197,6 +266,8 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
       }),
     async [Symbol.asyncDispose]() {
       await Promise.allSettled(stopping.values());
+      await preparedNetworks[Symbol.asyncDispose]();
+      await mounts.close().catch(() => {});
       for (const network of [open, closed]) {
         // Instances that live on keep their network, and their rules with it.
         if (await removeNetwork(client, network).catch(() => false)) await removeFirewall(network);
@@ -209,6 +280,7 @@ function toHostFacts(info: DaemonInfo): HostFacts {
   return {
     cpus: info.NCPU ?? 1,
     cgroupVersion: info.CgroupVersion === '2' ? 2 : 1,
+    writesCgroups: info.CgroupDriver === 'cgroupfs',
     appArmor: info.SecurityOptions?.some((option) => option.includes('apparmor')) ?? false,
   };
 }

@@ -142,17 +142,21 @@ describeWithDocker('daemons under the test’s control', () => {
       await daemon?.[Symbol.asyncDispose]();
     });
 
-    test('that hangs: calls end by their deadline, and warm instances still serve (case 5)', async () => {
+    test('that hangs: calls end by their deadline, and warm instances still serve, frozen ones too (case 5)', async () => {
       const instance = await harness.start();
+      const frozen = await harness.start();
+      await harness.engine.freeze(frozen.id);
       process.kill(daemon.pid, 'SIGSTOP');
       try {
+        await harness.engine.thaw(frozen.id);
+        expect(await get(frozen)).toBe(200);
         const late = { code: 'ENGINE_TIMEOUT' };
         const [probe] = await Promise.all([
           harness.engine.probe(),
           expect(harness.engine.list()).rejects.toMatchObject(late),
           expect(harness.engine.create(harness.spec())).rejects.toMatchObject(late),
-          expect(harness.engine.stop(instance.id, { graceMs: 0 })).rejects.toMatchObject(late),
           expect(harness.engine.freeze(instance.id)).rejects.toMatchObject(late),
+          expect(harness.engine.stop(instance.id, { graceMs: 0 })).rejects.toMatchObject(late),
           expect(Array.fromAsync(harness.engine.logs(instance.id, { follow: true }))).rejects.toMatchObject(late),
         ]);
         expect(probe).toMatchObject({ ok: false });

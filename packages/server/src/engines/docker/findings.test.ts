@@ -15,6 +15,8 @@ const good: DaemonFacts = {
   dockerFreeBytes: 2 ** 40,
   dataFreeBytes: 2 ** 40,
   firewall: { kind: 'active' },
+  freezeBy: 'cgroup',
+  sparesLack: undefined,
 };
 const find = (check: string, facts: Partial<DaemonFacts>) =>
   findings({ ...good, ...facts }).find((finding) => finding.check === check);
@@ -40,6 +42,8 @@ describe('what doctor says about Docker', () => {
       dockerFreeBytes: 100,
       dataFreeBytes: undefined,
       firewall: { kind: 'absent', reason: 'the server does not run as root' },
+      freezeBy: 'engine',
+      sparesLack: 'the server does not run as root',
     };
     for (const finding of findings(bad)) {
       expect(finding.level, finding.check).not.toBe('ok');

@@ -17,6 +17,10 @@ export interface DaemonFacts {
   readonly dockerFreeBytes: number | undefined;
   readonly dataFreeBytes: number | undefined;
   readonly firewall: FirewallState;
+  /** How idle instances are frozen. */
+  readonly freezeBy: 'cgroup' | 'engine';
+  /** Why instances cannot be kept ready without code; undefined when they can. */
+  readonly sparesLack: string | undefined;
 }
 
 const LOW_DISK_BYTES = 2 * 2 ** 30;
@@ -69,6 +73,20 @@ export function findings(facts: DaemonFacts): readonly Finding[] {
     disk('docker disk', facts.dockerFreeBytes, 'Remove unused images with "docker system prune", or enlarge the disk.'),
     disk('data disk', facts.dataFreeBytes, 'Free space on the disk of the data directory, or move it.'),
     networkFinding(facts.firewall),
+    facts.freezeBy === 'cgroup'
+      ? ok('freezing', 'idle instances are frozen through their control group')
+      : degraded(
+          'freezing',
+          'idle instances are frozen through the daemon: the next call waits some ten milliseconds for it',
+          'Run the server as root on the Docker host, with the setting freezeBy at "cgroup".',
+        ),
+    facts.sparesLack === undefined
+      ? ok('warm pool', 'instances can be kept ready before they are needed')
+      : degraded(
+          'warm pool',
+          `no instances are kept ready, so every start takes as long as the engine: ${facts.sparesLack}`,
+          'Run the server as root on the host of the daemon, so that it can mount code into running containers.',
+        ),
   ];
 }
 

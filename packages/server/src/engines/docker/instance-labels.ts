@@ -5,6 +5,12 @@ export const INSTALLATION_LABEL = 'ebb.installation';
 const INSTANCE_LABEL = 'ebb.instance';
 /** Port of an image; managed runtimes have none. */
 const PORT_LABEL = 'ebb.port';
+/** Container that keeps the network namespace of an instance alive, where that was made ahead of time. */
+export const HOLDER_LABEL = 'ebb.network-holder';
+/** Address of an instance in such a namespace; the daemon shows it with the holder only. */
+const ADDRESS_LABEL = 'ebb.address';
+/** On the container of a spare, for good; what it became is in its identity file. */
+const SPARE_LABEL = 'ebb.spare';
 const CREATED_LABEL = 'ebb.created-at';
 
 /** What the labels of a container say about the instance in it. */
@@ -13,10 +19,24 @@ export interface LabelledInstance {
   readonly labels: InstanceLabels;
   readonly port?: number;
   readonly createdAt: number;
+  /** Address in a network namespace made ahead of time. */
+  readonly address?: string;
+  /** Whether it was made as a spare. */
+  readonly wasSpare: boolean;
+}
+
+/** What labels say beside what the spec says. */
+interface LabelDetails {
+  readonly isSpare?: boolean;
+  readonly network?: { readonly holder: string; readonly address: string } | undefined;
 }
 
 /** The labels a container of an instance gets. */
-export function toDockerLabels(spec: InstanceSpec, createdAt: number): Record<string, string> {
+export function toDockerLabels(
+  spec: InstanceSpec,
+  createdAt: number,
+  { isSpare = false, network }: LabelDetails = {},
+): Record<string, string> {
   return {
     [INSTALLATION_LABEL]: spec.labels.installation,
     'ebb.namespace': spec.labels.namespace,
@@ -25,7 +45,9 @@ export function toDockerLabels(spec: InstanceSpec, createdAt: number): Record<st
     'ebb.generation': spec.labels.generation,
     [INSTANCE_LABEL]: spec.id,
     [CREATED_LABEL]: String(createdAt),
+    ...(isSpare ? { [SPARE_LABEL]: 'node' } : {}),
     ...(spec.source.kind === 'image' ? { [PORT_LABEL]: String(spec.source.port) } : {}),
+    ...(network === undefined ? {} : { [HOLDER_LABEL]: network.holder, [ADDRESS_LABEL]: network.address }),
   };
 }
 
@@ -37,6 +59,7 @@ export function fromDockerLabels(
   const id = labels[INSTANCE_LABEL];
   if (id === undefined || labels[INSTALLATION_LABEL] !== installation) return undefined;
   const port = labels[PORT_LABEL];
+  const address = labels[ADDRESS_LABEL];
   return {
     id,
     labels: {
@@ -47,6 +70,8 @@ export function fromDockerLabels(
       generation: labels['ebb.generation'] ?? '',
     },
     createdAt: Number(labels[CREATED_LABEL] ?? 0),
+    wasSpare: labels[SPARE_LABEL] !== undefined,
     ...(port === undefined ? {} : { port: Number(port) }),
+    ...(address === undefined ? {} : { address }),
   };
 }

@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import { asEbbError } from '../../core/errors.ts';
 import type { EngineStatus } from '../engine.ts';
+import { foreseeCgroupFreezer } from './cgroup-freezer.ts';
 import { ask } from './dial.ts';
 import type { DockerClient } from './docker-client.ts';
 import { type DaemonFacts, findings } from './findings.ts';
@@ -12,13 +13,18 @@ export interface ProbeOptions {
   readonly client: DockerClient;
   readonly network: InstanceNetwork;
   readonly dataDir: string;
+  readonly freezeBy: 'cgroup' | 'engine';
+  /** Why instances cannot be kept ready without code, as {@link MountTable.foresee} says. */
+  readonly sparesLack: () => Promise<string | undefined>;
   readonly signal?: AbortSignal;
 }
 
 /** The parts of the daemon's `/info` that are read. */
 export interface DaemonInfo {
   readonly NCPU?: number;
+  readonly Architecture?: string;
   readonly CgroupVersion?: string;
+  readonly CgroupDriver?: string;
   readonly SecurityOptions?: readonly string[] | null;
   readonly PidsLimit?: boolean;
   readonly MemoryLimit?: boolean;
@@ -67,6 +73,8 @@ export async function probeDocker(options: ProbeOptions): Promise<EngineStatus> 
       dockerFreeBytes: await freeBytes(info.DockerRootDir ?? '/'),
       dataFreeBytes: await freeBytes(options.dataDir),
       firewall: await firewallState(options),
+      freezeBy: options.freezeBy === 'cgroup' && foreseeCgroupFreezer() ? 'cgroup' : 'engine',
+      sparesLack: await options.sparesLack(),
     };
     return { ok: true, message: `Docker ${version.Version}`, findings: findings(facts) };
   } catch (error) {

@@ -1,7 +1,8 @@
 import type Dockerode from 'dockerode';
 import { EbbError } from '../../core/errors.ts';
+import { findCgroupFreezer } from './cgroup-freezer.ts';
 import { type DockerClient, statusOf } from './docker-client.ts';
-import { INSTALLATION_LABEL } from './instance-labels.ts';
+import { HOLDER_LABEL, INSTALLATION_LABEL } from './instance-labels.ts';
 
 /** A container of an installation by its name; one of somebody else under that name counts as none. */
 export interface OwnContainer {
@@ -12,13 +13,15 @@ export interface OwnContainer {
 
 /**
  * Ends a container and removes it: SIGTERM, after `graceMs` SIGKILL. Resolves once its exit was seen and it is gone
- * (E3); at once when there is none. Throws ENGINE_ errors; then it may still run.
+ * (E3); at once when there is none. Returns the holder of its network namespace, if that was made for it ahead of time.
+ * Throws ENGINE_ errors; then it may still run.
  */
-export async function stopContainer(own: OwnContainer, graceMs: number): Promise<void> {
+export async function stopContainer(own: OwnContainer, graceMs: number): Promise<string | undefined> {
   const { client, container } = own;
   const { deadlines } = client;
-  const state = (await inspectOwn(own))?.State;
-  if (state === undefined) return;
+  const info = await inspectOwn(own);
+  if (info === undefined) return undefined;
+  const state = info.State;
   if (state.Running) {
     // The engine refuses to signal a paused container, and its processes could not act on it.
     if (state.Paused)
@@ -26,6 +29,7 @@ export async function stopContainer(own: OwnContainer, graceMs: number): Promise
         [404, 409],
         client.call('unpause a container', deadlines.changeMs, (abortSignal) => container.unpause({ abortSignal })),
       );
+    else thawPastDaemon(info);
     const kill = (signal: 'SIGTERM' | 'SIGKILL') =>
       tolerate(
         [404, 409],
@@ -42,6 +46,17 @@ export async function stopContainer(own: OwnContainer, graceMs: number): Promise
     }
   }
   await removeContainer(client, container);
+  return info.Config.Labels[HOLDER_LABEL];
+}
+
+/** The daemon does not know of what was frozen through the control group; who froze it may be a server long gone. */
+function thawPastDaemon(info: Dockerode.ContainerInspectInfo): void {
+  const freezer = findCgroupFreezer({ id: info.Id, pid: info.State.Pid });
+  try {
+    if (freezer?.isFrozen()) freezer.thaw();
+  } catch {
+    // It ended by itself in between.
+  }
 }
 
 /** Removes a container, ended or not, if there is one. Throws ENGINE_ errors. */
@@ -55,7 +70,8 @@ async function inspectOwn(own: OwnContainer): Promise<Dockerode.ContainerInspect
   return info?.Config.Labels[INSTALLATION_LABEL] === own.installation ? info : undefined;
 }
 
-async function removeContainer(client: DockerClient, container: Dockerode.Container): Promise<void> {
+/** Removes a container by force; one that is not there is as good. Throws ENGINE_ errors. */
+export async function removeContainer(client: DockerClient, container: Dockerode.Container): Promise<void> {
   const { deadlines } = client;
   const until = performance.now() + deadlines.startMs;
   for (;;) {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { EbbError } from '../../core/errors.ts';
 import { type Broadcast, createBroadcast } from '../broadcast.ts';
-import type { Engine, EngineEvent, Instance, InstanceExit, InstanceSpec } from '../engine.ts';
+import type { Engine, EngineEvent, Instance, InstanceExit, InstanceSpec, SpareSpec } from '../engine.ts';
 import { createInstanceDir, removeInstanceDir } from '../instance-dir.ts';
 import { createMemoryInstance, type MemoryInstance, type MemoryServe } from './memory-instance.ts';
 
@@ -14,6 +14,8 @@ export interface MemoryFaults {
   readyDelayMs?: number;
   /** How many of the next creates fail with ENGINE_FAILED and leave nothing. */
   failingCreates?: number;
+  /** How many of the next specialises fail with ENGINE_FAILED. */
+  failingSpecialises?: number;
   /** How many of the next creates answer ENGINE_FAILED although the instance exists. */
   lyingCreates?: number;
   /** How many of the next instances end with code 1 before they are ready. */
@@ -54,9 +56,11 @@ export interface MemoryEngineOptions {
 export interface MemoryEngine extends Engine {
   /** Ends an instance as a crash would. */
   crash(id: string, exit?: InstanceExit): void;
-  /** How many creates were asked for since the engine was made. */
+  /** How many creates, those of spares included, were asked for since the engine was made. */
   createCount(): number;
 }
+
+const CRASH: InstanceExit = { code: 1, outOfMemory: false };
 
 /** Makes an engine without processes or containers, with faults on demand; the oracle of the conformance suite. */
 export function createMemoryEngine(options: MemoryEngineOptions): MemoryEngine {
@@ -81,11 +85,11 @@ export function createMemoryEngine(options: MemoryEngineOptions): MemoryEngine {
     throw new EbbError('ENGINE_TIMEOUT', `the memory engine did not ${what} within ${callTimeoutMs} ms`);
   };
 
-  async function make(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance> {
+  async function make(spec: InstanceSpec | SpareSpec, signal?: AbortSignal): Promise<Instance> {
     await call('create an instance', signal);
     if (faults.createDelayMs) await delay(faults.createDelayMs, undefined, signal ? { signal } : {});
     if (take(faults, 'failingCreates')) throw new EbbError('ENGINE_FAILED', 'a create was made to fail');
-    const dir = await createInstanceDir({ runDir, id: spec.id, secrets: spec.secrets });
+    const dir = await createInstanceDir({ runDir, id: spec.id, secrets: 'secrets' in spec ? spec.secrets : {} });
     if (signal?.aborted) {
       await removeInstanceDir(runDir, spec.id);
       throw signal.reason;
@@ -94,16 +98,25 @@ export function createMemoryEngine(options: MemoryEngineOptions): MemoryEngine {
       host.events.send({ kind: 'exited', id: spec.id, exit, installation });
     });
     host.instances.set(key(installation, spec.id), instance);
-    const crash = { code: 1, outOfMemory: false };
-    if (take(faults, 'crashingStarts')) setTimeout(() => instance.exit(crash), faults.readyDelayMs ?? 0);
-    else void instance.start(faults.readyDelayMs ?? 0).catch(() => instance.exit(crash));
+    if (!('source' in spec)) void instance.start(0).catch(() => instance.exit(CRASH));
+    else if (take(faults, 'crashingStarts')) setTimeout(() => instance.exit(CRASH), faults.readyDelayMs ?? 0);
+    else void instance.start(faults.readyDelayMs ?? 0).catch(() => instance.exit(CRASH));
     if (take(faults, 'lyingCreates')) throw new EbbError('ENGINE_FAILED', 'a create was made to lie');
     return instance.describe();
   }
 
+  async function makeOnce(spec: InstanceSpec | SpareSpec, signal?: AbortSignal): Promise<Instance> {
+    creates += 1;
+    const existing = own(spec.id)?.describe();
+    if (existing && existing.state !== 'exited') return existing;
+    const running = creating.get(spec.id) ?? make(spec, signal).finally(() => creating.delete(spec.id));
+    creating.set(spec.id, running);
+    return running;
+  }
+
   const engine: MemoryEngine = {
     name: 'memory',
-    capabilities: { images: true, runtimes: ['node'], isolation: 'none', freeze: true, limits: false },
+    capabilities: { images: true, runtimes: ['node'], isolation: 'none', freeze: true, limits: false, spares: true },
     async probe() {
       return { ok: !faults.isHanging, message: faults.isHanging ? 'hangs' : 'in memory', findings: [] };
     },
@@ -115,13 +128,19 @@ export function createMemoryEngine(options: MemoryEngineOptions): MemoryEngine {
       }
       return `sha256:${createHash('sha256').update(image).digest('hex')}`;
     },
-    async create(spec, signal) {
-      creates += 1;
-      const existing = own(spec.id)?.describe();
-      if (existing && existing.state !== 'exited') return existing;
-      const running = creating.get(spec.id) ?? make(spec, signal).finally(() => creating.delete(spec.id));
-      creating.set(spec.id, running);
-      return running;
+    create: makeOnce,
+    createSpare: makeOnce,
+    async specialise(spec, signal) {
+      await call('specialise an instance', signal);
+      const instance = own(spec.id);
+      const before = instance?.describe();
+      if (!instance || !before?.spare || before.state !== 'running') {
+        throw new EbbError('ENGINE_FAILED', `there is no running spare "${spec.id}"`);
+      }
+      if (take(faults, 'failingSpecialises')) throw new EbbError('ENGINE_FAILED', 'a specialise was made to fail');
+      instance.specialise(spec, faults.readyDelayMs ?? 0);
+      if (take(faults, 'crashingStarts')) setTimeout(() => instance.exit(CRASH), 0);
+      return instance.describe();
     },
     async list() {
       await call('list instances');
@@ -167,7 +186,9 @@ function key(installation: string, id: string): string {
   return `${installation}/${id}`;
 }
 
-function take(faults: MemoryFaults, fault: 'failingCreates' | 'lyingCreates' | 'crashingStarts'): boolean {
+type CountedFault = 'failingCreates' | 'failingSpecialises' | 'lyingCreates' | 'crashingStarts';
+
+function take(faults: MemoryFaults, fault: CountedFault): boolean {
   const left = faults[fault] ?? 0;
   if (left > 0) faults[fault] = left - 1;
   return left > 0;

@@ -1,6 +1,7 @@
 import { rename } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
-import type { Instance, InstanceExit, InstanceSpec } from '../engine.ts';
+import { HEALTH_PATH, READY_PATH } from '@ebb/contract';
+import type { Instance, InstanceExit, InstanceLabels, InstanceSpec, SpareSpec } from '../engine.ts';
 import { type InstanceDir, PENDING_SOCKET_NAME } from '../instance-dir.ts';
 import { createLogBuffer, type LogBuffer } from '../log-buffer.ts';
 import { join } from 'node:path';
@@ -18,8 +19,9 @@ export type MemoryServe = (spec: InstanceSpec, controls: MemoryInstanceControls)
 
 /** One in-process instance. */
 export interface MemoryInstance {
-  readonly spec: InstanceSpec;
   describe(): Instance;
+  /** Makes a spare the instance of `spec`, which serves after `delayMs`. */
+  specialise(spec: InstanceSpec, delayMs: number): void;
   /** Listens on the socket after `delayMs`. */
   start(delayMs: number): Promise<void>;
   exit(exit: InstanceExit): void;
@@ -30,9 +32,9 @@ export interface MemoryInstance {
   requestsServed(): number;
 }
 
-/** Makes an in-process instance that serves on a unix socket; `onExit` is called once. */
+/** Makes an in-process instance or a spare that serves on a unix socket; `onExit` is called once. */
 export function createMemoryInstance(
-  spec: InstanceSpec,
+  made: InstanceSpec | SpareSpec,
   dir: InstanceDir,
   serve: MemoryServe,
   onExit: (exit: InstanceExit) => void,
@@ -43,7 +45,6 @@ export function createMemoryInstance(
   let isFrozen = false;
   let exit: InstanceExit | undefined;
   let running = 0;
-  let served = 0;
   let onIdle = () => {};
   let startTimer: NodeJS.Timeout | undefined;
 
@@ -57,13 +58,27 @@ export function createMemoryInstance(
     onIdle();
     onExit(how);
   };
-  const made = serve(spec, {
+  let spec = 'source' in made ? made : undefined;
+  const controls: MemoryInstanceControls = {
     log(text, source = 'stdout', callId) {
       log.append({ at: new Date().toISOString(), source, text, ...(callId === undefined ? {} : { callId }) });
     },
     exit: (how = {}) => end({ outOfMemory: false, ...(how.signal === undefined ? { code: 1 } : {}), ...how }),
-  });
+  };
+  let served = 0;
+  let answer: RequestListener | Server | undefined = spec && serve(spec, controls);
+  let asking: (() => void)[] | undefined = spec ? undefined : [];
   const listener = (request: IncomingMessage, response: ServerResponse) => {
+    if (!spec && request.url === HEALTH_PATH) {
+      response.end('ok');
+      return;
+    }
+    if (!spec || asking || (request.url === READY_PATH && spec.source.kind === 'code')) {
+      const reply = () => response.end('ok');
+      if (asking) asking.push(reply);
+      else reply();
+      return;
+    }
     running += 1;
     served += 1;
     response.once('close', () => {
@@ -71,27 +86,37 @@ export function createMemoryInstance(
       if (running === 0) onIdle();
     });
     const handle = () => {
-      if (typeof made === 'function') made(request, response);
-      else made.emit('request', request, response);
+      if (typeof answer === 'function') answer(request, response);
+      else answer?.emit('request', request, response);
     };
     if (isFrozen) held.push(handle);
     else handle();
   };
   const server = createServer(listener);
-  if (typeof made !== 'function') {
-    server.on('upgrade', (request, socket, head) => made.emit('upgrade', request, socket, head));
-  }
+  server.on('upgrade', (request, socket, head) => {
+    if (typeof answer === 'object') answer.emit('upgrade', request, socket, head);
+    else socket.destroy();
+  });
 
   return {
-    spec,
     describe: () => ({
-      id: spec.id,
-      labels: spec.labels,
+      id: made.id,
+      labels: spec?.labels ?? noLabels(made.labels),
+      ...(spec ? {} : { spare: true }),
       target: { kind: 'unix', path: dir.socketPath },
       state: exit ? 'exited' : isFrozen ? 'frozen' : 'running',
       ...(exit ? { exit } : {}),
       startedAt,
     }),
+    specialise(next, delayMs) {
+      spec = next;
+      answer = serve(next, controls);
+      startTimer = setTimeout(() => {
+        const waiting = asking ?? [];
+        asking = undefined;
+        for (const reply of waiting) reply();
+      }, delayMs);
+    },
     async start(delayMs) {
       if (delayMs > 0) {
         await new Promise<void>((resolve) => {
@@ -128,4 +153,9 @@ export function createMemoryInstance(
     logs: (options) => log.read(options),
     requestsServed: () => served,
   };
+}
+
+/** The labels of a spare, which belongs to no version. */
+function noLabels({ installation, generation }: SpareSpec['labels']): InstanceLabels {
+  return { installation, namespace: '', function: '', version: 0, generation };
 }

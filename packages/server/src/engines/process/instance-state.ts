@@ -13,6 +13,8 @@ const labelsSchema = z.object({
 
 const stateSchema = z.object({
   labels: labelsSchema,
+  /** Present while the instance belongs to no version yet. */
+  spare: z.literal(true).optional(),
   startedAt: z.number(),
   bootId: z.string(),
   /** Absent until the process runs. */

@@ -8,14 +8,17 @@ import type { CodeSource, Engine, EngineEvent, Instance, InstanceSpec } from '..
 import {
   createInstanceDir,
   INSTANCE_ID_PATTERN,
+  type InstanceDir,
   instanceDirPaths,
   listInstanceDirs,
   removeInstanceDir,
+  writeSecrets,
 } from '../instance-dir.ts';
 import { ageOf, type InstanceState, readState, writeState } from './instance-state.ts';
 import { bootId, processesWith, readProcess } from './proc.ts';
 import { createProcessInstance, type ProcessInstance } from './process-instance.ts';
-import { instanceMark, spawnInstance } from './spawn-instance.ts';
+import { sendSpecialise } from '../send-specialise.ts';
+import { instanceMark, linkCode, makeWorkDir, spawnInstance, workDirOf } from './spawn-instance.ts';
 
 /** What a process engine is made from. */
 export interface ProcessEngineOptions {
@@ -73,26 +76,76 @@ export function createProcessEngine(options: ProcessEngineOptions): Engine {
     throw new EbbError('ENGINE_FAILED', `there is no running instance "${id}"`);
   };
 
-  async function make(spec: InstanceSpec & { readonly source: CodeSource }, signal?: AbortSignal): Promise<Instance> {
+  /** Makes the directory and the process of an instance; `setUp` puts into the directory what it has from the start. */
+  async function make(
+    spec: Pick<InstanceSpec, 'id' | 'limits' | 'secrets'> & Pick<InstanceState, 'labels' | 'spare'>,
+    setUp: (dir: InstanceDir) => Promise<Readonly<Record<string, string>>>,
+    signal?: AbortSignal,
+  ): Promise<Instance> {
+    const { id, limits, labels, spare } = spec;
     signal?.throwIfAborted();
-    const dir = await createInstanceDir({ runDir, id: spec.id, secrets: spec.secrets });
+    const dir = await createInstanceDir({ runDir, id, secrets: spec.secrets });
     let instance: ProcessInstance | undefined;
     try {
-      const state: InstanceState = { labels: pickLabels(spec), startedAt: Date.now(), bootId: bootId() };
+      const state: InstanceState = {
+        labels,
+        ...(spare === undefined ? {} : { spare }),
+        startedAt: Date.now(),
+        bootId: bootId(),
+      };
       // Before the process, so that a server killed in between leaves nothing unknown.
       await writeState(dir.root, state);
+      await makeWorkDir(dir);
+      const env = await setUp(dir);
       signal?.throwIfAborted();
-      const child = await spawnInstance(spec, dir, runtime, await openCompileCache(runDir, spec.labels));
+      const child = await spawnInstance({ id, limits, dir, runtime, env });
       const process = { pid: child.pid, startTicks: readProcess(child.pid)?.startTicks ?? '' };
       const started = { ...state, process };
-      instance = createProcessInstance({ id: spec.id, runDir, dir, state: started, child });
+      instance = createProcessInstance({ id, runDir, dir, state: started, child });
       await writeState(dir.root, started);
       signal?.throwIfAborted();
-      return keep(spec.id, instance).describe();
+      return keep(id, instance).describe();
     } catch (error) {
-      await (instance ? instance.stop(0) : removeInstanceDir(runDir, spec.id));
-      throw error;
+      await (instance ? instance.stop(0) : removeInstanceDir(runDir, id));
+      throw toEngineError(id, error, signal);
     }
+  }
+
+  /** Returns the living instance of an id, waits for the one being made, or makes it. */
+  async function makeOnce(id: string, makeIt: () => Promise<Instance>): Promise<Instance> {
+    const existing = find(id)?.describe();
+    if (existing && existing.state !== 'exited') return existing;
+    const running = creating.get(id);
+    if (running) return running;
+    const made = makeIt().finally(() => creating.delete(id));
+    creating.set(id, made);
+    return made;
+  }
+
+  async function specialise(spec: InstanceSpec, signal?: AbortSignal): Promise<Instance> {
+    const source = codeOf(spec);
+    const instance = find(spec.id);
+    if (!instance?.state.spare || instance.describe().state !== 'running') throw noSpare(spec.id);
+    const { spare: _spare, ...before } = instance.state;
+    const state: InstanceState = { ...before, labels: pickLabels(spec) };
+    const dir = instanceDirPaths(runDir, spec.id);
+    instance.become(state);
+    // First of all, so that no later server takes it for a spare.
+    await writeState(dir.root, state);
+    try {
+      await Promise.all([writeSecrets(dir, spec.secrets), linkCode(dir, source.codeDir)]);
+    } catch (error) {
+      throw toEngineError(spec.id, error, signal);
+    }
+    const compileCache = await openCompileCache(runDir, spec.labels);
+    const env = { ...spec.env, ...platformEnv(dir, source) };
+    const message = {
+      env,
+      workDir: workDirOf(dir),
+      ...(compileCache === undefined ? {} : { compileCache }),
+    };
+    (await sendSpecialise(dir.socketPath, message, signal)).destroy();
+    return instance.describe();
   }
 
   async function end(id: string, graceMs: number): Promise<void> {
@@ -107,7 +160,7 @@ export function createProcessEngine(options: ProcessEngineOptions): Engine {
 
   return {
     name: 'process',
-    capabilities: { images: false, runtimes: ['node'], isolation: 'none', freeze: true, limits: false },
+    capabilities: { images: false, runtimes: ['node'], isolation: 'none', freeze: true, limits: false, spares: true },
     async probe() {
       if (!existsSync('/proc/self/stat')) {
         return { ok: false, message: 'the process engine needs Linux: there is no /proc', findings: [] };
@@ -128,22 +181,26 @@ export function createProcessEngine(options: ProcessEngineOptions): Engine {
       throw unsupportedImage(image);
     },
     async create(spec, signal) {
-      const { source } = spec;
-      if (source.kind === 'image') throw unsupportedImage(source.image);
-      if (spec.network === 'none') {
-        throw new EbbError(
-          'UNSUPPORTED_BY_ENGINE',
-          '"network" is "none" but the process engine cannot keep a function from the network; use the docker engine',
-        );
-      }
-      const existing = find(spec.id)?.describe();
-      if (existing && existing.state !== 'exited') return existing;
-      const running = creating.get(spec.id);
-      if (running) return running;
-      const made = make({ ...spec, source }, signal).finally(() => creating.delete(spec.id));
-      creating.set(spec.id, made);
-      return made;
+      const source = codeOf(spec);
+      const { id, limits, secrets } = spec;
+      const setUp = async (dir: InstanceDir) => {
+        await linkCode(dir, source.codeDir);
+        const compileCache = await openCompileCache(runDir, spec.labels);
+        return {
+          ...(compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache }),
+          ...spec.env,
+          ...platformEnv(dir, source),
+        };
+      };
+      return makeOnce(id, () => make({ id, limits, secrets, labels: pickLabels(spec) }, setUp, signal));
     },
+    async createSpare({ id, labels, limits, network }, signal) {
+      if (network === 'none') throw unsupportedNetwork();
+      const owner = { installation, namespace: '', function: '', version: 0, generation: labels.generation };
+      const setUp = async (dir: InstanceDir) => ({ EBB_SOCKET: dir.socketPath, EBB_SPARE: '1' });
+      return makeOnce(id, () => make({ id, limits, secrets: {}, labels: owner, spare: true }, setUp, signal));
+    },
+    specialise,
     async list() {
       const found: Instance[] = [];
       for (const id of await listInstanceDirs(runDir)) {
@@ -175,6 +232,35 @@ export function createProcessEngine(options: ProcessEngineOptions): Engine {
       for (const instance of known.values()) instance.release();
     },
   };
+}
+
+/** The code of an instance that this engine can run. */
+function codeOf({ source, network }: InstanceSpec): CodeSource {
+  if (source.kind === 'image') throw unsupportedImage(source.image);
+  if (network === 'none') throw unsupportedNetwork();
+  return source;
+}
+
+/** The platform's own variables; they come last, because the runtime could not start if a function replaced them. */
+function platformEnv(dir: InstanceDir, source: CodeSource): Readonly<Record<string, string>> {
+  return { EBB_SOCKET: dir.socketPath, EBB_CODE_DIR: source.codeDir, EBB_SECRETS_DIR: dir.secretsDir };
+}
+
+function toEngineError(id: string, error: unknown, signal?: AbortSignal): unknown {
+  if (signal?.aborted || error instanceof EbbError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new EbbError('ENGINE_FAILED', `the instance "${id}" cannot be set up: ${reason}`, { cause: error });
+}
+
+function noSpare(id: string): EbbError {
+  return new EbbError('ENGINE_FAILED', `there is no running spare "${id}"`);
+}
+
+function unsupportedNetwork(): EbbError {
+  return new EbbError(
+    'UNSUPPORTED_BY_ENGINE',
+    '"network" is "none" but the process engine cannot keep a function from the network; use the docker engine',
+  );
 }
 
 function pickLabels({ labels }: InstanceSpec): InstanceState['labels'] {

@@ -20,6 +20,10 @@ export interface ProcessInstance {
   /** Looks whether a process that is not a child of this server still runs. */
   check(): void;
   describe(): Instance;
+  /** What its directory says of it. */
+  readonly state: InstanceState;
+  /** Has it belong to the version that the new state names. */
+  become(state: InstanceState): void;
   /** Ends it with all it started, and removes its directory. */
   stop(graceMs: number): Promise<void>;
   setFrozen(isFrozen: boolean): Promise<void>;
@@ -40,7 +44,8 @@ export interface ProcessInstanceOptions {
 
 /** Makes an {@link ProcessInstance} of a process that runs, or that ran when its state was written. */
 export function createProcessInstance(options: ProcessInstanceOptions): ProcessInstance {
-  const { id, dir, state, child } = options;
+  const { id, dir, child } = options;
+  let { state } = options;
   const pid = state.process?.pid;
   const mark = instanceMark(dir);
   let exit: InstanceExit | undefined;
@@ -121,9 +126,16 @@ export function createProcessInstance(options: ProcessInstanceOptions): ProcessI
         labels: state.labels,
         target: { kind: 'unix', path: dir.socketPath },
         state: exit ? 'exited' : isFrozen ? 'frozen' : 'running',
+        ...(state.spare ? { spare: true } : {}),
         ...(exit ? { exit } : {}),
         startedAt: state.startedAt,
       };
+    },
+    get state() {
+      return state;
+    },
+    become(next) {
+      state = next;
     },
     async stop(graceMs) {
       const found = running();

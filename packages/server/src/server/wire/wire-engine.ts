@@ -29,6 +29,8 @@ export async function wireEngine(config: Config, installation: Installation, log
     const engine = createDockerEngine({
       ...common,
       socketPath: config.dockerSocket,
+      freezeBy: config.freezeBy,
+      preparedNetworks: config.preparedNetworks,
       ...(config.runtimeImage === undefined ? {} : { runtimeImage: config.runtimeImage }),
     });
     const status = await engine.probe();

@@ -1,34 +1,84 @@
+import { functionSpecSchema, type KeepAlive, resolveLimits } from '@ebb/contract';
 import { ScaleLoop } from '../../autoscaler/scale-loop.ts';
 import { ExitWatch } from '../../pool/exit-watch.ts';
 import { InstancePools } from '../../pool/instance-pools.ts';
 import { createLauncher, type LauncherOptions } from '../../pool/launcher.ts';
+import type { SpareShape } from '../../pool/decide-spare-shape.ts';
 import { StartBudget } from '../../pool/start-budget.ts';
+import { WarmPool } from '../../pool/warm-pool.ts';
 import type { VersionPool } from '../../pool/version-pool.ts';
 
 /** What the side that runs instances is made with. */
-export interface WirePoolsOptions extends Omit<LauncherOptions, 'exits'> {
+export interface WirePoolsOptions extends Omit<LauncherOptions, 'exits' | 'spares'> {
   /** Most instances on this host, over all versions. */
   readonly maxInstances: number;
   /** Most instances starting at once. */
   readonly maxConcurrentStarts: number;
+  /** Most memory of all instances together, by their limits; absent for no bound. */
+  readonly memoryBudgetBytes?: number | undefined;
+  /** How long idle instances are kept where a function does not say. Default: fixed. */
+  readonly keepAlive?: KeepAlive;
+  /** How often CPU use is measured, in milliseconds. Default: 5000. */
+  readonly cpuEveryMs?: number;
+  /** Instances kept ready without code, of each shape; 0 for none. */
+  readonly poolSize: number;
   /** How often idle instances are looked at, in milliseconds. */
   readonly scaleEveryMs: number;
+  /** Most memory that frozen instances may take together. */
+  readonly maxFrozenBytes: number;
+}
+
+/** The shape of a function whose spec says nothing about it. */
+function usualShape(): SpareShape {
+  const spec = functionSpecSchema.parse({ runtime: 'node' });
+  const { memoryBytes, tmpBytes } = resolveLimits(spec);
+  const { network, readOnlyRootFilesystem } = spec;
+  return { runtime: 'node', network, readOnlyRootFilesystem, memoryBytes, tmpBytes };
 }
 
 /** Joins launcher, pools and autoscaler; `pools.start` and `loop.start` set them going. */
-export function wirePools(options: WirePoolsOptions): { readonly pools: InstancePools; readonly loop: ScaleLoop } {
-  const { engine, clock, logger, generation, maxInstances, scaleEveryMs } = options;
+export function wirePools(options: WirePoolsOptions): {
+  readonly pools: InstancePools;
+  readonly loop: ScaleLoop;
+  readonly spares: WarmPool;
+} {
+  const { engine, clock, logger, generation, maxInstances, memoryBudgetBytes, scaleEveryMs } = options;
   const exits = new ExitWatch();
-  const loop = new ScaleLoop({ all: () => pools.all(), maxInstances, everyMs: scaleEveryMs });
+  const budget = new StartBudget(options.maxConcurrentStarts);
+  const spares = new WarmPool({
+    engine,
+    exits,
+    budget,
+    clock,
+    logger,
+    installation: options.installation,
+    generation,
+    size: options.poolSize,
+    usual: usualShape(),
+    maxInstances,
+    instances: () => pools.size,
+  });
+  const loop = new ScaleLoop({
+    all: () => pools.all(),
+    maxInstances,
+    memoryBudgetBytes,
+    everyMs: scaleEveryMs,
+    clock,
+    stats: (id) => engine.stats(id),
+    ...(options.keepAlive === undefined ? {} : { keepAlive: options.keepAlive }),
+    ...(options.cpuEveryMs === undefined ? {} : { cpuEveryMs: options.cpuEveryMs }),
+  });
   const pools = new InstancePools({
     engine,
-    launcher: createLauncher({ ...options, exits }),
+    launcher: createLauncher({ ...options, exits, spares }),
     exits,
-    budget: new StartBudget(options.maxConcurrentStarts),
+    budget,
+    spares,
     clock,
     logger,
     generation,
+    idle: { everyMs: scaleEveryMs, maxFrozenBytes: options.maxFrozenBytes, maxInstances },
     onDemand: (pool: VersionPool) => loop.poke(pool),
   });
-  return { pools, loop };
+  return { pools, loop, spares };
 }

@@ -1,0 +1,20 @@
+import type { InstanceState, ResolvedLimits } from '@ebb/contract';
+import type { ScaleReason } from '../pool/version-pool.ts';
+
+/** One version as the autoscaler sees it. */
+export interface Scalable {
+  readonly version: { readonly namespace: string; readonly name: string; readonly limits: ResolvedLimits };
+  readonly inFlight: number;
+  readonly waiting: number;
+  readonly ready: number;
+  readonly starting: number;
+  readonly size: number;
+  readonly retiring: boolean;
+  /** Calls that asked for a slot since it was made. */
+  readonly arrivals: number;
+  /** How long its instances take to start, in milliseconds, once that is known. */
+  readonly startMs: number | undefined;
+  idleMs(): number[];
+  instances(): readonly { readonly id: string; readonly state: InstanceState }[];
+  scaleTo(desired: number, why: ScaleReason): void;
+}
