@@ -6,13 +6,17 @@ const INSTALLATION_LABEL = 'ebb.installation';
 export async function listInstances(
   socketPath: string,
   installation: string,
-): Promise<readonly { readonly id: string; readonly state: string }[]> {
+): Promise<readonly { readonly id: string; readonly instance: string; readonly state: string }[]> {
   const docker = new Dockerode({ socketPath });
   const found = await docker.listContainers({
     all: true,
     filters: { label: [`${INSTALLATION_LABEL}=${installation}`, 'ebb.instance'] },
   });
-  return found.map((container) => ({ id: container.Id, state: container.State }));
+  return found.map((container) => ({
+    id: container.Id,
+    instance: container.Labels['ebb.instance'] ?? '',
+    state: container.State,
+  }));
 }
 
 /** Removes what the servers of a test left on the daemon. */
