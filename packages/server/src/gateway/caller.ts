@@ -29,8 +29,10 @@ export interface Caller {
   answer(status: number, reason: string, headers: readonly string[], body: string): void;
   /** Begins an answer whose body comes in pieces; `hasLength` when its length is among the headers. */
   begin(status: number, reason: string, headers: readonly string[], hasLength: boolean): void;
-  /** A piece of the body; false when no more should come until the events say so. */
-  write(chunk: Buffer): boolean;
+  /**
+   * A piece of the body, the caller's until `sent` is called; false when no more should come until the events say so.
+   */
+  write(chunk: Buffer, sent?: () => void): boolean;
   /** Ends an answer that was begun. */
   end(trailers: readonly string[]): void;
   /** Cuts the connection, so that a part is not taken for the whole. */

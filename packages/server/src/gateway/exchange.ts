@@ -117,7 +117,8 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
   onData(chunk: Buffer): void {
     if (this.#done) return;
     this.#bytesOut += chunk.length;
-    if (!this.#caller.write(chunk)) this.#connection?.pause();
+    const { bytes, sent } = this.#context.pieces.copy(chunk);
+    if (!this.#caller.write(bytes, sent)) this.#connection?.pause();
   }
 
   onEnd(trailers: readonly string[]): void {

@@ -3,6 +3,7 @@ import type { Logger } from '../core/logger.ts';
 import type { Version } from '../core/ports.ts';
 import type { SlotFailure } from '../pool/admission.ts';
 import type { Endpoint } from '../pool/endpoint.ts';
+import type { Pieces } from './pieces.ts';
 import type { InvocationEvent } from '../telemetry/invocation-event.ts';
 
 /** The right to send one request to one instance (G1), as whoever holds it sees it. */
@@ -29,6 +30,8 @@ export interface SlotSource {
 /** What one exchange is handed by the gateway. */
 export interface GatewayContext {
   readonly pools: SlotSource;
+  /** Where pieces of answers are kept until the caller has taken them. */
+  readonly pieces: Pieces;
   /** For defects of the platform alone; what callers and functions do wrong is in the events. */
   readonly logger: Pick<Logger, 'error'>;
   /** The error a caller is told for whatever was thrown; a defect is logged under the call's id. */

@@ -51,8 +51,8 @@ export class NodeCaller implements Caller {
     this.#response.flushHeaders();
   }
 
-  write(chunk: Buffer): boolean {
-    return this.#response.write(chunk);
+  write(chunk: Buffer, sent?: () => void): boolean {
+    return this.#response.write(chunk, sent);
   }
 
   end(trailers: readonly string[]): void {

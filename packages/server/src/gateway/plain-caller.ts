@@ -96,11 +96,11 @@ export class PlainCaller implements Caller {
     );
   }
 
-  write(chunk: Buffer): boolean {
-    if (!this.#isChunked) return this.#socket.write(chunk);
+  write(chunk: Buffer, sent?: () => void): boolean {
+    if (!this.#isChunked) return this.#socket.write(chunk, sent);
     this.#socket.cork();
     this.#socket.write(`${chunk.length.toString(16)}\r\n`, 'latin1');
-    this.#socket.write(chunk);
+    this.#socket.write(chunk, sent);
     this.#socket.write('\r\n', 'latin1');
     this.#socket.uncork();
     return !this.#socket.writableNeedDrain;

@@ -33,7 +33,7 @@ export type Reach = 'nothing' | 'stale' | 'instance';
 export interface AnswerHandler {
   /** The head of the final answer. `whole` is its body when that came with it (one character a byte); `onEnd` follows. */
   onHead(head: ResponseHead, whole: string | undefined): void;
-  /** A piece of the body; the handler may keep it. */
+  /** A piece of the body, good for this turn only. */
   onData(chunk: Buffer): void;
   /** The answer is complete. Trailers alternate names and values. */
   onEnd(trailers: readonly string[]): void;
@@ -206,7 +206,7 @@ export class InstanceConnection {
     if (!chunks) {
       const end = this.#head?.framing === 'length' ? Math.min(to, from + this.#left) : to;
       this.#left -= end - from;
-      this.#handler?.onData(Buffer.from(bytes.subarray(from, end)));
+      this.#handler?.onData(bytes.subarray(from, end));
       if (this.#head?.framing === 'length' && this.#left === 0) this.#end([], end === to);
       return;
     }
@@ -214,7 +214,7 @@ export class InstanceConnection {
     while (at < to && !chunks.isDone) {
       at = chunks.step(bytes, at, to);
       if (chunks.dataEnd > chunks.dataStart) {
-        this.#handler?.onData(Buffer.from(bytes.subarray(chunks.dataStart, chunks.dataEnd)));
+        this.#handler?.onData(bytes.subarray(chunks.dataStart, chunks.dataEnd));
       }
       // The caller may have gone away because of what it was just given.
       if (!this.#handler) return;

@@ -1,6 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 
+/** Pieces below this share their memory with others. */
+const OWN_MEMORY_BYTES = 4_096;
+
 /**
  * Carries a request's body from the caller to an instance as it comes, no faster than the instance takes it. What came
  * in one turn is written at its end, when the instance's own bytes of that turn have been read: an instance that answers early
@@ -34,7 +37,9 @@ export class RequestPump {
     this.#socket.cork();
     for (const piece of pieces) {
       if (this.#isChunked) this.#socket.write(`${piece.length.toString(16)}\r\n`, 'latin1');
-      this.#socket.write(piece);
+      this.#socket.write(piece, (error) => {
+        if (!error) free(piece);
+      });
       if (this.#isChunked) this.#socket.write('\r\n', 'latin1');
     }
     if (this.#hasEnded) {
@@ -77,4 +82,13 @@ export class RequestPump {
     this.#source.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose);
     if (!this.#hasEnded) this.#source.resume();
   }
+}
+
+/**
+ * Gives the memory of a piece back now. It lies outside the collector's heap, so that the collector would let tens of
+ * megabytes come together before it looks.
+ */
+function free({ buffer, byteLength }: Buffer): void {
+  const isOwn = byteLength >= OWN_MEMORY_BYTES && byteLength === buffer.byteLength;
+  if (isOwn && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
