@@ -207,6 +207,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
       callId: this.callId,
       namespace: version.namespace,
       name: version.name,
+      label: this.#route.label,
       version: version.version,
       instance: this.#slot?.endpoint.instanceId,
       method: this.#caller.method,

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { CALL_ID_HEADER, START_TIME_HEADER, VERSION_HEADER } from '@ebb/contract';
+import { lowerHeaderName } from '../core/http1/header-name.ts';
 
 /** Headers of one connection, never passed on (RFC 9110 section 7.6.1), and `expect`, which the gateway answers. */
 const HOP_BY_HOP = new Set([
@@ -16,8 +17,9 @@ const HOP_BY_HOP = new Set([
   'upgrade',
 ]);
 
-/** Headers the platform sets; what a client sends under these names is dropped (G5). */
-const OWN_REQUEST = new Set([
+/** Those, and headers the platform sets; what a client sends under these names is dropped (G5). */
+const DROPPED_REQUEST: ReadonlySet<string> = new Set([
+  ...HOP_BY_HOP,
   CALL_ID_HEADER,
   START_TIME_HEADER,
   'x-forwarded-for',
@@ -25,7 +27,12 @@ const OWN_REQUEST = new Set([
   'x-forwarded-proto',
   'forwarded',
 ]);
-const OWN_RESPONSE = new Set([CALL_ID_HEADER, START_TIME_HEADER, VERSION_HEADER]);
+const DROPPED_RESPONSE: ReadonlySet<string> = new Set([
+  ...HOP_BY_HOP,
+  CALL_ID_HEADER,
+  START_TIME_HEADER,
+  VERSION_HEADER,
+]);
 /** Every header that starts so is the platform's. */
 const OWN_PREFIX = 'x-ebb-';
 
@@ -63,8 +70,8 @@ export function requestHeaders(raw: readonly string[], call: CallHeaders): strin
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] as string;
     const value = raw[i + 1] as string;
-    const lower = name.toLowerCase();
-    if (HOP_BY_HOP.has(lower) || OWN_REQUEST.has(lower) || lower.startsWith(OWN_PREFIX)) continue;
+    const lower = lowerHeaderName(name);
+    if (DROPPED_REQUEST.has(lower) || lower.startsWith(OWN_PREFIX)) continue;
     if (listed?.has(lower)) continue;
     if (lower === 'host') {
       if (host !== '') return undefined;
@@ -111,8 +118,8 @@ export function responseHeaders(
   const headers: string[] = [];
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] as string;
-    const lower = name.toLowerCase();
-    if (HOP_BY_HOP.has(lower) || OWN_RESPONSE.has(lower) || listed?.has(lower)) continue;
+    const lower = lowerHeaderName(name);
+    if (DROPPED_RESPONSE.has(lower) || listed?.has(lower)) continue;
     headers.push(name, raw[i + 1] as string);
   }
   headers.push('X-Call-Id', call.callId, 'X-Start-Time', call.startTime, 'X-Ebb-Version', version);
@@ -124,10 +131,8 @@ export function responseTrailers(raw: readonly string[]): string[] {
   const trailers: string[] = [];
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] as string;
-    const lower = name.toLowerCase();
-    if (HOP_BY_HOP.has(lower) || OWN_RESPONSE.has(lower) || lower === 'content-length' || lower === 'set-cookie') {
-      continue;
-    }
+    const lower = lowerHeaderName(name);
+    if (DROPPED_RESPONSE.has(lower) || lower === 'content-length' || lower === 'set-cookie') continue;
     trailers.push(name, raw[i + 1] as string);
   }
   return trailers;

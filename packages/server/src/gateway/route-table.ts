@@ -6,6 +6,8 @@ export interface Route {
   readonly version: Version;
   readonly authRequired: boolean;
   readonly timeoutMs: number;
+  /** `NAME.NAMESPACE`, for events. */
+  readonly label: string;
   /** `name@version`, for the response. */
   readonly versionLabel: string;
 }
@@ -42,6 +44,7 @@ export class RouteTable implements Disposable {
       version,
       authRequired: version.spec.auth === 'required',
       timeoutMs: version.limits.timeoutMs,
+      label: `${version.name}.${version.namespace}`,
       versionLabel: `${version.name}@${version.version}`,
     };
     for (const text of names(version)) this.#routes.set(text, route);

@@ -68,6 +68,7 @@ export async function tunnel(context: GatewayContext, call: UpgradeCall, route: 
     callId: headers.callId,
     namespace: version.namespace,
     name: version.name,
+    label: route.label,
     version: version.version,
     instance: slot?.endpoint.instanceId,
     method: request.method ?? '',

@@ -7,6 +7,7 @@ const call = (index: number, more: Partial<InvocationEvent> = {}): InvocationEve
   callId: `call-${index}`,
   namespace: 'openfaas-fn',
   name: 'busy',
+  label: 'busy.openfaas-fn',
   version: 1,
   method: 'GET',
   status: 200,

@@ -40,7 +40,7 @@ export function createCallLines(logs: Pick<LogBook, 'append'>): CallLines {
 
   return {
     add(event, nowMs) {
-      const key = `${event.namespace}/${event.name}`;
+      const key = event.label;
       let window = windows.get(key);
       if (window && nowMs - window.sinceMs >= WINDOW_MS) {
         close(key, window);

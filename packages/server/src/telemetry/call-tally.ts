@@ -8,8 +8,8 @@ export const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 const UNKNOWN = 'unknown';
 
 /** The label a call is counted under. */
-export function labelOf({ version, name, namespace }: InvocationEvent): string {
-  return version > 0 ? `${name}.${namespace}` : UNKNOWN;
+export function labelOf({ version, label }: InvocationEvent): string {
+  return version > 0 ? label : UNKNOWN;
 }
 
 /** Durations counted in the buckets of {@link SECONDS}. */

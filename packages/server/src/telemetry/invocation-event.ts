@@ -18,6 +18,8 @@ export interface InvocationEvent {
   readonly callId: string;
   readonly namespace: string;
   readonly name: string;
+  /** `NAME.NAMESPACE`: one string for all calls of a function, so that finding its series is cheap. */
+  readonly label: string;
   /** The version that served, or 0 when the name meant no function. */
   readonly version: number;
   /** The instance that served; absent when none did. */

@@ -10,6 +10,7 @@ const event = (more: Partial<InvocationEvent> = {}): InvocationEvent => ({
   callId: 'call-1',
   namespace: 'openfaas-fn',
   name: 'hello',
+  label: 'hello.openfaas-fn',
   version: 3,
   instance: 'i1',
   method: 'GET',

@@ -37,10 +37,11 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   let isDisposed = false;
 
   function workOff(batch: readonly InvocationEvent[]): void {
+    const nowMs = performance.now();
     for (const event of batch) {
       try {
         metrics.record(event);
-        if (event.version > 0) lines.add(event, performance.now());
+        if (event.version > 0) lines.add(event, nowMs);
       } catch (error) {
         logger.error({ err: error, callId: event.callId }, 'an invocation event could not be worked off');
       }

@@ -1,5 +1,5 @@
-/** RFC 9110 section 5.6.2: what a method or a header's name is made of. */
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+import { isHeaderName } from './header-name.ts';
+
 /** RFC 9110 section 5.5, one character a byte: no control characters but the tabulator. */
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
@@ -21,7 +21,7 @@ export function parseHeaderLines(text: string, from: number, to: number): string
     while (first < last && isSpace(text.charCodeAt(first))) first += 1;
     while (last > first && isSpace(text.charCodeAt(last - 1))) last -= 1;
     const value = text.slice(first, last);
-    if (!TOKEN.test(name) || !FIELD_VALUE.test(value)) return undefined;
+    if (!isHeaderName(name) || !FIELD_VALUE.test(value)) return undefined;
     headers.push(name, value);
     at = end + 2;
   }

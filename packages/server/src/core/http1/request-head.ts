@@ -1,4 +1,5 @@
 import { parseHeaderLines } from './header-lines.ts';
+import { lowerHeaderName } from './header-name.ts';
 
 /** A request whose framing leaves no question. */
 export interface PlainRequest {
@@ -34,7 +35,7 @@ export function readPlainRequest(text: string): PlainRequest | undefined {
   let keepAlive = true;
   for (let i = 0; i < headers.length; i += 2) {
     const value = headers[i + 1] as string;
-    switch ((headers[i] as string).toLowerCase()) {
+    switch (lowerHeaderName(headers[i] as string)) {
       case 'host':
         hosts += 1;
         break;

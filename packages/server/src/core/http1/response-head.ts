@@ -1,4 +1,5 @@
 import { parseHeaderLines } from './header-lines.ts';
+import { lowerHeaderName } from './header-name.ts';
 import { MalformedMessage } from './malformed-message.ts';
 
 /** How the body of an answer ends: there is none, after so many bytes, by its last chunk, or with the connection. */
@@ -40,7 +41,7 @@ export function readResponseHead(text: string, end: number, method: string): Res
   let isChunked = false;
   for (let i = 0; i < headers.length; i += 2) {
     const value = headers[i + 1] as string;
-    switch ((headers[i] as string).toLowerCase()) {
+    switch (lowerHeaderName(headers[i] as string)) {
       case 'content-length':
         if (length !== undefined || !LENGTH.test(value)) {
           throw new MalformedMessage('the answer has a Content-Length that is no number, or two of them');
