@@ -44,7 +44,8 @@ describe('telemetry', () => {
         errorCode: 'START_FAILED',
         cold: true,
         durationMs: 250,
-        phases: { queueMs: 240, startMs: 230 },
+        wait: { cause: 'scale-from-zero' },
+        phases: { queueMs: 240 },
       }),
     );
     expect(lines).toEqual([]);
@@ -62,7 +63,7 @@ describe('telemetry', () => {
       },
       expect.objectContaining({
         callId: 'call-2',
-        text: 'GET 503 in 250 ms, START_FAILED, cold start 230 ms, waited 240 ms',
+        text: 'GET 503 in 250 ms, START_FAILED, waited 240 ms, cold start (scale-from-zero)',
       }),
     ]);
     const { text } = await metrics.expose();
@@ -121,18 +122,36 @@ describe('metrics', () => {
   });
 
   test('gauges are read at each scrape, and removed functions leave nothing behind', async () => {
-    let functions: FunctionGauges[] = [{ namespace: 'openfaas-fn', name: 'hello', instances: 2, waiting: 5 }];
-    const metrics = createMetrics({ functions: () => functions });
+    let functions: FunctionGauges[] = [
+      { namespace: 'openfaas-fn', name: 'hello', instances: 2, waiting: 5, frozen: 1 },
+    ];
+    const metrics = createMetrics({ functions: () => functions, spares: () => 3 });
     metrics.record(event());
     const first = (await metrics.expose()).text;
     expect(valueOf(first, 'gateway_service_count{function_name="hello.openfaas-fn"}')).toBe(2);
     expect(valueOf(first, 'ebb_queue_waiting{function_name="hello.openfaas-fn"}')).toBe(5);
+    expect(valueOf(first, 'ebb_instances_frozen{function_name="hello.openfaas-fn"}')).toBe(1);
+    expect(valueOf(first, 'ebb_spares_ready')).toBe(3);
     expect(first).toContain('process_resident_memory_bytes');
     functions = [];
     metrics.forget('openfaas-fn', 'hello');
     expect((await metrics.expose()).text).not.toContain('hello.openfaas-fn');
     metrics.record(event());
     expect((await metrics.expose()).text).toContain('hello.openfaas-fn');
+  });
+
+  test('starts are counted by cause and spare, and their phases where calls waited', async () => {
+    const metrics = createMetrics();
+    const start = { cause: 'burst', spare: 'used', admitMs: 1, codeMs: 2, specialiseMs: 9, initMs: 30 } as const;
+    metrics.started(start, 3);
+    metrics.started(start, 0);
+    metrics.started({ ...start, spare: 'empty', specialiseMs: undefined, createMs: 200 }, 1);
+    const { text } = await metrics.expose();
+    expect(valueOf(text, 'ebb_instance_starts_total{cause="burst",spare="used"}')).toBe(2);
+    expect(valueOf(text, 'ebb_instance_starts_total{cause="burst",spare="empty"}')).toBe(1);
+    expect(valueOf(text, 'ebb_cold_start_phase_seconds_count{phase="specialise"}')).toBe(1);
+    expect(valueOf(text, 'ebb_cold_start_phase_seconds_count{phase="init"}')).toBe(2);
+    expect(valueOf(text, 'ebb_cold_start_phase_seconds_sum{phase="create"}')).toBeCloseTo(0.2);
   });
 
   test('two of them in one process do not share series', async () => {
