@@ -17,8 +17,6 @@ import { serverTiming } from './server-timing.ts';
 const MAX_ATTEMPTS = 3;
 /** Status recorded for a caller that went away before there was one, as nginx does. */
 const CLIENT_CLOSED_STATUS = 499;
-/** A refusal that came at once is no wait worth telling of. */
-const WAITED_MS = 1;
 /** The wait of a call whose function has no instance, until it is known what it comes to. */
 const START_WAIT: WaitReport = { cause: 'scale-from-zero' };
 /** What may stand in a request line; Node's own server lets more through. */
@@ -169,7 +167,10 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
       else this.#forward(slot);
     } catch (error) {
       this.#waiting = undefined;
-      this.fail(this.#context.expected(error, this.callId));
+      const failure = this.#context.expected(error, this.callId);
+      // Who found the line full was never in it.
+      if (failure.code === 'QUEUE_FULL') this.#waited = undefined;
+      this.fail(failure);
     }
   }
 
@@ -235,10 +236,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
   #timing(): string | undefined {
     const wait = this.#waited;
     if (wait === undefined) return undefined;
-    if (this.#slotMs === 0) {
-      const queueMs = performance.now() - this.#arrivedMs;
-      return queueMs < WAITED_MS ? undefined : serverTiming(wait, queueMs);
-    }
+    if (this.#slotMs === 0) return serverTiming(wait, performance.now() - this.#arrivedMs);
     const firstByteMs = this.#firstByteMs === 0 ? undefined : this.#firstByteMs - this.#slotMs;
     return serverTiming(wait, this.#slotMs - this.#arrivedMs, firstByteMs);
   }
