@@ -72,7 +72,7 @@ describe('a call that waited', () => {
     const shapes = (await Promise.all(calls)).map(shapeOf);
     expect(shapes[1]).toContain('cold;desc="burst"');
     expect(shapes[2]).toBe('queue;dur=, first-byte;dur=, wait;desc="busy"');
-    expect(waits(harness).toSorted()).toEqual(['burst', 'busy', 'scale-from-zero']);
+    expect(new Set(waits(harness))).toEqual(new Set(['burst', 'busy', 'scale-from-zero']));
     expect(harness.events.filter(({ cold }) => cold)).toHaveLength(2);
   });
 
@@ -99,11 +99,9 @@ describe('a call that waited', () => {
     await harness.deploy('one');
     await harness.deploy('two');
     const answers = await Promise.all([call(harness, 'one'), call(harness, 'two')]);
-    const shapes = answers.map(shapeOf).toSorted();
-    expect(shapes).toEqual([
-      FROM_ZERO.replace('scale-from-zero', 'pool-empty'),
-      FROM_ZERO.replace('create', 'specialise'),
-    ]);
+    expect(new Set(answers.map(shapeOf))).toEqual(
+      new Set([FROM_ZERO.replace('scale-from-zero', 'pool-empty'), FROM_ZERO.replace('create', 'specialise')]),
+    );
   });
 
   test('says that its instance had to thaw', async () => {

@@ -1,6 +1,7 @@
 import type { LogLine } from '@ebb/contract';
 import { describe, expect, test } from 'vitest';
 import { createLogger } from '../core/logger.ts';
+import { describeInvocation } from './describe-invocation.ts';
 import type { InvocationEvent } from './invocation-event.ts';
 import { createMetrics, type FunctionGauges } from './metrics.ts';
 import { createMetricsServer } from './metrics-server.ts';
@@ -75,6 +76,21 @@ describe('telemetry', () => {
     expect(valueOf(text, `gateway_functions_seconds_sum{${name},code="503"}`)).toBeCloseTo(0.25);
     expect(valueOf(text, `ebb_cold_starts_total{${name}}`)).toBe(1);
     await telemetry[Symbol.asyncDispose]();
+  });
+
+  test.each([
+    [{ cause: 'busy' } as const, 'busy'],
+    [{ cause: 'thaw', thawMs: 0.25 } as const, 'thaw 0.3 ms'],
+    [
+      {
+        cause: 'pool-empty',
+        start: { cause: 'burst', spare: 'empty', admitMs: 0.1, codeMs: 0.4, createMs: 180.2, initMs: 60 },
+      } as const,
+      'cold start (pool-empty): admit 0.1 ms, code 0.4 ms, create 180 ms, init 60 ms',
+    ],
+  ])('a call that waited says in its line what for: %o', (wait, said) => {
+    const waited = event({ wait, cold: wait.cause === 'pool-empty', durationMs: 260, phases: { queueMs: 250 } });
+    expect(describeInvocation(waited).text).toBe(`GET 200 in 260 ms, waited 250 ms, ${said}`);
   });
 
   test('works events off by itself, and what is left when it is disposed of', async () => {
