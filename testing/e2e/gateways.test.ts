@@ -111,6 +111,7 @@ describe('two gateways', () => {
     expect(await metrics()).toMatch(/ebb_cold_start_phase_seconds_count\{phase="init"\} [1-9]/);
     const calls = `ebb_cold_starts_total{function_name="slow.${DEFAULT_NAMESPACE}"} 2`;
     await eventually(async () => (await metrics()).includes(calls));
+    expect(await metrics()).toMatch(/ebb_calls_waited_total\{cause="[a-z-]+"\} [1-9]/);
   });
 
   test('V2: a deploy under traffic fails no call, and who deployed meets the new version', async () => {

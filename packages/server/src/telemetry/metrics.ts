@@ -1,4 +1,4 @@
-import { startPhases, type StartReport } from '@ebb/contract';
+import { startPhases, type StartReport, type WaitCause } from '@ebb/contract';
 import { collectDefaultMetrics, Counter, Gauge, type Metric, Registry } from 'prom-client';
 import { type CountedCalls, labelOf, SECONDS } from './call-tally.ts';
 import { DurationHistogram, type DurationSeries } from './duration-histogram.ts';
@@ -82,6 +82,12 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     labelNames: ['function_name'],
     registers,
   });
+  const waited = new Counter({
+    name: 'ebb_calls_waited_total',
+    help: 'Invocations that waited, by what for.',
+    labelNames: ['cause'],
+    registers,
+  });
   const queue = new DurationHistogram({
     name: 'ebb_queue_seconds',
     help: 'Time invocations waited for a slot.',
@@ -127,6 +133,15 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   registry.registerMetric(phaseSeconds as unknown as Metric);
   collectDefaultMetrics({ register: registry });
   const functions = new Map<string, Series>();
+  const causes = new Map<WaitCause, Counter.Internal>();
+
+  function causeOf(cause: WaitCause): Counter.Internal {
+    const known = causes.get(cause);
+    if (known) return known;
+    const made = waited.labels(cause);
+    causes.set(cause, made);
+    return made;
+  }
 
   function seriesOf(label: string): Series {
     const known = functions.get(label);
@@ -183,13 +198,14 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       counted.seconds.observe(event.durationMs / 1000);
       series.queue.observe(event.phases.queueMs / 1000);
       if (event.cold) series.cold.inc();
+      if (event.wait) causeOf(event.wait.cause).inc();
     },
     started(start, calls) {
       starts.labels(start.cause, start.spare).inc();
       if (calls === 0) return;
       for (const [phase, ms] of startPhases(start)) phaseSeconds.labels(phase).observe(ms / 1000);
     },
-    merge({ label, codes, cold: coldCount, queue: queued }) {
+    merge({ label, codes, cold: coldCount, waited: waits, queue: queued }) {
       const series = seriesOf(label);
       for (const { status, count, seconds: took } of codes) {
         const counted = codeOf(series, label, status);
@@ -198,6 +214,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       }
       series.queue.add(queued);
       if (coldCount > 0) series.cold.inc(coldCount);
+      for (const [cause, count] of waits) causeOf(cause).inc(count);
     },
     forget(namespace, name) {
       const label = `${name}.${namespace}`;

@@ -1,6 +1,7 @@
 import type { LogLine } from '@ebb/contract';
 import { describe, expect, test } from 'vitest';
 import { createLogger } from '../core/logger.ts';
+import { createCallTally } from './call-tally.ts';
 import { describeInvocation } from './describe-invocation.ts';
 import type { InvocationEvent } from './invocation-event.ts';
 import { createMetrics, type FunctionGauges } from './metrics.ts';
@@ -168,6 +169,23 @@ describe('metrics', () => {
     expect(valueOf(text, 'ebb_cold_start_phase_seconds_count{phase="specialise"}')).toBe(1);
     expect(valueOf(text, 'ebb_cold_start_phase_seconds_count{phase="init"}')).toBe(2);
     expect(valueOf(text, 'ebb_cold_start_phase_seconds_sum{phase="create"}')).toBeCloseTo(0.2);
+  });
+
+  test('calls that waited are counted by what for, here or by another process', async () => {
+    const metrics = createMetrics();
+    const tally = createCallTally();
+    const thawed = event({ wait: { cause: 'thaw', thawMs: 1 } });
+    const cold = event({ cold: true, wait: { cause: 'pool-empty' } });
+    for (const one of [event(), thawed, cold]) {
+      metrics.record(one);
+      tally.record(one);
+    }
+    for (const counted of tally.take()) metrics.merge(counted);
+    const { text } = await metrics.expose();
+    expect(valueOf(text, 'ebb_calls_waited_total{cause="thaw"}')).toBe(2);
+    expect(valueOf(text, 'ebb_calls_waited_total{cause="pool-empty"}')).toBe(2);
+    expect(valueOf(text, 'ebb_cold_starts_total{function_name="hello.openfaas-fn"}')).toBe(2);
+    expect(valueOf(text, 'gateway_function_invocation_total{function_name="hello.openfaas-fn",code="200"}')).toBe(6);
   });
 
   test('two of them in one process do not share series', async () => {
