@@ -99,6 +99,21 @@ describe('two gateways', () => {
     expect(await server.client.functions.instances({ namespace: DEFAULT_NAMESPACE, name: 'moving' })).toHaveLength(1);
   });
 
+  test('a cold start is explained to the call that waited for it, in its line, in the metrics and by describe', async () => {
+    await deployCold('slow', { scale: { max: 1 } });
+    const [first, second] = await Promise.all([1, 2].map(() => fetch(server.functionUrl('slow', '/who'))));
+    const explained = /^queue;dur=[\d.]+, admit;.* init;dur=[\d.]+, first-byte;dur=[\d.]+, cold;desc="[a-z-]+"$/;
+    for (const response of [first, second]) expect(response?.headers.get('server-timing')).toMatch(explained);
+    expect((await fetch(server.functionUrl('slow', '/who'))).headers.get('server-timing')).toBeNull();
+    await waitForLog(server, 'slow', 'cold start (');
+    const [start] = await server.client.functions.coldStarts({ namespace: DEFAULT_NAMESPACE, name: 'slow' });
+    expect(start).toMatchObject({ version: 1, calls: 2, start: { cause: 'scale-from-zero' } });
+    expect(await metrics()).toMatch(/ebb_cold_start_phase_seconds_count\{phase="init"\} [1-9]/);
+    const calls = `ebb_cold_starts_total{function_name="slow.${DEFAULT_NAMESPACE}"} 2`;
+    await eventually(async () => (await metrics()).includes(calls));
+    expect(await metrics()).toMatch(/ebb_calls_waited_total\{cause="[a-z-]+"\} [1-9]/);
+  });
+
   test('V2: a deploy under traffic fails no call, and who deployed meets the new version', async () => {
     await deployLab(server, 'live', ['--env', 'LAB_VERSION=0']);
     const callers = Array.from({ length: 6 }, () => createCaller(server));

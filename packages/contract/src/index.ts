@@ -7,3 +7,4 @@ export * from './names.ts';
 export * from './quantity.ts';
 export * from './resources.ts';
 export * from './scale-spec.ts';
+export * from './start-report.ts';

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { functionSpecSchema } from './function-spec.ts';
 import { nameSchema, secretNameSchema } from './names.ts';
+import { startReportSchema } from './start-report.ts';
 
 /** Digest of content: `sha256:` and 64 hexadecimal digits. */
 export const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be "sha256:" and 64 hexadecimal digits');
@@ -106,28 +107,6 @@ export type VersionResource = z.output<typeof versionResourceSchema>;
 /** Where an instance is in its life. */
 export const instanceStateSchema = z.enum(['created', 'ready', 'busy', 'idle', 'frozen', 'draining', 'gone']);
 export type InstanceState = z.output<typeof instanceStateSchema>;
-
-/** How an instance came to be; durations in milliseconds. */
-export const startReportSchema = z.object({
-  cause: z.enum(['scale-from-zero', 'burst', 'replaced', 'minimum', 'standby', 'deploy']),
-  /**
-   * Whether a spare was used, or made first (`made`); else that none was ready (`empty`), that the version cannot use
-   * one (`unfit`), that one was but did not work (`failed`), or that there are none (`off`).
-   */
-  spare: z.enum(['used', 'made', 'empty', 'unfit', 'failed', 'off']),
-  /** From the decision to the host's permit. */
-  admitMs: z.number(),
-  /** Gathering what it is made of: code, secrets. */
-  codeMs: z.number(),
-  /** Present when the instance was made for the version. */
-  createMs: z.number().optional(),
-  /** Present when it was made of a spare: code, environment, secrets and limits given to it. */
-  specialiseMs: z.number().optional(),
-  /** Until it was ready: the handler loads, and the runtime if it was not loaded yet. */
-  initMs: z.number(),
-});
-/** How an instance came to be. */
-export type StartReport = z.output<typeof startReportSchema>;
 
 /** An instance as the API shows it. */
 export const instanceResourceSchema = z.object({

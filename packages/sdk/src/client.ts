@@ -1,5 +1,6 @@
 import type {
   CodeResource,
+  ColdStart,
   DeployRequestInput,
   Finding,
   FunctionName,
@@ -96,6 +97,9 @@ export function createEbbClient(options: EbbClientOptions) {
         json<readonly VersionResource[]>(`${functionPath(ref)}/versions`, call),
       instances: (ref: FunctionName, call: CallOptions = {}) =>
         json<readonly InstanceResource[]>(`${functionPath(ref)}/instances`, call),
+      /** The last starts that calls waited for, newest first. */
+      coldStarts: (ref: FunctionName, call: CallOptions = {}) =>
+        json<readonly ColdStart[]>(`${functionPath(ref)}/cold-starts`, call),
       /** Stored lines, oldest first, then with `follow` new ones until the signal aborts or the server stops. */
       async *logs(
         ref: FunctionName,

@@ -1,4 +1,5 @@
 import {
+  coldStartSchema,
   deployQuerySchema,
   deployRequestSchema,
   deployResourceSchema,
@@ -144,6 +145,20 @@ function detailRoutes(options: FunctionRouteOptions): readonly Route[] {
       handle({ params }) {
         requireFunction(options, params);
         return instances.list(params.namespace, params.name);
+      },
+    }),
+    defineRoute({
+      method: 'GET',
+      path: `${PATH}/cold-starts`,
+      scope: 'functions:read',
+      operation: 'listColdStarts',
+      summary: 'The last starts of a function that calls waited for, newest first; a few, forgotten at a restart.',
+      params: functionParams,
+      answer: { kind: 'json', schema: z.array(coldStartSchema), description: 'The starts with cause and phases.' },
+      errors: NOT_FOUND,
+      handle({ params }) {
+        requireFunction(options, params);
+        return [...instances.coldStarts(params.namespace, params.name)];
       },
     }),
     defineRoute({

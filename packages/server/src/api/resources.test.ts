@@ -147,6 +147,12 @@ describe('functions', () => {
     expect(z.array(instanceResourceSchema).parse(shown)).toEqual([instance]);
     expect((await server.send('GET', `${HOME}/functions/absent/instances`)).status).toBe(404);
   });
+
+  test('show their cold starts, of which one that was never called has none', async () => {
+    await server.send('PUT', `${HOME}/functions/uncalled`, { spec: { image: 'a:1' } });
+    expect(await json(await server.send('GET', `${HOME}/functions/uncalled/cold-starts`))).toEqual([]);
+    expect((await server.send('GET', `${HOME}/functions/absent/cold-starts`)).status).toBe(404);
+  });
 });
 
 describe('code', () => {

@@ -1,6 +1,7 @@
 /** The interfaces modules call each other by. Implementations are handed over by the composition root. */
 import type {
   CodeResource,
+  ColdStart,
   FunctionSpec,
   FunctionState,
   FunctionResource,
@@ -159,6 +160,8 @@ export interface FunctionStanding {
 export interface InstanceDirectory {
   /** The instances of a function, of all its versions, oldest first; empty when there are none. */
   list(namespace: string, name: string): readonly InstanceResource[];
+  /** The last starts of a function that calls waited for, newest first; a few, forgotten at a restart. */
+  coldStarts(namespace: string, name: string): readonly ColdStart[];
   /** How a version stands, how many of its instances are ready, and whether starts are held back. */
   functionState(version: Version): FunctionStanding;
 }

@@ -1,8 +1,8 @@
-import { formatDuration } from '@ebb/contract';
+import { formatDuration, isColdWait, type WaitReport } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import type { ResponseHead } from '../core/http1/response-head.ts';
 import { newCallId } from '../core/ids.ts';
-import type { SlotFailure } from '../pool/admission.ts';
+import { BUSY_WAIT, type SlotFailure } from '../pool/admission.ts';
 import type { AnswerHandler, InstanceConnection, Reach } from '../pool/instance-connection.ts';
 import type { Caller, CallerEvents } from './caller.ts';
 import type { CallHeaders } from './headers.ts';
@@ -11,11 +11,14 @@ import type { GatewayContext, HeldSlot } from './gateway-context.ts';
 import { instanceFailure, slotFailure } from './instance-failure.ts';
 import type { Route } from './route-table.ts';
 import { answerError } from './send-error.ts';
+import { serverTiming } from './server-timing.ts';
 
 /** A request no byte of which was sent is tried on this many instances at most (G3). */
 const MAX_ATTEMPTS = 3;
 /** Status recorded for a caller that went away before there was one, as nginx does. */
 const CLIENT_CLOSED_STATUS = 499;
+/** The wait of a call whose function has no instance, until it is known what it comes to. */
+const START_WAIT: WaitReport = { cause: 'scale-from-zero' };
 /** What may stand in a request line; Node's own server lets more through. */
 const REQUEST_TARGET = /^[\x21-\xff]+$/;
 
@@ -47,7 +50,8 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
   #waiting: AbortController | undefined;
   #failure: EbbError | undefined;
   #attempts = 0;
-  #cold = false;
+  /** Set once the request has to wait. */
+  #waited: WaitReport | undefined;
   #done = false;
 
   constructor(context: GatewayContext, caller: Caller, route: Route, path: string) {
@@ -82,7 +86,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     this.#finish(slotFailure(error.code), error.status);
     this.#connection?.abort();
     if (this.#caller.headersSent) this.#caller.destroy();
-    else answerError(this.#caller, error, this.callId);
+    else answerError(this.#caller, error, this.callId, this.#timing());
   }
 
   /** The caller went away: the function's request is aborted and its slot given back. */
@@ -105,6 +109,8 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     this.#firstByteMs = performance.now();
     this.#status = head.status;
     const headers = responseHeaders(head.headers, this, this.#route.versionLabel);
+    // Beside whatever the function says in a header of that name.
+    if (this.#waited !== undefined) headers.push('Server-Timing', this.#timing() ?? '');
     if (whole === undefined) {
       this.#caller.begin(head.status, head.reason, headers, head.framing === 'length');
       return;
@@ -153,16 +159,19 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
 
   async #wait(): Promise<void> {
     this.#waiting = new AbortController();
-    this.#cold = this.#context.pools.isCold(this.#route.version);
+    this.#waited = this.#context.pools.isCold(this.#route.version) ? START_WAIT : BUSY_WAIT;
     try {
       const slot = await this.#context.pools.acquire(this.#route.version, this.#waiting.signal);
       this.#waiting = undefined;
-      this.#cold = slot.isCold ?? this.#cold;
+      this.#waited = slot.wait;
       if (this.#done) slot.release();
       else this.#forward(slot);
     } catch (error) {
       this.#waiting = undefined;
-      this.fail(this.#context.expected(error, this.callId));
+      const failure = this.#context.expected(error, this.callId);
+      // Who found the line full was never in it.
+      if (failure.code === 'QUEUE_FULL') this.#waited = undefined;
+      this.fail(failure);
     }
   }
 
@@ -215,14 +224,23 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
       errorCode: this.#failure?.code,
       startedAt: this.#startedAt,
       durationMs: endedMs - this.#arrivedMs,
-      cold: this.#cold,
+      cold: this.#waited !== undefined && isColdWait(this.#waited),
+      wait: this.#waited,
       phases: {
         queueMs,
-        startMs: this.#cold ? queueMs : undefined,
         firstByteMs: this.#firstByteMs === 0 ? undefined : this.#firstByteMs - slotMs,
       },
       bytesOut: this.#bytesOut,
     });
+  }
+
+  /** What `Server-Timing` says, for a call that waited. */
+  #timing(): string | undefined {
+    const wait = this.#waited;
+    if (wait === undefined) return undefined;
+    if (this.#slotMs === 0) return serverTiming(wait, performance.now() - this.#arrivedMs);
+    const firstByteMs = this.#firstByteMs === 0 ? undefined : this.#firstByteMs - this.#slotMs;
+    return serverTiming(wait, this.#slotMs - this.#arrivedMs, firstByteMs);
   }
 
   /** For the deadline's timer alone. */

@@ -1,3 +1,4 @@
+import type { WaitReport } from '@ebb/contract';
 import type { EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Version } from '../core/ports.ts';
@@ -9,8 +10,8 @@ import type { InvocationEvent } from '../telemetry/invocation-event.ts';
 /** The right to send one request to one instance (G1), as whoever holds it sees it. */
 export interface HeldSlot {
   readonly endpoint: Pick<Endpoint, 'instanceId' | 'target' | 'connections'>;
-  /** Whether its version had no instance when the slot was asked for; absent where {@link SlotSource.isCold} knows. */
-  readonly isCold?: boolean;
+  /** What the request waited for; absent when the slot was free. */
+  readonly wait?: WaitReport | undefined;
   /** Gives the slot back after the last byte; a second time does nothing. */
   release(): void;
   /** Gives the slot back and says that the instance failed. */

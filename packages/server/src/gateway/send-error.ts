@@ -10,11 +10,13 @@ export function sendError(response: ServerResponse, error: EbbError, callId: str
   response.end(body);
 }
 
-/** The same for the caller of an exchange that has not been answered. */
-export function answerError(caller: Caller, error: EbbError, callId: string): void {
+/** The same for the caller of an exchange that has not been answered; `timing` for its `Server-Timing`, if any. */
+export function answerError(caller: Caller, error: EbbError, callId: string, timing?: string): void {
   if (caller.isGone) return;
   const body = JSON.stringify(errorBody(error, callId));
-  caller.answer(error.status, reasonOf(error), headersOf(error, callId, body), Buffer.from(body).toString('latin1'));
+  const headers = headersOf(error, callId, body);
+  if (timing !== undefined) headers.push('Server-Timing', timing);
+  caller.answer(error.status, reasonOf(error), headers, Buffer.from(body).toString('latin1'));
 }
 
 /** How long a refused connection stays open for the other side to read why. */

@@ -1,6 +1,6 @@
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { formatDuration } from '@ebb/contract';
+import { formatDuration, isColdWait } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
 import type { GatewayContext, HeldSlot } from './gateway-context.ts';
@@ -76,7 +76,8 @@ export async function tunnel(context: GatewayContext, call: UpgradeCall, route: 
     errorCode,
     startedAt,
     durationMs: performance.now() - arrivedMs,
-    cold: false,
+    cold: slot?.wait !== undefined && isColdWait(slot.wait),
+    wait: slot?.wait,
     phases: { queueMs: slotMs - arrivedMs },
   });
 }

@@ -1,7 +1,7 @@
-import type { VersionKey } from '@ebb/contract';
+import type { VersionKey, WaitReport } from '@ebb/contract';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Version } from '../core/ports.ts';
-import type { Slot } from '../pool/admission.ts';
+import { BUSY_WAIT, type Slot } from '../pool/admission.ts';
 import type { Endpoint } from '../pool/endpoint.ts';
 import type { InstancePools } from '../pool/instance-pools.ts';
 import { type SlotMessage, type SlotRequest, sendable } from './messages.ts';
@@ -15,7 +15,7 @@ const FORGET_MS = 1_500;
 
 /** What a {@link LeaseBroker} is made with. */
 export interface LeaseBrokerOptions {
-  readonly pools: Pick<InstancePools, 'acquire' | 'tryAcquire' | 'isCold' | 'find'>;
+  readonly pools: Pick<InstancePools, 'acquire' | 'tryAcquire' | 'find'>;
   /** The version of a key, serving or replaced a moment ago. */
   readonly versionOf: (key: VersionKey) => Version | undefined;
 }
@@ -46,7 +46,6 @@ interface Ticket {
   readonly holder: Holder;
   readonly version: Version;
   readonly withdrawn: AbortController;
-  isCold: boolean;
 }
 
 interface Round {
@@ -139,7 +138,7 @@ export class LeaseBroker implements Disposable {
         holder.send({ kind: 'refuse', key, error: sendable(error) });
         continue;
       }
-      const ticket: Ticket = { holder, version, withdrawn: new AbortController(), isCold: false };
+      const ticket: Ticket = { holder, version, withdrawn: new AbortController() };
       const others = holder.tickets.get(key);
       if (others) others.push(ticket);
       else holder.tickets.set(key, [ticket]);
@@ -192,12 +191,11 @@ export class LeaseBroker implements Disposable {
   /** Joins the pool's line. How long a call may wait its gateway sees to: a ticket stands for one call after another. */
   #queue(ticket: Ticket): void {
     const { pools } = this.#options;
-    ticket.isCold = pools.isCold(ticket.version);
     const { signal } = ticket.withdrawn;
     Promise.resolve(pools.acquire(ticket.version, signal)).then(
       (slot) => {
         if (signal.aborted) slot.release();
-        else this.#grant(ticket, slot);
+        else this.#grant(ticket, slot, slot.wait ?? BUSY_WAIT);
       },
       (error: unknown) => {
         if (signal.aborted) return;
@@ -212,7 +210,7 @@ export class LeaseBroker implements Disposable {
     );
   }
 
-  #grant(ticket: Ticket, slot: Slot): void {
+  #grant(ticket: Ticket, slot: Slot, wait?: WaitReport): void {
     this.#forget(ticket);
     const { holder, version } = ticket;
     const { key } = version;
@@ -231,7 +229,7 @@ export class LeaseBroker implements Disposable {
       instance: endpoint.instanceId,
       target: endpoint.target,
       managed: version.spec.runtime !== undefined,
-      cold: ticket.isCold,
+      wait,
       hurried,
     });
   }

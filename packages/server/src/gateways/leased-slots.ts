@@ -1,8 +1,8 @@
-import { formatDuration, type VersionKey } from '@ebb/contract';
+import { formatDuration, type VersionKey, type WaitReport } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import type { Version } from '../core/ports.ts';
 import type { HeldSlot, SlotSource } from '../gateway/gateway-context.ts';
-import type { SlotFailure } from '../pool/admission.ts';
+import { BUSY_WAIT, type SlotFailure } from '../pool/admission.ts';
 import { Fifo } from '../pool/fifo.ts';
 import { InstanceConnections } from '../pool/instance-connections.ts';
 import { type SlotMessage, type SlotRequest, received } from './messages.ts';
@@ -16,6 +16,8 @@ const SWEEP_EVERY_MS = 50;
 const SLICE_MS = 10;
 
 interface Waiter {
+  /** Number of the last grant that was waited for before it joined the line. */
+  readonly after: number;
   resolve(slot: HeldSlot): void;
   reject(error: EbbError): void;
 }
@@ -39,6 +41,9 @@ interface Place {
   unusedMs: number;
   isHealed: boolean;
   isDropped: boolean;
+  /** What the last call that waited for the instance itself had waited for, and the number of its grant. */
+  wait: WaitReport | undefined;
+  waitedAt: number;
 }
 
 /** What there is of one version. */
@@ -50,6 +55,8 @@ interface Desk {
   asked: number;
   /** Of those, the ones asked to be taken back. */
   withdrawing: number;
+  /** Grants of instances that calls waited for. */
+  waited: number;
   /** Calls that began under a lease that was there already, since the last {@link LeasedSlots.takeReused}. */
   reused: number;
 }
@@ -57,14 +64,14 @@ interface Desk {
 /** The right to send one request under a lease. */
 class LeasedSlot implements HeldSlot {
   readonly endpoint: Place;
-  readonly isCold: boolean;
+  readonly wait: WaitReport | undefined;
   readonly #owner: LeasedSlots;
   readonly #lease: Lease;
   #held = true;
 
-  constructor(owner: LeasedSlots, lease: Lease, isCold = false) {
+  constructor(owner: LeasedSlots, lease: Lease, wait?: WaitReport) {
     this.endpoint = lease.place;
-    this.isCold = isCold;
+    this.wait = wait;
     this.#owner = owner;
     this.#lease = lease;
   }
@@ -174,7 +181,9 @@ export class LeasedSlots implements SlotSource, Disposable {
     const waiter = isSliceOver ? undefined : waiters.shift();
     if (waiter) {
       place.desk.reused += 1;
-      waiter.resolve(new LeasedSlot(this, lease));
+      // Who had to wait its turn after a start waited for that start as well.
+      const wait = place.waitedAt > waiter.after ? place.wait : undefined;
+      waiter.resolve(new LeasedSlot(this, lease, wait ?? BUSY_WAIT));
       this.#changed(place.desk);
       return;
     }
@@ -203,7 +212,7 @@ export class LeasedSlots implements SlotSource, Disposable {
   #deskOf(key: VersionKey): Desk {
     const known = this.#desks.get(key);
     if (known) return known;
-    const desk: Desk = { key, places: new Map(), waiters: new Fifo(), asked: 0, withdrawing: 0, reused: 0 };
+    const desk: Desk = { key, places: new Map(), waiters: new Fifo(), asked: 0, withdrawing: 0, waited: 0, reused: 0 };
     this.#desks.set(key, desk);
     return desk;
   }
@@ -225,6 +234,7 @@ export class LeasedSlots implements SlotSource, Disposable {
       };
       const onAbort = () => leave(signal.reason as Error);
       const place = desk.waiters.push({
+        after: desk.waited,
         resolve: (slot) => {
           settle();
           resolve(slot);
@@ -279,9 +289,16 @@ export class LeasedSlots implements SlotSource, Disposable {
       unusedMs: 0,
       isHealed: false,
       isDropped: false,
+      wait: undefined,
+      waitedAt: 0,
     };
     desk.places.set(grant.instance, place);
     place.isDropped = false;
+    if (grant.wait && grant.wait.cause !== 'busy') {
+      desk.waited += 1;
+      place.wait = grant.wait;
+      place.waitedAt = desk.waited;
+    }
     const now = performance.now();
     const lease: Lease = {
       id: grant.lease,
@@ -293,7 +310,7 @@ export class LeasedSlots implements SlotSource, Disposable {
     place.leases.add(lease);
     const waiter = desk.waiters.shift();
     // Only the call that waited for it can have met a start.
-    if (waiter) waiter.resolve(new LeasedSlot(this, lease, grant.cold));
+    if (waiter) waiter.resolve(new LeasedSlot(this, lease, grant.wait));
     else if (lease.isRecalled) this.#giveBack([lease]);
     else {
       place.idle.push(lease);

@@ -1,4 +1,4 @@
-import type { ErrorCode, LogLine, VersionKey } from '@ebb/contract';
+import type { ErrorCode, LogLine, VersionKey, WaitReport } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import type { RegistryChange, Version } from '../core/ports.ts';
 import type { Target } from '../engines/engine.ts';
@@ -33,7 +33,8 @@ export type SlotMessage =
       readonly instance: string;
       readonly target: Target;
       readonly managed: boolean;
-      readonly cold: boolean;
+      /** What the call that is served first waited for, if it had to. */
+      readonly wait?: WaitReport | undefined;
       /** Others wait as well: it is wanted back soon. */
       readonly hurried: boolean;
     }

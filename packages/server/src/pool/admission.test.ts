@@ -32,6 +32,39 @@ test('G2: who waits is not sent to the instance that just failed', async () => {
   expect(admission.inFlight).toBe(1);
 });
 
+test('a wait is for the instance that came meanwhile, else for a turn; a slot that was free has none', async () => {
+  const admission = new Admission({
+    label: 'f',
+    queueLength: 10,
+    queueWaitMs: 1_000,
+    concurrency: 1,
+    maxInstances: 1,
+    onDemand: () => {},
+    onReturned: () => {},
+    onFailure: () => {},
+  });
+  const started = { cause: 'scale-from-zero' } as const;
+  const early = [admission.acquire(), admission.acquire()];
+  const endpoint = endpointOf('one');
+  admission.add(endpoint, started);
+  const late = admission.acquire();
+  for (const waiting of early) {
+    const slot = await waiting;
+    expect(slot.wait).toBe(started);
+    slot.release();
+  }
+  const slot = await late;
+  expect(slot.wait).toEqual({ cause: 'busy' });
+  slot.release();
+  const free = await admission.acquire();
+  expect(free.wait).toBeUndefined();
+  endpoint.accepting = false;
+  free.release();
+  const waiting = admission.acquire();
+  admission.readmit(endpoint, { cause: 'thaw', thawMs: 1 });
+  expect((await waiting).wait).toEqual({ cause: 'thaw', thawMs: 1 });
+});
+
 test('places that were given up are forgotten, even behind one that stays', async () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;

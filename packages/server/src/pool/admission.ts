@@ -1,4 +1,4 @@
-import { formatDuration } from '@ebb/contract';
+import { formatDuration, type WaitReport } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Fifo } from './fifo.ts';
@@ -6,14 +6,20 @@ import { Fifo } from './fifo.ts';
 /** How an instance let a request down: `hard` refused the connection, `broken` cut it, `soft` did not answer well or in time. */
 export type SlotFailure = 'hard' | 'broken' | 'soft';
 
+/** The wait of a call that came when every instance had work. */
+export const BUSY_WAIT: WaitReport = { cause: 'busy' };
+
 /** The right to send one request to one instance (G1). Released exactly once; a second release does nothing. */
 export class Slot {
   readonly endpoint: Endpoint;
+  /** What the request waited for; undefined when the slot was free. */
+  readonly wait: WaitReport | undefined;
   readonly #admission: Admission;
   #held = true;
 
-  constructor(endpoint: Endpoint, admission: Admission) {
+  constructor(endpoint: Endpoint, admission: Admission, wait?: WaitReport) {
     this.endpoint = endpoint;
+    this.wait = wait;
     this.#admission = admission;
   }
 
@@ -41,6 +47,8 @@ export class Slot {
 }
 
 interface Waiter {
+  /** Number of the last arrival of an instance before it joined the line. */
+  readonly after: number;
   resolve(slot: Slot): void;
   reject(error: EbbError): void;
 }
@@ -73,6 +81,7 @@ export class Admission {
   readonly #waiting = new Fifo<Waiter>();
   readonly #endpoints: Endpoint[] = [];
   #inFlight = 0;
+  #cameLast = 0;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -107,9 +116,10 @@ export class Admission {
     return endpoint && this.#take(endpoint);
   }
 
-  /** Adds an instance that is ready, and serves those who wait. */
-  add(endpoint: Endpoint): void {
+  /** Adds an instance that is ready, and serves those who wait; `wait` says what for, where it was more than a turn. */
+  add(endpoint: Endpoint, wait?: WaitReport): void {
     this.#endpoints.push(endpoint);
+    this.#came(endpoint, wait);
     this.#serve();
   }
 
@@ -119,9 +129,10 @@ export class Admission {
     if (index !== -1) this.#endpoints.splice(index, 1);
   }
 
-  /** Lets an instance that was set aside take requests again. */
-  readmit(endpoint: Endpoint): void {
+  /** Lets an instance that was set aside take requests again; `wait` as for {@link add}. */
+  readmit(endpoint: Endpoint, wait?: WaitReport): void {
     endpoint.accepting = true;
+    this.#came(endpoint, wait);
     this.#serve();
   }
 
@@ -143,10 +154,16 @@ export class Admission {
     this.#options.onFailure(endpoint, kind);
   }
 
-  #take(endpoint: Endpoint): Slot {
+  #take(endpoint: Endpoint, wait?: WaitReport): Slot {
     this.#inFlight += 1;
     endpoint.inFlight += 1;
-    return new Slot(endpoint, this);
+    return new Slot(endpoint, this, wait);
+  }
+
+  #came(endpoint: Endpoint, wait: WaitReport | undefined): void {
+    this.#cameLast += 1;
+    endpoint.came = wait;
+    endpoint.cameAt = this.#cameLast;
   }
 
   /** The least loaded instance with a free slot; ties go to the oldest, so that the youngest fall idle. */
@@ -164,7 +181,9 @@ export class Admission {
     while (this.#waiting.length > 0) {
       const endpoint = this.#pick();
       if (!endpoint) return;
-      this.#waiting.shift()?.resolve(this.#take(endpoint));
+      const waiter = this.#waiting.shift();
+      // Who had to wait its turn after a start waited for that start as well.
+      waiter?.resolve(this.#take(endpoint, endpoint.cameAt > waiter.after ? (endpoint.came ?? BUSY_WAIT) : BUSY_WAIT));
     }
   }
 
@@ -187,6 +206,7 @@ export class Admission {
         reject(signal?.reason as Error);
       };
       const place = this.#waiting.push({
+        after: this.#cameLast,
         resolve: (slot) => {
           settle();
           resolve(slot);

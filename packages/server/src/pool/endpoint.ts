@@ -1,3 +1,4 @@
+import type { WaitReport } from '@ebb/contract';
 import type { Target } from '../engines/engine.ts';
 import { InstanceConnections } from './instance-connections.ts';
 
@@ -12,6 +13,10 @@ export interface Endpoint {
   /** False while it is draining or suspected (G2). */
   accepting: boolean;
   failuresInRow: number;
+  /** What those who were in line waited for when it last began to take requests. */
+  came: WaitReport | undefined;
+  /** Number of that moment, among all such moments of its admission. */
+  cameAt: number;
   /** Monotonic milliseconds since when it holds no request. */
   idleSinceMs: number;
 }
@@ -33,6 +38,8 @@ export function createEndpoint(options: {
     inFlight: 0,
     accepting: true,
     failuresInRow: 0,
+    came: undefined,
+    cameAt: 0,
     idleSinceMs: options.nowMs,
   };
 }

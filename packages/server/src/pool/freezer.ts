@@ -133,6 +133,7 @@ export class Freezer {
 
   async #thaw(member: Member, cold: Cold): Promise<void> {
     cold.state = 'thawing';
+    const beganMs = this.#options.clock.monotonic();
     const { id } = member.launched.instance;
     try {
       await this.#options.engine.thaw(id);
@@ -144,7 +145,8 @@ export class Freezer {
     }
     if (this.#cold.get(member) !== cold) return;
     this.#cold.delete(member);
-    this.#options.admission.readmit(member.endpoint);
+    const thawMs = this.#options.clock.monotonic() - beganMs;
+    this.#options.admission.readmit(member.endpoint, { cause: 'thaw', thawMs });
   }
 
   #replaceConnections(member: Member): void {

@@ -1,4 +1,4 @@
-import type { FunctionSpec, InstanceResource, VersionKey } from '@ebb/contract';
+import type { ColdStart, FunctionSpec, InstanceResource, VersionKey } from '@ebb/contract';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { DeployGate, FunctionRegistry, FunctionStanding, RegistryChange, Version } from '../core/ports.ts';
 import type { Instance } from '../engines/engine.ts';
@@ -7,6 +7,7 @@ import { decideReconcile } from './decide-reconcile.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { IdleKeeper, type IdleKeeperOptions } from './idle-keeper.ts';
 import type { StartBudget } from './start-budget.ts';
+import { type Started, StartHistory } from './start-history.ts';
 import type { WarmPool } from './warm-pool.ts';
 import { VersionPool, type VersionPoolOptions } from './version-pool.ts';
 
@@ -16,7 +17,7 @@ const RECONCILE_EVERY_MS = 10_000;
 const REAP_GRACE_MS = 1_000;
 
 /** What {@link InstancePools} is made with. */
-export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version' | 'onEmpty'> {
+export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version' | 'onEmpty' | 'onStarted'> {
   readonly budget: StartBudget;
   readonly exits: ExitWatch;
   readonly generation: string;
@@ -24,6 +25,8 @@ export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version'
   readonly idle: Omit<IdleKeeperOptions, 'all'>;
   /** Instances kept ready without code. */
   readonly spares?: WarmPool;
+  /** Told of every instance that has started. */
+  readonly onStarted?: (started: Started) => void;
 }
 
 /**
@@ -36,6 +39,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   readonly #pools = new Map<VersionKey, VersionPool>();
   readonly #stopping = new AbortController();
   readonly #keeper: IdleKeeper;
+  readonly #history = new StartHistory();
   #registry: FunctionRegistry | undefined;
   #watching: Disposable | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -88,7 +92,12 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   of(version: Version): VersionPool {
     const existing = this.#pools.get(version.key);
     if (existing) return existing;
-    const pool = new VersionPool({ ...this.#options, version, onEmpty: (empty) => this.#forget(empty) });
+    const pool = new VersionPool({
+      ...this.#options,
+      version,
+      onStarted: (started) => this.#started(started),
+      onEmpty: (empty) => this.#forget(empty),
+    });
     this.#pools.set(version.key, pool);
     return pool;
   }
@@ -117,6 +126,11 @@ export class InstancePools implements DeployGate, AsyncDisposable {
       if (pool.version.namespace === namespace && pool.version.name === name) found.push(...pool.instances());
     }
     return found;
+  }
+
+  /** The last starts of a function that calls waited for, newest first. */
+  coldStarts(namespace: string, name: string): readonly ColdStart[] {
+    return this.#history.of(namespace, name);
   }
 
   /** How a version stands. */
@@ -191,11 +205,19 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   #follow(change: RegistryChange): void {
     if (change.kind === 'live') this.#keep(change.live);
     if (change.previous) this.#pools.get(change.previous.key)?.retire();
+    if (change.kind === 'removed') this.#history.forget(change.previous.namespace, change.previous.name);
   }
 
   /** Sees to a version that has instances even without traffic. */
   #keep(version: Version): void {
     if (isEverKept(version)) this.#options.onDemand(this.of(version));
+  }
+
+  #started(started: Started): void {
+    const { namespace, name } = started.version;
+    // What starts while its function is being removed has nobody left to ask for it.
+    if (this.#registry?.resolve(namespace, name)) this.#history.add(started, this.#options.clock.now());
+    this.#options.onStarted?.(started);
   }
 
   #forget(pool: VersionPool): void {

@@ -1,4 +1,11 @@
-import type { FunctionResource, InstanceResource, InstanceState, ScalingResource, StartReport } from '@ebb/contract';
+import {
+  type FunctionResource,
+  type InstanceResource,
+  type InstanceState,
+  type ScalingResource,
+  type StartReport,
+  waitForStart,
+} from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
@@ -11,6 +18,7 @@ import type { ExitWatch } from './exit-watch.ts';
 import { Freezer, type FrozenInstance } from './freezer.ts';
 import type { LaunchContext } from './launch-context.ts';
 import type { Launched, Launcher } from './launcher.ts';
+import type { Started } from './start-history.ts';
 import type { StartBudget } from './start-budget.ts';
 import { StartBackoff } from './start-backoff.ts';
 import { type Member, stopMember } from './stop-member.ts';
@@ -44,6 +52,8 @@ export interface VersionPoolOptions {
   readonly logger: Logger;
   /** Called when the size should be decided anew. */
   readonly onDemand: (pool: VersionPool) => void;
+  /** Called when an instance has started and those who waited for it are served. */
+  readonly onStarted: (started: Started) => void;
   /** Called when a retiring pool holds nothing any more. */
   readonly onEmpty: (pool: VersionPool) => void;
 }
@@ -402,7 +412,14 @@ export class VersionPool {
     this.#backoff.succeeded();
     void launched.exited.then((exit) => this.lost(launched.instance.id, exit));
     if (this.#closing.signal.aborted) this.lost(launched.instance.id, { outOfMemory: false });
-    else this.#admission.add(endpoint);
+    else this.#serve(launched, endpoint);
+  }
+
+  #serve({ instance, start }: Launched, endpoint: Endpoint): void {
+    const { waiting } = this;
+    this.#admission.add(endpoint, start && waitForStart(start));
+    const calls = waiting - this.waiting;
+    if (start) this.#options.onStarted({ version: this.version, instanceId: instance.id, start, calls });
   }
 
   #connect({ instance }: Launched, idleSinceMs: number): Endpoint {

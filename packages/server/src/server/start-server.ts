@@ -131,7 +131,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       limits: { maxBytes: config.logMaxBytes, maxLinesPerSecond: config.logMaxLinesPerSecond },
     }),
   );
-  const { pools, loop } = wirePools({
+  const metrics = createMetrics({ functions: () => gauges(registry, pools), spares: () => spares.ready });
+  const { pools, loop, spares } = wirePools({
     engine,
     installation: installation.id,
     generation: randomUUID(),
@@ -149,12 +150,12 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     poolSize: config.poolSize,
     scaleEveryMs: SCALE_EVERY_MS,
     maxFrozenBytes: config.maxFrozenBytes ?? totalmem() / 2,
+    onStarted: ({ start, calls }) => metrics.started(start, calls),
   });
   made.use(loop);
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
   functions.registry = registry;
 
-  const metrics = createMetrics({ functions: () => gauges(registry, pools) });
   const telemetry = made.use(createTelemetry({ metrics, logs, logger }));
   const localToken = createLocalToken();
   const authenticator = createAuthenticator({
@@ -291,7 +292,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
 function* gauges(registry: FunctionRegistry, pools: InstancePools) {
   for (const { namespace, name, live } of registry.list()) {
     const pool = pools.find(live.key);
-    yield { namespace, name, instances: pool?.ready ?? 0, waiting: pool?.waiting ?? 0 };
+    const { ready = 0, waiting = 0 } = pool ?? {};
+    yield { namespace, name, instances: ready, waiting, frozen: pool?.frozen().length ?? 0 };
   }
 }
 

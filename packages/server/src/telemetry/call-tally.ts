@@ -1,3 +1,4 @@
+import type { WaitCause } from '@ebb/contract';
 import { DurationSeries } from './duration-histogram.ts';
 import type { InvocationEvent } from './invocation-event.ts';
 
@@ -24,6 +25,8 @@ export interface CountedCalls {
   readonly codes: readonly { readonly status: number; readonly count: number; readonly seconds: CountedDurations }[];
   /** How many waited for a start. */
   readonly cold: number;
+  /** How many waited, by what for. */
+  readonly waited: readonly (readonly [cause: WaitCause, count: number])[];
   readonly queue: CountedDurations;
 }
 
@@ -37,6 +40,7 @@ export interface CallTally {
 interface Tally {
   readonly codes: Map<number, { count: number; readonly seconds: DurationSeries }>;
   cold: number;
+  readonly waited: Map<WaitCause, number>;
   readonly queue: DurationSeries;
 }
 
@@ -48,7 +52,7 @@ export function createCallTally(): CallTally {
       const label = labelOf(event);
       let tally = tallies.get(label);
       if (!tally) {
-        tally = { codes: new Map(), cold: 0, queue: new DurationSeries(SECONDS) };
+        tally = { codes: new Map(), cold: 0, waited: new Map(), queue: new DurationSeries(SECONDS) };
         tallies.set(label, tally);
       }
       let code = tally.codes.get(event.status);
@@ -60,14 +64,16 @@ export function createCallTally(): CallTally {
       code.seconds.observe(event.durationMs / 1000);
       tally.queue.observe(event.phases.queueMs / 1000);
       if (event.cold) tally.cold += 1;
+      if (event.wait) tally.waited.set(event.wait.cause, (tally.waited.get(event.wait.cause) ?? 0) + 1);
     },
     take() {
       const taken = tallies;
       tallies = new Map();
-      return Array.from(taken, ([label, { codes, cold, queue }]) => ({
+      return Array.from(taken, ([label, { codes, cold, waited, queue }]) => ({
         label,
         codes: Array.from(codes, ([status, { count, seconds }]) => ({ status, count, seconds: plain(seconds) })),
         cold,
+        waited: [...waited],
         queue: plain(queue),
       }));
     },

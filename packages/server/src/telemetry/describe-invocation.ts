@@ -1,15 +1,12 @@
-import type { LogLine } from '@ebb/contract';
+import { type LogLine, startPhases, type WaitReport } from '@ebb/contract';
 import type { InvocationEvent } from './invocation-event.ts';
 
-/** The platform's line about a call in the function's log: `GET 200 in 12.3 ms`. */
+/** The platform's line about a call in the function's log: `GET 200 in 12.3 ms`, and why it waited. */
 export function describeInvocation(event: InvocationEvent): LogLine {
   const parts = [`${event.method} ${event.status} in ${milliseconds(event.durationMs)}`];
   if (event.errorCode !== undefined) parts.push(event.errorCode);
-  if (event.cold) {
-    const start = event.phases.startMs;
-    parts.push(start === undefined ? 'cold start' : `cold start ${milliseconds(start)}`);
-  }
   if (event.phases.queueMs >= 1) parts.push(`waited ${milliseconds(event.phases.queueMs)}`);
+  if (event.wait) parts.push(describeWait(event.wait));
   return {
     at: new Date(event.startedAt + event.durationMs).toISOString(),
     namespace: event.namespace,
@@ -20,6 +17,14 @@ export function describeInvocation(event: InvocationEvent): LogLine {
     callId: event.callId,
     text: parts.join(', '),
   };
+}
+
+/** `busy`, `thaw 0.2 ms` or `cold start (burst): admit 0.1 ms, code 0.4 ms, specialise 8.8 ms, init 11 ms`. */
+function describeWait({ cause, start, thawMs }: WaitReport): string {
+  if (cause === 'busy') return cause;
+  if (cause === 'thaw') return thawMs === undefined ? cause : `${cause} ${milliseconds(thawMs)}`;
+  const phases = start ? startPhases(start).map(([phase, ms]) => `${phase} ${milliseconds(ms)}`) : [];
+  return `cold start (${cause})${phases.length === 0 ? '' : `: ${phases.join(', ')}`}`;
 }
 
 function milliseconds(ms: number): string {

@@ -1,11 +1,9 @@
-import type { ErrorCode } from '@ebb/contract';
+import type { ErrorCode, WaitReport } from '@ebb/contract';
 
 /** Where the time of a call went, in milliseconds. */
 export interface InvocationPhases {
   /** From the arrival of the request until it had a slot. */
   readonly queueMs: number;
-  /** From the decision to start an instance until it was ready; only for a cold call. */
-  readonly startMs?: number | undefined;
   /** From the slot to the first byte of the answer; absent when none came. */
   readonly firstByteMs?: number | undefined;
 }
@@ -35,6 +33,8 @@ export interface InvocationEvent {
   readonly durationMs: number;
   /** Whether the call had to wait for an instance to start. */
   readonly cold: boolean;
+  /** What it waited for: the cause and, for a cold call, how long each part of its instance's start took. */
+  readonly wait?: WaitReport | undefined;
   readonly phases: InvocationPhases;
   /** Bytes of the request's body. */
   readonly bytesIn?: number | undefined;

@@ -1,3 +1,4 @@
+import { startPhases, type StartReport, type WaitCause } from '@ebb/contract';
 import { collectDefaultMetrics, Counter, Gauge, type Metric, Registry } from 'prom-client';
 import { type CountedCalls, labelOf, SECONDS } from './call-tally.ts';
 import { DurationHistogram, type DurationSeries } from './duration-histogram.ts';
@@ -11,18 +12,24 @@ export interface FunctionGauges {
   readonly instances: number;
   /** Calls waiting for a slot. */
   readonly waiting: number;
+  /** Of the ready instances, those that are frozen. */
+  readonly frozen: number;
 }
 
 /** What the metrics read from outside. */
 export interface MetricsOptions {
   /** Asked at each scrape; functions it no longer names vanish from the gauges. */
   readonly functions?: () => Iterable<FunctionGauges>;
+  /** Instances without code that are ready to be taken, asked at each scrape. */
+  readonly spares?: () => number;
 }
 
 /** The platform's metrics in Prometheus' text format. */
 export interface Metrics {
   /** Counts an invocation. Costs about a microsecond; called in batches by the telemetry. */
   record(event: InvocationEvent): void;
+  /** Counts an instance that has started, and `calls` that waited for it. */
+  started(start: StartReport, calls: number): void;
   /** Counts what another process has counted. */
   merge(counted: CountedCalls): void;
   /** Forgets the series of a removed function. */
@@ -75,6 +82,12 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     labelNames: ['function_name'],
     registers,
   });
+  const waited = new Counter({
+    name: 'ebb_calls_waited_total',
+    help: 'Invocations that waited, by what for.',
+    labelNames: ['cause'],
+    registers,
+  });
   const queue = new DurationHistogram({
     name: 'ebb_queue_seconds',
     help: 'Time invocations waited for a slot.',
@@ -94,8 +107,41 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     labelNames: ['function_name'],
     registers,
   });
+  const frozen = new Gauge({
+    name: 'ebb_instances_frozen',
+    help: 'Ready instances of the serving version that are frozen.',
+    labelNames: ['function_name'],
+    registers,
+  });
+  const spares = new Gauge({
+    name: 'ebb_spares_ready',
+    help: 'Instances without code that are ready to become one of a function.',
+    registers,
+  });
+  const starts = new Counter({
+    name: 'ebb_instance_starts_total',
+    help: 'Instances that were started, by why they were wanted and whether a spare was used.',
+    labelNames: ['cause', 'spare'],
+    registers,
+  });
+  const phaseSeconds = new DurationHistogram({
+    name: 'ebb_cold_start_phase_seconds',
+    help: 'Time that each part of a start took which calls waited for.',
+    labelNames: ['phase'],
+    bounds: SECONDS,
+  });
+  registry.registerMetric(phaseSeconds as unknown as Metric);
   collectDefaultMetrics({ register: registry });
   const functions = new Map<string, Series>();
+  const causes = new Map<WaitCause, Counter.Internal>();
+
+  function causeOf(cause: WaitCause): Counter.Internal {
+    const known = causes.get(cause);
+    if (known) return known;
+    const made = waited.labels(cause);
+    causes.set(cause, made);
+    return made;
+  }
 
   function seriesOf(label: string): Series {
     const known = functions.get(label);
@@ -133,10 +179,13 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   function readGauges(): void {
     instances.reset();
     waiting.reset();
+    frozen.reset();
+    spares.set(options.spares?.() ?? 0);
     for (const gauge of options.functions?.() ?? []) {
       const label = `${gauge.name}.${gauge.namespace}`;
       instances.labels(label).set(gauge.instances);
       waiting.labels(label).set(gauge.waiting);
+      frozen.labels(label).set(gauge.frozen);
     }
   }
 
@@ -149,8 +198,14 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       counted.seconds.observe(event.durationMs / 1000);
       series.queue.observe(event.phases.queueMs / 1000);
       if (event.cold) series.cold.inc();
+      if (event.wait) causeOf(event.wait.cause).inc();
     },
-    merge({ label, codes, cold: coldCount, queue: queued }) {
+    started(start, calls) {
+      starts.labels(start.cause, start.spare).inc();
+      if (calls === 0) return;
+      for (const [phase, ms] of startPhases(start)) phaseSeconds.labels(phase).observe(ms / 1000);
+    },
+    merge({ label, codes, cold: coldCount, waited: waits, queue: queued }) {
       const series = seriesOf(label);
       for (const { status, count, seconds: took } of codes) {
         const counted = codeOf(series, label, status);
@@ -159,6 +214,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       }
       series.queue.add(queued);
       if (coldCount > 0) series.cold.inc(coldCount);
+      for (const [cause, count] of waits) causeOf(cause).inc(count);
     },
     forget(namespace, name) {
       const label = `${name}.${namespace}`;

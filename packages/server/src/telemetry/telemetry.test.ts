@@ -1,6 +1,8 @@
 import type { LogLine } from '@ebb/contract';
 import { describe, expect, test } from 'vitest';
 import { createLogger } from '../core/logger.ts';
+import { createCallTally } from './call-tally.ts';
+import { describeInvocation } from './describe-invocation.ts';
 import type { InvocationEvent } from './invocation-event.ts';
 import { createMetrics, type FunctionGauges } from './metrics.ts';
 import { createMetricsServer } from './metrics-server.ts';
@@ -45,7 +47,8 @@ describe('telemetry', () => {
         errorCode: 'START_FAILED',
         cold: true,
         durationMs: 250,
-        phases: { queueMs: 240, startMs: 230 },
+        wait: { cause: 'scale-from-zero' },
+        phases: { queueMs: 240 },
       }),
     );
     expect(lines).toEqual([]);
@@ -63,7 +66,7 @@ describe('telemetry', () => {
       },
       expect.objectContaining({
         callId: 'call-2',
-        text: 'GET 503 in 250 ms, START_FAILED, cold start 230 ms, waited 240 ms',
+        text: 'GET 503 in 250 ms, START_FAILED, waited 240 ms, cold start (scale-from-zero)',
       }),
     ]);
     const { text } = await metrics.expose();
@@ -75,6 +78,21 @@ describe('telemetry', () => {
     expect(valueOf(text, `gateway_functions_seconds_sum{${name},code="503"}`)).toBeCloseTo(0.25);
     expect(valueOf(text, `ebb_cold_starts_total{${name}}`)).toBe(1);
     await telemetry[Symbol.asyncDispose]();
+  });
+
+  test.each([
+    [{ cause: 'busy' } as const, 'busy'],
+    [{ cause: 'thaw', thawMs: 0.25 } as const, 'thaw 0.3 ms'],
+    [
+      {
+        cause: 'pool-empty',
+        start: { cause: 'burst', spare: 'empty', admitMs: 0.1, codeMs: 0.4, createMs: 180.2, initMs: 60 },
+      } as const,
+      'cold start (pool-empty): admit 0.1 ms, code 0.4 ms, create 180 ms, init 60 ms',
+    ],
+  ])('a call that waited says in its line what for: %o', (wait, said) => {
+    const waited = event({ wait, cold: wait.cause === 'pool-empty', durationMs: 260, phases: { queueMs: 250 } });
+    expect(describeInvocation(waited).text).toBe(`GET 200 in 260 ms, waited 250 ms, ${said}`);
   });
 
   test('works events off by itself, and what is left when it is disposed of', async () => {
@@ -122,18 +140,53 @@ describe('metrics', () => {
   });
 
   test('gauges are read at each scrape, and removed functions leave nothing behind', async () => {
-    let functions: FunctionGauges[] = [{ namespace: 'openfaas-fn', name: 'hello', instances: 2, waiting: 5 }];
-    const metrics = createMetrics({ functions: () => functions });
+    let functions: FunctionGauges[] = [
+      { namespace: 'openfaas-fn', name: 'hello', instances: 2, waiting: 5, frozen: 1 },
+    ];
+    const metrics = createMetrics({ functions: () => functions, spares: () => 3 });
     metrics.record(event());
     const first = (await metrics.expose()).text;
     expect(valueOf(first, 'gateway_service_count{function_name="hello.openfaas-fn"}')).toBe(2);
     expect(valueOf(first, 'ebb_queue_waiting{function_name="hello.openfaas-fn"}')).toBe(5);
+    expect(valueOf(first, 'ebb_instances_frozen{function_name="hello.openfaas-fn"}')).toBe(1);
+    expect(valueOf(first, 'ebb_spares_ready')).toBe(3);
     expect(first).toContain('process_resident_memory_bytes');
     functions = [];
     metrics.forget('openfaas-fn', 'hello');
     expect((await metrics.expose()).text).not.toContain('hello.openfaas-fn');
     metrics.record(event());
     expect((await metrics.expose()).text).toContain('hello.openfaas-fn');
+  });
+
+  test('starts are counted by cause and spare, and their phases where calls waited', async () => {
+    const metrics = createMetrics();
+    const start = { cause: 'burst', spare: 'used', admitMs: 1, codeMs: 2, specialiseMs: 9, initMs: 30 } as const;
+    metrics.started(start, 3);
+    metrics.started(start, 0);
+    metrics.started({ ...start, spare: 'empty', specialiseMs: undefined, createMs: 200 }, 1);
+    const { text } = await metrics.expose();
+    expect(valueOf(text, 'ebb_instance_starts_total{cause="burst",spare="used"}')).toBe(2);
+    expect(valueOf(text, 'ebb_instance_starts_total{cause="burst",spare="empty"}')).toBe(1);
+    expect(valueOf(text, 'ebb_cold_start_phase_seconds_count{phase="specialise"}')).toBe(1);
+    expect(valueOf(text, 'ebb_cold_start_phase_seconds_count{phase="init"}')).toBe(2);
+    expect(valueOf(text, 'ebb_cold_start_phase_seconds_sum{phase="create"}')).toBeCloseTo(0.2);
+  });
+
+  test('calls that waited are counted by what for, here or by another process', async () => {
+    const metrics = createMetrics();
+    const tally = createCallTally();
+    const thawed = event({ wait: { cause: 'thaw', thawMs: 1 } });
+    const cold = event({ cold: true, wait: { cause: 'pool-empty' } });
+    for (const one of [event(), thawed, cold]) {
+      metrics.record(one);
+      tally.record(one);
+    }
+    for (const counted of tally.take()) metrics.merge(counted);
+    const { text } = await metrics.expose();
+    expect(valueOf(text, 'ebb_calls_waited_total{cause="thaw"}')).toBe(2);
+    expect(valueOf(text, 'ebb_calls_waited_total{cause="pool-empty"}')).toBe(2);
+    expect(valueOf(text, 'ebb_cold_starts_total{function_name="hello.openfaas-fn"}')).toBe(2);
+    expect(valueOf(text, 'gateway_function_invocation_total{function_name="hello.openfaas-fn",code="200"}')).toBe(6);
   });
 
   test('two of them in one process do not share series', async () => {

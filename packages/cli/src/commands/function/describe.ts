@@ -1,4 +1,12 @@
-import type { FunctionResource, InstanceResource, ScaleSpec, VersionResource } from '@ebb/contract';
+import {
+  type ColdStart,
+  type FunctionResource,
+  type InstanceResource,
+  type ScaleSpec,
+  startPhases,
+  type StartReport,
+  type VersionResource,
+} from '@ebb/contract';
 import { defineCommand } from '../../core/command.ts';
 import { formatAge } from '../../core/format-time.ts';
 import { functionRefOf } from '../../core/function-ref.ts';
@@ -6,23 +14,27 @@ import { formatFields, formatTable } from '../../terminal/table.ts';
 
 const VERSIONS_SHOWN = 10;
 
-/** Shows one function with its versions and instances. Exits 3 when there is none. */
+/** Shows one function with its versions, instances and last cold starts. Exits 3 when there is none. */
 export const describeCommand = defineCommand({
   name: 'function describe',
   aliases: ['function get', 'describe'],
-  summary: 'show one function with its versions and instances',
+  summary: 'show one function with its versions, instances and last cold starts',
   args: [{ name: 'function', summary: 'NAME or NAME.NAMESPACE' }],
   async run(context) {
     const { parameters, output, signal } = context;
     const ref = await functionRefOf(context, parameters.required('function'));
     const { client, url } = await context.connect();
-    const [resource, versions, instances] = await Promise.all([
+    const [resource, versions, instances, coldStarts] = await Promise.all([
       client.functions.get(ref, { signal }),
       client.functions.versions(ref, { signal }),
       client.functions.instances(ref, { signal }),
+      client.functions.coldStarts(ref, { signal }),
     ]);
-    output.result({ ...resource, url: `${url}${resource.path}`, versions, runningInstances: instances }, () =>
-      [fields(resource, url), versionTable(versions), instanceTable(instances)].filter(Boolean).join('\n\n'),
+    const address = `${url}${resource.path}`;
+    output.result({ ...resource, url: address, versions, runningInstances: instances, coldStarts }, () =>
+      [fields(resource, url), versionTable(versions), instanceTable(instances), coldStartTable(coldStarts)]
+        .filter(Boolean)
+        .join('\n\n'),
     );
   },
 });
@@ -73,9 +85,11 @@ function heldBack({ startsHeld }: FunctionResource): string | undefined {
 /** How an instance was started and how long that took, such as "burst, 18 ms from the pool". */
 function startOf({ start }: InstanceResource): string {
   if (!start) return '';
-  const { cause, spare, admitMs, codeMs, createMs = 0, specialiseMs = 0, initMs } = start;
-  const ms = Math.round(admitMs + codeMs + createMs + specialiseMs + initMs);
-  return `${cause}, ${ms} ms${spare === 'used' ? ' from the pool' : ''}`;
+  return `${start.cause}, ${Math.round(totalMs(start))} ms${start.spare === 'used' ? ' from the pool' : ''}`;
+}
+
+function totalMs(start: StartReport): number {
+  return startPhases(start).reduce((sum, [, ms]) => sum + ms, 0);
 }
 
 function pairs(map: Readonly<Record<string, string>>): string {
@@ -105,4 +119,37 @@ function instanceTable(instances: readonly InstanceResource[]): string {
     { title: 'started', value: (item) => formatAge(item.startedAt, Date.now()) },
     { title: 'start', value: startOf },
   ]);
+}
+
+/** What became of the pool of instances without code at a start. */
+const POOL: Readonly<Record<StartReport['spare'], string>> = {
+  used: 'used',
+  made: 'used',
+  empty: 'empty',
+  unfit: 'does not fit',
+  failed: 'failed',
+  off: 'off',
+};
+
+function coldStartTable(coldStarts: readonly ColdStart[]): string {
+  if (coldStarts.length === 0) return '';
+  return formatTable(coldStarts, [
+    { title: 'cold start', value: (item) => formatAge(item.at, Date.now()) },
+    { title: 'version', value: (item) => item.version, align: 'right' },
+    { title: 'cause', value: (item) => item.cause },
+    { title: 'pool', value: (item) => POOL[item.start.spare] },
+    { title: 'calls', value: (item) => item.calls, align: 'right' },
+    { title: 'total', value: (item) => milliseconds(totalMs(item.start)), align: 'right' },
+    {
+      title: 'of which',
+      value: (item) =>
+        startPhases(item.start)
+          .map(([phase, ms]) => `${phase} ${milliseconds(ms)}`)
+          .join(', '),
+    },
+  ]);
+}
+
+function milliseconds(ms: number): string {
+  return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 }

@@ -1,7 +1,7 @@
 import { functionSpecSchema, type KeepAlive, resolveLimits } from '@ebb/contract';
 import { ScaleLoop } from '../../autoscaler/scale-loop.ts';
 import { ExitWatch } from '../../pool/exit-watch.ts';
-import { InstancePools } from '../../pool/instance-pools.ts';
+import { InstancePools, type InstancePoolsOptions } from '../../pool/instance-pools.ts';
 import { createLauncher, type LauncherOptions } from '../../pool/launcher.ts';
 import type { SpareShape } from '../../pool/decide-spare-shape.ts';
 import { StartBudget } from '../../pool/start-budget.ts';
@@ -26,6 +26,8 @@ export interface WirePoolsOptions extends Omit<LauncherOptions, 'exits' | 'spare
   readonly scaleEveryMs: number;
   /** Most memory that frozen instances may take together. */
   readonly maxFrozenBytes: number;
+  /** Told of every instance that has started. */
+  readonly onStarted?: InstancePoolsOptions['onStarted'];
 }
 
 /** The shape of a function whose spec says nothing about it. */
@@ -77,6 +79,7 @@ export function wirePools(options: WirePoolsOptions): {
     clock,
     logger,
     generation,
+    ...(options.onStarted === undefined ? {} : { onStarted: options.onStarted }),
     idle: { everyMs: scaleEveryMs, maxFrozenBytes: options.maxFrozenBytes, maxInstances },
     onDemand: (pool: VersionPool) => loop.poke(pool),
   });
