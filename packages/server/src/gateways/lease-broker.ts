@@ -156,7 +156,9 @@ export class LeaseBroker implements Disposable {
       running.tickets.push(...tickets);
       return;
     }
-    const asked = [...this.#holders].filter((one) => [...one.leases.values()].some((lease) => lease.key === key));
+    // What is recalled already comes back as soon as it is idle.
+    const isWorthAsking = (lease: Lease) => lease.key === key && !lease.isRecalled;
+    const asked = [...this.#holders].filter((one) => [...one.leases.values()].some(isWorthAsking));
     if (asked.length === 0) {
       for (const ticket of tickets) this.#queue(ticket);
       return;

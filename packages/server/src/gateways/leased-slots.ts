@@ -15,6 +15,12 @@ const SWEEP_EVERY_MS = 50;
 /** A lease that others wait for serves on for this long, so that short calls do not pay for an exchange each. */
 const SLICE_MS = 10;
 
+/**
+ * Slots that are no longer waited for are taken back after this: under load the next call wants them, and saying so call
+ * by call would cost more than the calls.
+ */
+const WITHDRAW_AFTER_MS = 5;
+
 interface Waiter {
   /** Number of the last grant that was waited for before it joined the line. */
   readonly after: number;
@@ -97,6 +103,8 @@ export class LeasedSlots implements SlotSource, Disposable {
   readonly #send: (message: SlotRequest) => void;
   readonly #desks = new Map<VersionKey, Desk>();
   readonly #dirty = new Set<Desk>();
+  readonly #surplus = new Set<Desk>();
+  #withdrawal: NodeJS.Timeout | undefined;
   #sweep: NodeJS.Timeout | undefined;
 
   constructor(options: { readonly send: (message: SlotRequest) => void }) {
@@ -145,7 +153,8 @@ export class LeasedSlots implements SlotSource, Disposable {
       case 'refuse': {
         const desk = this.#deskOf(message.key);
         desk.asked -= 1;
-        desk.waiters.pop()?.reject(received(message.error));
+        // One that was asked for without need any more is nobody's loss.
+        if (desk.waiters.length > desk.asked - desk.withdrawing) desk.waiters.pop()?.reject(received(message.error));
         this.#changed(desk);
         return;
       }
@@ -206,6 +215,7 @@ export class LeasedSlots implements SlotSource, Disposable {
 
   [Symbol.dispose](): void {
     clearTimeout(this.#sweep);
+    clearTimeout(this.#withdrawal);
     for (const desk of this.#desks.values()) for (const place of desk.places.values()) place.connections.closeAll();
   }
 
@@ -269,9 +279,22 @@ export class LeasedSlots implements SlotSource, Disposable {
         desk.asked += lacking;
         this.#send({ kind: 'want', key: desk.key, count: lacking });
       } else if (lacking < 0) {
-        desk.withdrawing -= lacking;
-        this.#send({ kind: 'withdraw', key: desk.key, count: -lacking });
+        this.#surplus.add(desk);
+        this.#withdrawal ??= setTimeout(() => this.#withdraw(), WITHDRAW_AFTER_MS);
       }
+    }
+  }
+
+  /** Takes back what was asked for and is still not needed. */
+  #withdraw(): void {
+    this.#withdrawal = undefined;
+    const desks = [...this.#surplus];
+    this.#surplus.clear();
+    for (const desk of desks) {
+      const surplus = desk.asked - desk.withdrawing - desk.waiters.length;
+      if (surplus <= 0) continue;
+      desk.withdrawing += surplus;
+      this.#send({ kind: 'withdraw', key: desk.key, count: surplus });
     }
   }
 
@@ -373,7 +396,8 @@ export class LeasedSlots implements SlotSource, Disposable {
         else if (place.idle.length > 0 || place.leases.size === 0) isNeeded = true;
       }
       const isEmpty = desk.places.size === 0 && desk.waiters.length === 0 && desk.asked === 0 && desk.reused === 0;
-      if (isEmpty && desk.withdrawing === 0 && !this.#dirty.has(desk)) this.#desks.delete(desk.key);
+      if (isEmpty && desk.withdrawing === 0 && !this.#dirty.has(desk) && !this.#surplus.has(desk))
+        this.#desks.delete(desk.key);
     }
     if (isNeeded) this.#sweepLater();
   }
