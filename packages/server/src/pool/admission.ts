@@ -1,10 +1,11 @@
 import { formatDuration } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
+import type { Ending } from './ending.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Fifo } from './fifo.ts';
 
-/** How an instance let a request down: `hard` refused the connection, `broken` cut it, `soft` did not answer well or in time. */
-export type SlotFailure = 'hard' | 'broken' | 'soft';
+/** How an instance let a request down: `hard` refused the connection, `broken` cut it, `silent` answers nothing at all, `soft` did not answer well or in time. */
+export type SlotFailure = 'hard' | 'broken' | 'silent' | 'soft';
 
 /** The right to send one request to one instance (G1). Released exactly once; a second release does nothing. */
 export class Slot {
@@ -35,6 +36,11 @@ export class Slot {
     this.#admission.returned(this.endpoint);
   }
 
+  /** What became of the instance that let the request down; undefined when that is not known. */
+  async ending(callId: string): Promise<Ending | undefined> {
+    return this.#admission.ending(this.endpoint, callId);
+  }
+
   [Symbol.dispose](): void {
     this.release();
   }
@@ -62,6 +68,8 @@ export interface AdmissionOptions {
   /** Called after a slot came back; `idle` when its instance holds no other request. */
   readonly onReturned: (endpoint: Endpoint) => void;
   readonly onFailure: (endpoint: Endpoint, kind: SlotFailure) => void;
+  /** What became of an instance; see {@link Slot.ending}. */
+  readonly ending?: (endpoint: Endpoint, callId: string) => Promise<Ending | undefined>;
 }
 
 /**
@@ -141,6 +149,11 @@ export class Admission {
   /** For {@link Slot} alone. */
   reportFailure(endpoint: Endpoint, kind: SlotFailure): void {
     this.#options.onFailure(endpoint, kind);
+  }
+
+  /** For {@link Slot} alone. */
+  async ending(endpoint: Endpoint, callId: string): Promise<Ending | undefined> {
+    return this.#options.ending?.(endpoint, callId);
   }
 
   #take(endpoint: Endpoint): Slot {

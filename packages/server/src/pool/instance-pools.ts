@@ -2,6 +2,7 @@ import type { FunctionSpec, InstanceResource, VersionKey } from '@ebb/contract';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { DeployGate, FunctionRegistry, FunctionStanding, RegistryChange, Version } from '../core/ports.ts';
 import type { Slot } from './admission.ts';
+import { isStartFailure } from './classify-start-failure.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { IdleKeeper, type IdleKeeperOptions } from './idle-keeper.ts';
 import { Reconciler } from './reconciler.ts';
@@ -139,7 +140,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
       await this.of(version).startOne('deploy', signal);
     } catch (error) {
       const failure = asEbbError(error);
-      if (failure.code !== 'START_FAILED') throw failure;
+      if (!isStartFailure(failure.code)) throw failure;
       throw new EbbError('DEPLOY_FAILED', `version ${version.version} was not deployed: ${failure.message}`, {
         cause: failure,
         ...(failure.logs === undefined ? {} : { logs: failure.logs }),

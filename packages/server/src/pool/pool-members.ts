@@ -1,12 +1,16 @@
+import { formatDuration } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
+import { EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Version } from '../core/ports.ts';
 import { describeExit } from '../engines/await-ready.ts';
 import type { Engine, InstanceExit } from '../engines/engine.ts';
 import type { Admission, SlotFailure } from './admission.ts';
 import { createEndpoint, type Endpoint } from './endpoint.ts';
+import { awaitEnding, type Ending, withLastWords } from './ending.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import type { Launched, Launcher } from './launcher.ts';
+import { questionPath } from './question-path.ts';
 import { type Member, stopMember } from './stop-member.ts';
 
 /** An instance that failed this many requests in a row is replaced (it may be wedged). */
@@ -25,6 +29,8 @@ export interface PoolMembersOptions {
   readonly closing: AbortSignal;
   /** Called when an instance leaves service, before it is stopped. */
   readonly onLeaving: (member: Member) => void;
+  /** Called with an instance that ended by itself, and how long after it was ready; before {@link onLost}. */
+  readonly onCrashed: (error: EbbError, livedMs: number) => void;
   /** Called after an instance was lost or given up for a failure: another may be wanted. */
   readonly onLost: (how: 'ended' | 'failed') => void;
   /** Called when an instance that left service has ended. */
@@ -71,9 +77,10 @@ export class PoolMembers {
   add(launched: Launched): void {
     const { clock, closing, admission } = this.#options;
     const endpoint = this.connect(launched, clock.monotonic());
-    this.#members.set(launched.instance.id, { launched, endpoint, state: 'ready' });
-    void launched.exited.then((exit) => this.lost(launched.instance.id, exit));
-    if (closing.aborted) this.lost(launched.instance.id, { outOfMemory: false });
+    const member: Member = { launched, endpoint, state: 'ready', readyAtMs: clock.monotonic() };
+    this.#members.set(launched.instance.id, member);
+    void launched.exited.then((exit) => this.#ended(member, exit));
+    if (closing.aborted) this.lost(launched.instance.id, 'is stopped');
     else admission.add(endpoint);
   }
 
@@ -89,13 +96,19 @@ export class PoolMembers {
     });
   }
 
-  /** Forgets an instance that is known to be gone, or stops one that only its exit hint announced. */
-  lost(instanceId: string, exit: InstanceExit): void {
+  /** Gives up an instance that is as good as gone; `how` is the end of a sentence. */
+  lost(instanceId: string, how: string): void {
     const member = this.#members.get(instanceId);
     if (!member || member.state === 'draining') return;
-    member.launched.log.say(`the instance ${describeExit(exit)}`);
+    member.launched.log.say(`the instance ${how}`);
     this.drain(member);
     this.#options.onLost('ended');
+  }
+
+  /** What became of an instance that let a call down; undefined when it is not known here any more. */
+  async ending(endpoint: Endpoint, callId: string): Promise<Ending | undefined> {
+    const member = this.#members.get(endpoint.instanceId);
+    return member && awaitEnding(member.launched, questionPath(this.#options.version.spec), callId);
   }
 
   /** Takes note of a slot that came back. */
@@ -109,7 +122,7 @@ export class PoolMembers {
     const member = this.#members.get(endpoint.instanceId);
     if (!member || member.state === 'draining') return;
     if (kind !== 'hard' && endpoint.failuresInRow < FAILURES_IN_ROW) {
-      if (kind === 'broken') void this.#verify(member);
+      if (kind !== 'soft') void this.#verify(member);
       return;
     }
     member.launched.log.say(
@@ -153,9 +166,21 @@ export class PoolMembers {
     await Promise.all(this.#stops);
   }
 
+  /** An instance ended by itself, or its end was announced. */
+  #ended(member: Member, exit: InstanceExit): void {
+    if (member.state === 'draining') return;
+    const { version, clock, onCrashed } = this.#options;
+    const told = withLastWords(exit, member.launched.log.tail());
+    const how = describeExit(told);
+    const livedMs = clock.monotonic() - member.readyAtMs;
+    const message = `the instance of ${version.name} ${how} ${formatDuration(Math.round(livedMs))} after it was ready`;
+    onCrashed(new EbbError(told.outOfMemory ? 'OUT_OF_MEMORY' : 'INSTANCE_CRASHED', message), livedMs);
+    this.lost(member.launched.instance.id, how);
+  }
+
   /**
-   * An instance that cut a connection may be dying, with more of its connections about to break: it gets no request
-   * until it has been reached anew.
+   * An instance that cut a connection may be dying, with more of its connections about to break, and one that answers
+   * nothing may be wedged: it gets no request until it has been reached anew.
    */
   async #verify(member: Member): Promise<void> {
     if (!member.endpoint.accepting) return;
@@ -164,6 +189,6 @@ export class PoolMembers {
     const isAlive = await launcher.isAlive(version, member.launched);
     if (member.state === 'draining') return;
     if (isAlive) admission.readmit(member.endpoint);
-    else this.lost(member.launched.instance.id, { outOfMemory: false });
+    else this.lost(member.launched.instance.id, 'does not answer any more and is replaced');
   }
 }

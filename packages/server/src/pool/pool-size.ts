@@ -56,7 +56,8 @@ export class PoolSize {
     const have = members.ready + starter.starting;
     if (desired > have) {
       if (starter.held) return;
-      for (let lacking = desired - have; lacking > 0; lacking -= 1) {
+      if (starter.isSuspect && starter.starting > 0) return;
+      for (let lacking = starter.isSuspect ? 1 : desired - have; lacking > 0; lacking -= 1) {
         void starter.startIf(() => this.#isLacking(), this.#cause());
       }
       return;

@@ -65,13 +65,16 @@ export class VersionPool {
       },
       onReturned: (endpoint) => this.#returned(endpoint),
       onFailure: (endpoint, kind) => this.#members.failed(endpoint, kind),
+      ending: (endpoint, callId) => this.#members.ending(endpoint, callId),
     });
     const parts = { ...options, admission: this.#admission, closing: this.#closing.signal };
     this.#members = new PoolMembers({
       ...parts,
       onLeaving: (member) => this.#freezer.forget(member),
+      onCrashed: (error, livedMs) => this.#starter.crashed(error, livedMs),
       onLost: (how) => {
         if (how === 'ended') this.#size.lost();
+        this.#tellHeld();
         options.onDemand(this);
       },
       onGone: () => this.#settle(),
@@ -79,7 +82,7 @@ export class VersionPool {
     this.#freezer = new Freezer({
       ...parts,
       reconnect: ({ launched, endpoint }) => this.#members.connect(launched, endpoint.idleSinceMs),
-      onBroken: ({ launched }) => this.#members.lost(launched.instance.id, { outOfMemory: false }),
+      onBroken: ({ launched }) => this.#members.lost(launched.instance.id, 'could not be thawed and is replaced'),
     });
     this.#starter = new VersionStarter({
       ...parts,
@@ -153,7 +156,7 @@ export class VersionPool {
 
   /**
    * A slot, at once or when one is free; see {@link Admission.acquire}. While starts keep failing and none is under
-   * way, it rejects with START_FAILED or what the engine says.
+   * way, it rejects with what the last one failed with.
    */
   acquire(signal?: AbortSignal): Slot | Promise<Slot> {
     this.#arrivals += 1;
@@ -256,13 +259,16 @@ export class VersionPool {
     return member.endpoint.inFlight > 0 ? 'busy' : 'idle';
   }
 
-  /** Those who wait are told of failing starts only when none that may help them is under way any more. */
   #startEnded(): void {
-    if (this.starting === 0 && this.ready === 0) {
-      const { held } = this.#starter;
-      if (held) this.#admission.rejectWaiting(held.error);
-    }
+    this.#tellHeld();
     this.#settle();
+  }
+
+  /** Those who wait are told of failing starts only when none that may help them is under way any more. */
+  #tellHeld(): void {
+    if (this.starting > 0 || this.ready > 0) return;
+    const { held } = this.#starter;
+    if (held) this.#admission.rejectWaiting(held.error);
   }
 
   #returned(endpoint: Endpoint): void {

@@ -13,6 +13,12 @@ import type { StartBudget } from './start-budget.ts';
 const ADOPT_MS = 2_000;
 /** What a new start weighs in the mean time that starts take. */
 const START_WEIGHT = 0.3;
+/** An instance that ends by itself sooner than this after it was ready may be one of a row. */
+const STEADY_MS = 10_000;
+/** Ends of this many in a row hold starts back; one alone may be the fault of a single call. */
+const CRASHES_BEFORE_HOLDING = 3;
+/** A row of ends is forgotten when the next one is that long after it. */
+const CRASHES_KEPT_MS = 60_000;
 
 /** What a {@link VersionStarter} is made with. */
 export interface VersionStarterOptions {
@@ -36,7 +42,11 @@ export interface VersionStarterOptions {
 export class VersionStarter {
   readonly #options: VersionStarterOptions;
   readonly #backoff = new StartBackoff();
+  readonly #crashes = new StartBackoff(CRASHES_BEFORE_HOLDING);
+  #crashedAtMs = -Infinity;
   #starting = 0;
+  /** Of those, the ones that have a permit. */
+  #launching = 0;
   #startMs: number | undefined;
 
   constructor(options: VersionStarterOptions) {
@@ -55,7 +65,15 @@ export class VersionStarter {
 
   /** Why no start may be tried now, if so. */
   get held(): HeldBack | undefined {
-    return this.#backoff.blocked(this.#options.clock.monotonic());
+    const now = this.#options.clock.monotonic();
+    const crashes = this.#crashes.blocked(now);
+    const starts = this.#backoff.blocked(now);
+    return crashes && (!starts || crashes.leftMs > starts.leftMs) ? crashes : starts;
+  }
+
+  /** Whether the last start failed: then the next one goes alone, so that few fail in vain. */
+  get isSuspect(): boolean {
+    return this.#backoff.failures > 0;
   }
 
   /** Starts one instance now. Throws what {@link Launcher.launch} throws. */
@@ -79,7 +97,7 @@ export class VersionStarter {
     try {
       using _permit = await budget.acquire();
       // What was lacking when the permit was asked for may be there by now (S3), or known not to start.
-      if (!isLacking() || this.held) return;
+      if (!isLacking() || this.held || (this.isSuspect && this.#launching > 0)) return;
       await this.#launch(context, closing);
     } catch (error) {
       this.failed(asEbbError(error));
@@ -116,15 +134,25 @@ export class VersionStarter {
     onFailed();
   }
 
+  /** Takes note of an instance that ended by itself `livedMs` after it was ready. */
+  crashed(error: EbbError, livedMs: number): void {
+    const { clock, closing } = this.#options;
+    if (closing.aborted) return;
+    const now = clock.monotonic();
+    if (livedMs >= STEADY_MS || now - this.#crashedAtMs > CRASHES_KEPT_MS) this.#crashes.succeeded();
+    this.#crashedAtMs = now;
+    if (livedMs < STEADY_MS) this.#crashes.failed(error, now);
+  }
+
   /** What a call is told that comes while starts are held back. */
-  refusal({ error, leftMs }: HeldBack): EbbError {
+  refusal({ error, leftMs, failures }: HeldBack): EbbError {
     const retryAfterSeconds = Math.max(1, Math.ceil(leftMs / 1000));
-    if (error.component === 'engine')
-      return new EbbError(error.code, error.message, { cause: error, retryAfterSeconds });
-    const { name } = this.#options.version;
-    return new EbbError('START_FAILED', `instances of ${name} keep failing to start; "ebb logs ${name}" says why`, {
-      retryAfterSeconds,
-    });
+    const message =
+      error.component === 'engine'
+        ? error.message
+        : `${error.message}, after ${failures} failures in a row; the next start is tried in ${retryAfterSeconds} s`;
+    const { logs } = error;
+    return new EbbError(error.code, message, { cause: error, retryAfterSeconds, ...(logs ? { logs } : {}) });
   }
 
   /** Why starts are held back and until when, as the API shows it. */
@@ -138,7 +166,8 @@ export class VersionStarter {
   async #launch(context: LaunchContext, signal: AbortSignal): Promise<void> {
     const { clock, launcher, version, onStarted } = this.#options;
     const beganAt = clock.monotonic();
-    const launched = await launcher.launch(version, context, signal);
+    this.#launching += 1;
+    const launched = await launcher.launch(version, context, signal).finally(() => (this.#launching -= 1));
     const tookMs = clock.monotonic() - beganAt;
     this.#startMs = this.#startMs === undefined ? tookMs : this.#startMs + (tookMs - this.#startMs) * START_WEIGHT;
     this.#backoff.succeeded();
