@@ -3,6 +3,7 @@ import { EbbError } from '../core/errors.ts';
 import type { Ending } from './ending.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Fifo } from './fifo.ts';
+import { pickEndpoint } from './pick-endpoint.ts';
 
 /** How an instance let a request down: `hard` refused the connection, `broken` cut it, `silent` answers nothing at all, `soft` did not answer well or in time. */
 export type SlotFailure = 'hard' | 'broken' | 'silent' | 'soft';
@@ -68,6 +69,8 @@ export interface AdmissionOptions {
   /** Called after a slot came back; `idle` when its instance holds no other request. */
   readonly onReturned: (endpoint: Endpoint) => void;
   readonly onFailure: (endpoint: Endpoint, kind: SlotFailure) => void;
+  /** Numbers from 0 up to 1, for the draw of {@link pickEndpoint}; Math.random unless given. */
+  readonly random?: () => number;
   /** What became of an instance; see {@link Slot.ending}. */
   readonly ending?: (endpoint: Endpoint, callId: string) => Promise<Ending | undefined>;
 }
@@ -80,10 +83,12 @@ export class Admission {
   readonly #options: AdmissionOptions;
   readonly #waiting = new Fifo<Waiter>();
   readonly #endpoints: Endpoint[] = [];
+  readonly #random: () => number;
   #inFlight = 0;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
+    this.#random = options.random ?? Math.random;
   }
 
   /** Requests that hold a slot. */
@@ -162,15 +167,8 @@ export class Admission {
     return new Slot(endpoint, this);
   }
 
-  /** The least loaded instance with a free slot; ties go to the oldest, so that the youngest fall idle. */
   #pick(): Endpoint | undefined {
-    let best: Endpoint | undefined;
-    for (const endpoint of this.#endpoints) {
-      if (!endpoint.accepting || endpoint.inFlight >= endpoint.capacity) continue;
-      if (endpoint.inFlight === 0) return endpoint;
-      if (!best || endpoint.inFlight < best.inFlight) best = endpoint;
-    }
-    return best;
+    return pickEndpoint(this.#endpoints, this.#inFlight, this.#random);
   }
 
   #serve(): void {

@@ -141,10 +141,14 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     } catch (error) {
       const failure = asEbbError(error);
       if (!isStartFailure(failure.code)) throw failure;
-      throw new EbbError('DEPLOY_FAILED', `version ${version.version} was not deployed: ${failure.message}`, {
-        cause: failure,
-        ...(failure.logs === undefined ? {} : { logs: failure.logs }),
-      });
+      throw new EbbError(
+        'DEPLOY_FAILED',
+        `version ${version.version} was not deployed: ${failure.message} (${failure.code})`,
+        {
+          cause: failure,
+          ...(failure.logs === undefined ? {} : { logs: failure.logs }),
+        },
+      );
     }
   }
 
