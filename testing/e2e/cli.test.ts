@@ -90,9 +90,9 @@ describe('ebb', () => {
     });
     const answer = async (): Promise<string> => (await fetch(server.functionUrl('watched'))).text();
     try {
-      await expect.poll(answer, { timeout: 10_000 }).toBe('before');
+      await expect.poll(answer, { timeout: 20_000 }).toBe('before');
       await writeFile(handler, `export default { fetch() { return new Response('after'); } };\n`);
-      await expect.poll(answer, { timeout: 10_000 }).toBe('after');
+      await expect.poll(answer, { timeout: 20_000 }).toBe('after');
     } finally {
       const ended = new Promise((resolve) => watcher.once('exit', resolve));
       watcher.kill('SIGINT');

@@ -154,37 +154,6 @@ describeOnEngines('instances made of spares', (engine) => {
     expect(most).toBeLessThanOrEqual(20);
   });
 
-  test('a handler that cannot start says why, and the pool goes on', async () => {
-    await using server = await startTestServer({ engine, env: { EBB_START_TIMEOUT: '2s' } });
-    const cases: Readonly<Record<string, readonly [string, RegExp]>> = {
-      throws: ['console.log("almost"); throw new Error("no luck");', /no luck/],
-      exits: ['console.log("bye"); process.exit(7);', /ended with code 7/],
-      loops: ['console.log("round"); for (;;);', /the handler did not finish loading/],
-      waits: [
-        'console.log("waiting"); await new Promise(() => {}); export default () => "x";',
-        /did not finish loading/,
-      ],
-    };
-    for (const [name, [source, reason]] of Object.entries(cases)) {
-      const from = await code(name, { 'index.mjs': source });
-      await deploy(server, name, from, {}, false);
-      const response = await fetch(server.functionUrl(name));
-      expect([name, response.status, ((await response.json()) as { code: string }).code]).toEqual([
-        name,
-        503,
-        'START_FAILED',
-      ]);
-      const log = await server.ebbOk(['logs', name]);
-      expect(log).toMatch(reason);
-      expect(log).toMatch(/almost|bye|round|waiting/);
-    }
-    const tell = await code('tell', { 'index.ts': TELL, 'lib/secret.ts': SECRET });
-    await deploy(server, 'fine', tell, { scale: {} });
-    expect((await fetch(server.functionUrl('fine'))).status).toBe(200);
-    const [instance] = await instances(server, 'fine');
-    expect(instance?.id).toMatch(/^spare-/);
-  });
-
   test('E1: after kill -9 nothing of an earlier pool stays, and stopping leaves no instance and no mount', async () => {
     await using server = await startTestServer({ engine });
     const tell = await code('tell', { 'index.ts': TELL, 'lib/secret.ts': SECRET });

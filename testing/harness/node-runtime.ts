@@ -80,10 +80,10 @@ export function useNodeRuntime() {
     return started;
   };
   /** The last log line of a function whose start fails. */
-  const failure = async (files: Record<string, string>, env: Record<string, string> = {}) => {
+  const failure = async (files: Record<string, string>, env: Record<string, string> = {}, exitCode = 70) => {
     const started = await start(files, env);
     await expect(started.ready).rejects.toMatchObject({ code: 'START_FAILED' });
-    expect(await started.exited).toMatchObject({ code: 1 });
+    expect(await started.exited).toMatchObject({ code: exitCode });
     return (await started.logs()).at(-1)?.text ?? '';
   };
 

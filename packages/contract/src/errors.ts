@@ -75,7 +75,8 @@ export const ERRORS = define({
     component: 'gateway',
     fault: 'function',
     retryable: true,
-    description: 'The instance ended or cut the connection before it answered. Its last words are in `ebb logs`.',
+    description:
+      'The instance ended or cut the connection before it answered. `logs` has what this call wrote, `ebb logs` everything; when instances keep ending soon after their start, no new one is started for a while.',
   },
   INSTANCE_REFUSED: {
     status: 502,
@@ -103,7 +104,40 @@ export const ERRORS = define({
     component: 'gateway',
     fault: 'function',
     retryable: true,
-    description: 'An instance was started for the call but ended or never became ready. `ebb logs` shows why.',
+    description:
+      'An instance was started for the call but ended by itself before it was ready, or could not be reached. `logs` has its last lines.',
+  },
+  HANDLER_FAILED: {
+    status: 503,
+    component: 'gateway',
+    fault: 'function',
+    retryable: true,
+    description:
+      'The handler threw while it was loaded, is missing, or exports nothing that can answer. `logs` says where; deploy code that loads.',
+  },
+  NEVER_READY: {
+    status: 503,
+    component: 'gateway',
+    fault: 'function',
+    retryable: true,
+    description:
+      'An instance was started for the call and ran, but never became ready: a top-level `await` that does not settle, or nothing that listens on `port` and answers `healthPath` within the server’s `startTimeout`.',
+  },
+  INSTANCE_BLOCKED: {
+    status: 504,
+    component: 'gateway',
+    fault: 'function',
+    retryable: true,
+    description:
+      'The instance runs but answers nothing, not even the platform: its event loop is blocked, while the handler is loaded or by a call. It is replaced unless it answers soon. Move long computations to a worker thread, or raise `timeout` and `cpu`.',
+  },
+  OUT_OF_MEMORY: {
+    status: 502,
+    component: 'gateway',
+    fault: 'function',
+    retryable: true,
+    description:
+      'The instance needed more memory than its `memory` allows and was ended, before it was ready or during the call. Raise `memory`, or lower `concurrency`.',
   },
   DRAINING: {
     status: 503,
@@ -117,7 +151,8 @@ export const ERRORS = define({
     component: 'gateway',
     fault: 'function',
     retryable: false,
-    description: 'The function did not answer within its `timeout`.',
+    description:
+      'The function did not answer within its `timeout`. Its instance still answers the platform, or has no way to be asked.',
   },
   UNAUTHENTICATED: {
     status: 401,
@@ -320,6 +355,6 @@ export interface ErrorBody {
   readonly message: string;
   readonly component: Component;
   readonly callId: string;
-  /** The last lines the instance wrote, oldest first, where a start failed. */
+  /** The last lines the instance wrote, oldest first, where a start failed; of a call that failed only its own. */
   readonly logs?: readonly string[];
 }

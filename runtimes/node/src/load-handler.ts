@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { HANDLER_FAILED_EXIT, NEVER_SETTLED_EXIT } from './load-failure.ts';
 import type { Settings } from './settings.ts';
 import { type Answer, findShape, type Upgrade } from './shape.ts';
 
@@ -12,9 +13,32 @@ export interface Handler {
 
 const DEFAULT_FILES = ['index.ts', 'index.mts', 'index.js', 'index.mjs', 'index.cjs'];
 
-/** Loads the user's handler. Throws an error whose message is one sentence for the function's log. */
+/**
+ * Loads the user's handler. Throws an error whose message is one sentence for the function's log. Ends the process when
+ * the handler waits for something and nothing is left that could bring it.
+ */
 export async function loadHandler(settings: Settings): Promise<Handler> {
   const file = findFile(settings);
+  const onIdle = () => {
+    const name = relative(settings, file);
+    console.error(`ebb: the handler file "${name}" never finishes loading: its top-level await does not settle`);
+    process.exit(NEVER_SETTLED_EXIT);
+  };
+  const onUncaught = (error: unknown) => {
+    console.error(`ebb: uncaught exception while the handler file "${relative(settings, file)}" was loaded:`, error);
+    process.exit(HANDLER_FAILED_EXIT);
+  };
+  process.once('beforeExit', onIdle);
+  process.prependListener('uncaughtException', onUncaught);
+  try {
+    return await loadFile(settings, file);
+  } finally {
+    process.off('beforeExit', onIdle);
+    process.off('uncaughtException', onUncaught);
+  }
+}
+
+async function loadFile(settings: Settings, file: string): Promise<Handler> {
   let exports: Record<string, unknown>;
   try {
     exports = (await import(pathToFileURL(file).href)) as Record<string, unknown>;

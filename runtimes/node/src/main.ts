@@ -1,7 +1,8 @@
 /** The in-instance server of the managed Node runtime: loads the user's handler and answers requests with it. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { callIdOf } from './context.ts';
+import { HANDLER_FAILED_EXIT } from './load-failure.ts';
 import { loadHandler } from './load-handler.ts';
 import { markOutput } from './mark-output.ts';
 import { serve } from './serve.ts';
@@ -21,25 +22,38 @@ process.on('uncaughtException', (error: unknown, origin) => {
   process.exit(1);
 });
 
-const load = () => loadHandler(readSettings(process.env)).catch(giveUp);
+const load = async () => {
+  try {
+    return await loadHandler(readSettings(process.env));
+  } catch (error) {
+    return giveUp(error, HANDLER_FAILED_EXIT);
+  }
+};
 try {
   const socket = process.env['EBB_SOCKET'] ?? '';
   if (process.env['EBB_SPARE'] === '1') {
     const { serveSpare } = await import('./spare.ts');
     await serveSpare({ socket, calls, load });
   } else {
-    const handler = await load();
-    await serve({ socket, handler, calls });
+    // Before the handler is loaded, so that the platform can ask whether the event loop runs meanwhile.
+    const server = await serve({ socket, handler: { answer: refuse }, calls, isReady: false, isNamed: false });
+    server.letGo();
+    server.use(await load());
   }
 } catch (error) {
   giveUp(error);
 }
 
-function giveUp(error: unknown): never {
+/** Nobody calls before the socket has its name. */
+function refuse(_request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(503).end('no code yet');
+}
+
+function giveUp(error: unknown, exitCode = 1): never {
   const cause = error instanceof Error ? error.cause : undefined;
   if (cause !== undefined) console.error(cause);
   console.error(`ebb: ${error instanceof Error ? error.message : String(error)}`);
-  process.exit(1);
+  process.exit(exitCode);
 }
 
 /** Node advises authors of packages to set "type"; users of a function's log cannot act on it. */

@@ -11,8 +11,10 @@ const { createServer } = process.getBuiltinModule('node:http');
 
 /** What is served. */
 export interface ServeOptions {
-  /** Path the socket gets once it accepts connections. */
+  /** Path the socket gets once it accepts connections, or with the handler if `isNamed` is false. */
   readonly socket: string;
+  /** False when the socket gets its path only with {@link Served.use}; until then it is beside it as `sock.new`. */
+  readonly isNamed?: boolean;
   readonly handler: Handler;
   /** False when the handler only stands in until {@link Served.use}; `/_/ready` then waits for that. */
   readonly isReady?: boolean;
@@ -24,6 +26,8 @@ export interface ServeOptions {
 export interface Served {
   /** Has another handler answer from now on; the server is ready then. */
   use(handler: Handler): void;
+  /** Until {@link use}, requests to come do not keep the process alive: it ends when the handler has nothing to wait for. */
+  letGo(): void;
 }
 
 /** How often connections that became idle are closed while the runtime drains. */
@@ -36,7 +40,7 @@ const FLUSH_AFTER_MS = 300;
  * Answers requests on the socket until SIGTERM; then finishes what runs and ends the process with code 0. The gateway
  * in front is the only client and keeps the deadlines, so the server has none of its own.
  */
-export async function serve({ socket, handler, calls, isReady = true }: ServeOptions): Promise<Served> {
+export async function serve({ socket, handler, calls, isReady = true, isNamed = true }: ServeOptions): Promise<Served> {
   let { answer } = handler;
   let isDraining = false;
   // Those who asked whether the server is ready before it was; undefined once it is.
@@ -75,6 +79,7 @@ export async function serve({ socket, handler, calls, isReady = true }: ServeOpt
     });
   };
   takeUpgrades(handler);
+  const letGoOf = (connection: Socket) => connection.unref();
   process.once('SIGTERM', () => {
     isDraining = true;
     server.close(() => process.exit(0));
@@ -87,13 +92,20 @@ export async function serve({ socket, handler, calls, isReady = true }: ServeOpt
     server.listen({ path: pending, backlog: 4096 }, resolve);
   });
   chmodSync(pending, 0o666);
-  renameSync(pending, socket);
+  if (isNamed) renameSync(pending, socket);
   // Node writes its cache of compiled code (NODE_COMPILE_CACHE) only at a clean exit, which an instance may never have.
   setTimeout(() => flushCompileCache(), FLUSH_AFTER_MS).unref();
   return {
+    letGo() {
+      server.on('connection', letGoOf);
+      server.unref();
+    },
     use(next) {
+      server.off('connection', letGoOf);
+      server.ref();
       ({ answer } = next);
       takeUpgrades(next);
+      if (!isNamed) renameSync(pending, socket);
       const waiting = asking ?? [];
       asking = undefined;
       for (const reply of waiting) reply();

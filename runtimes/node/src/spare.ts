@@ -60,6 +60,8 @@ export async function serveSpare({ load, ...options }: SpareOptions): Promise<vo
     response.writeHead(202);
     if (message.sendCompiled) response.flushHeaders();
     else response.end();
+    server.letGo();
+    request.socket.unref();
     const handler = await load();
     if (message.sendCompiled) sendCompiled(response);
     server.use(handler);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Target } from './target.ts';
-import { watchTargets } from './watch-targets.ts';
+import { type WatchOptions, watchTargets } from './watch-targets.ts';
 
 describe('watchTargets', () => {
   let root = '';
@@ -32,11 +32,12 @@ describe('watchTargets', () => {
     codeDir: join(root, name),
     manifest: join(root, 'ebb.yaml'),
   });
-  const start = (onChange: (changed: ReadonlySet<string>) => Promise<void>) => {
+  const start = (onChange: (changed: ReadonlySet<string>) => Promise<void>, more: Partial<WatchOptions> = {}) => {
     watching = watchTargets([target('a'), target('b')], {
       signal: stop.signal,
       onChange,
       onError: (error) => expect.unreachable(error.message),
+      ...more,
     });
   };
 
@@ -56,6 +57,18 @@ describe('watchTargets', () => {
     await writeFile(join(root, 'draft'), '2');
     await rename(join(root, 'draft'), join(root, 'ebb.yaml'));
     await expect.poll(() => [...seen].sort()).toEqual(['n/a', 'n/b']);
+  });
+
+  test('what changes before changes are handled, or may have while nobody watched, is handled then', async () => {
+    const ready = Promise.withResolvers<void>();
+    const seen: string[][] = [];
+    const onChange = (changed: ReadonlySet<string>) => Promise.resolve(void seen.push([...changed].sort()));
+    start(onChange, { notBefore: ready.promise, unseen: ['n/b'] });
+    await writeFile(join(root, 'a', 'lib', 'x.js'), '2');
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(seen).toEqual([]);
+    ready.resolve();
+    await expect.poll(() => seen).toEqual([['n/a', 'n/b']]);
   });
 
   test('what changes while a change is handled comes after it, never at the same time', async () => {

@@ -9,6 +9,10 @@ const SETTLE_MS = 30;
 /** What to do about changes. */
 export interface WatchOptions {
   readonly signal: AbortSignal;
+  /** Changes are noticed at once but kept until this resolves. */
+  readonly notBefore?: Promise<void>;
+  /** What may have changed while nobody watched, named by {@link targetKey}; reported as if it had now. */
+  readonly unseen?: Iterable<string>;
   /**
    * Called after changes of code or manifests of some functions have settled; never twice at once. They are named by
    * {@link targetKey}.
@@ -22,9 +26,9 @@ export interface WatchOptions {
  * Watches the code directories and manifests of functions until the signal aborts. A change during `onChange` is reported after it.
  */
 export async function watchTargets(targets: readonly Target[], options: WatchOptions): Promise<void> {
-  let changed = new Set<string>();
+  let changed = new Set<string>(options.unseen);
   let timer: NodeJS.Timeout | undefined;
-  let isBusy = false;
+  let isBusy = options.notBefore !== undefined;
   const settle = () => {
     clearTimeout(timer);
     timer = setTimeout(() => {
@@ -64,6 +68,11 @@ export async function watchTargets(targets: readonly Target[], options: WatchOpt
     // The directory, since editors replace the file itself.
     observe(dirname(manifest), false, (name) => (name === null || name === basename(manifest) ? owners : []));
   }
+  if (changed.size > 0) settle();
+  void options.notBefore?.then(() => {
+    isBusy = false;
+    if (changed.size > 0) settle();
+  });
   await new Promise<void>((resolve) => {
     if (options.signal.aborted) resolve();
     else options.signal.addEventListener('abort', () => resolve(), { once: true });

@@ -1,5 +1,5 @@
 import type { InstanceState, ResolvedLimits } from '@ebb/contract';
-import type { ScaleReason } from '../pool/version-pool.ts';
+import type { ScaleReason } from '../pool/pool-size.ts';
 
 /** One version as the autoscaler sees it. */
 export interface Scalable {

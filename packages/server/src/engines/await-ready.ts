@@ -46,6 +46,12 @@ export async function awaitReady(target: Target, options: AwaitReadyOptions): Pr
   }
 }
 
+/** Whether an instance answers a request for `path` within `ms`, whatever its answer. Never throws. */
+export async function answersWithin(target: Target, path: string, ms: number): Promise<boolean> {
+  const status = await askStatus(target, path, AbortSignal.timeout(ms));
+  return status !== undefined;
+}
+
 /** How an instance ended, as the end of a sentence: `ended with code 1`, `was killed by SIGKILL`. */
 export function describeExit(exit: InstanceExit): string {
   if (exit.outOfMemory) return 'ran out of memory';
@@ -130,7 +136,12 @@ function accepts(target: Target, signal: AbortSignal): Promise<boolean> {
   });
 }
 
-function isHealthy(target: Target, path: string, signal: AbortSignal): Promise<boolean> {
+async function isHealthy(target: Target, path: string, signal: AbortSignal): Promise<boolean> {
+  const status = await askStatus(target, path, signal);
+  return status !== undefined && status >= 200 && status < 300;
+}
+
+function askStatus(target: Target, path: string, signal: AbortSignal): Promise<number | undefined> {
   return new Promise((resolve) => {
     const where = target.kind === 'unix' ? { socketPath: target.path } : { host: target.host, port: target.port };
     const probe = request({
@@ -141,14 +152,14 @@ function isHealthy(target: Target, path: string, signal: AbortSignal): Promise<b
       signal,
       maxHeaderSize: 16_384,
     });
-    const settle = (healthy: boolean) => {
-      resolve(healthy);
+    const settle = (status?: number) => {
+      resolve(status);
       // The body is not read, however long it is.
       probe.destroy();
     };
-    probe.setTimeout(PROBE_TIMEOUT_MS, () => settle(false));
-    probe.once('response', ({ statusCode = 0 }) => settle(statusCode >= 200 && statusCode < 300));
-    probe.on('error', () => settle(false));
+    probe.setTimeout(PROBE_TIMEOUT_MS, () => settle());
+    probe.once('response', ({ statusCode }) => settle(statusCode));
+    probe.on('error', () => settle());
     probe.end();
   });
 }

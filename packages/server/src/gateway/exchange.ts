@@ -8,7 +8,7 @@ import type { Caller, CallerEvents } from './caller.ts';
 import type { CallHeaders } from './headers.ts';
 import { requestHeaders, responseHeaders, responseTrailers, writeRequestHead } from './headers.ts';
 import type { GatewayContext, HeldSlot } from './gateway-context.ts';
-import { instanceFailure, slotFailure } from './instance-failure.ts';
+import { explainFailure, instanceFailure, slotFailure } from './instance-failure.ts';
 import type { Route } from './route-table.ts';
 import { answerError } from './send-error.ts';
 import { serverTiming } from './server-timing.ts';
@@ -19,6 +19,11 @@ const MAX_ATTEMPTS = 3;
 const CLIENT_CLOSED_STATUS = 499;
 /** The wait of a call whose function has no instance, until it is known what it comes to. */
 const START_WAIT: WaitReport = { cause: 'scale-from-zero' };
+/** How long before its deadline an instance is asked whether it answers at all: a quarter of the timeout, at most this. */
+const MOST_AHEAD_MS = 1_000;
+const AHEAD_SHARE = 4;
+/** Too short a time to tell one that is slow from one that stands. */
+const LEAST_AHEAD_MS = 100;
 /** What may stand in a request line; Node's own server lets more through. */
 const REQUEST_TARGET = /^[\x21-\xff]+$/;
 
@@ -53,6 +58,8 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
   /** Set once the request has to wait. */
   #waited: WaitReport | undefined;
   #done = false;
+  /** Whether the instance was asked, shortly before the deadline, if it answers at all; then what it said. */
+  #question: 'unasked' | 'silent' | 'answered' = 'unasked';
 
   constructor(context: GatewayContext, caller: Caller, route: Route, path: string) {
     this.#context = context;
@@ -146,6 +153,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
       this.#slot = undefined;
       this.#connection = undefined;
       clearTimeout(this.#deadlineTimer);
+      this.#question = 'unasked';
       this.start();
       return;
     }
@@ -154,7 +162,17 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
       this.#caller.destroy();
       return;
     }
-    this.fail(instanceFailure(this.#route.version.name, error, reach !== 'nothing'));
+    const failure = instanceFailure(this.#route.version.name, error, reach !== 'nothing');
+    if (failure.code === 'INSTANCE_CRASHED' && !this.#caller.headersSent) void this.#explain(failure);
+    else this.fail(failure);
+  }
+
+  /** Answers a call whose instance cut the connection, as soon as it is known why. */
+  async #explain(failure: EbbError): Promise<void> {
+    const asked = this.#slot?.ending?.(this.callId);
+    this.#slot?.fail('broken');
+    const ending = await asked?.catch(() => undefined);
+    this.fail(ending ? explainFailure(this.#route.version.name, failure, ending) : failure);
   }
 
   async #wait(): Promise<void> {
@@ -180,7 +198,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     this.#slot = slot;
     this.#slotMs = performance.now();
     this.deadline = String(Date.now() + timeoutMs);
-    this.#deadlineTimer = setTimeout(onDeadline, timeoutMs, this);
+    this.#deadlineTimer = setTimeout(onDeadline, timeoutMs - askAheadMs(timeoutMs), this);
     this.#send(slot);
   }
 
@@ -246,13 +264,36 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
   /** For the deadline's timer alone. */
   timedOut(): void {
     const { version, timeoutMs } = this.#route;
+    const aheadMs = askAheadMs(timeoutMs);
+    if (this.#question === 'unasked' && aheadMs > 0) {
+      this.#ask(aheadMs);
+      this.#deadlineTimer = setTimeout(onDeadline, aheadMs, this);
+      return;
+    }
+    const message = `${version.name} did not answer within its timeout of ${formatDuration(timeoutMs)}`;
     this.fail(
-      new EbbError(
-        'FUNCTION_TIMEOUT',
-        `${version.name} did not answer within its timeout of ${formatDuration(timeoutMs)}`,
-      ),
+      this.#question === 'silent'
+        ? new EbbError('INSTANCE_BLOCKED', `${message}, and its instance answers nothing: its event loop is blocked`)
+        : new EbbError('FUNCTION_TIMEOUT', message),
     );
   }
+
+  /** Asks the instance, which is about to miss the deadline, whether it answers at all. */
+  #ask(aheadMs: number): void {
+    const { questionPath } = this.#route;
+    this.#question = questionPath === undefined ? 'answered' : 'silent';
+    if (questionPath === undefined || !this.#slot) return;
+    const asked = this.#slot.endpoint.connections.answers(questionPath, aheadMs);
+    void asked.then((isAnswered) => {
+      if (isAnswered) this.#question = 'answered';
+    });
+  }
+}
+
+/** How long before its deadline a call's instance is asked. */
+function askAheadMs(timeoutMs: number): number {
+  const aheadMs = Math.min(MOST_AHEAD_MS, Math.floor(timeoutMs / AHEAD_SHARE));
+  return aheadMs < LEAST_AHEAD_MS ? 0 : aheadMs;
 }
 
 function onDeadline(exchange: Exchange): void {

@@ -3,6 +3,7 @@ import type { EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Version } from '../core/ports.ts';
 import type { SlotFailure } from '../pool/admission.ts';
+import type { Ending } from '../pool/ending.ts';
 import type { Endpoint } from '../pool/endpoint.ts';
 import type { Pieces } from './pieces.ts';
 import type { InvocationEvent } from '../telemetry/invocation-event.ts';
@@ -16,6 +17,8 @@ export interface HeldSlot {
   release(): void;
   /** Gives the slot back and says that the instance failed. */
   fail(kind: SlotFailure): void;
+  /** What became of the instance that let the request down; asked before {@link fail}. */
+  ending?(callId: string): Promise<Ending | undefined>;
 }
 
 /** What the pools do for a request. */

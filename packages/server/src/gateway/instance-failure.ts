@@ -1,5 +1,6 @@
 import { EbbError } from '../core/errors.ts';
 import type { SlotFailure } from '../pool/admission.ts';
+import type { Ending } from '../pool/ending.ts';
 import { classifyFailure, type FailureSigns, type InstanceFailure } from './classify-failure.ts';
 
 /** The error a caller gets for a failure of an instance of the function `name`. */
@@ -8,6 +9,17 @@ export function instanceFailure(name: string, error: FailureSigns, requestSent: 
   return new EbbError(code, `${name} ${FAILURE_TEXT[code]}`, {
     cause: error,
     ...(code === 'BAD_RESPONSE' ? {} : { retryAfterSeconds: 1 }),
+  });
+}
+
+/** The same error once it is known what became of the instance. */
+export function explainFailure(name: string, failure: EbbError, ending: Ending): EbbError {
+  const { how, outOfMemory, lines } = ending;
+  const message = how === undefined ? failure.message : `the instance of ${name} ${how} during the call`;
+  return new EbbError(outOfMemory ? 'OUT_OF_MEMORY' : failure.code, message, {
+    cause: failure,
+    retryAfterSeconds: 1,
+    ...(lines.length > 0 ? { logs: lines } : {}),
   });
 }
 
@@ -24,6 +36,8 @@ export function slotFailure(code: EbbError['code']): SlotFailure | undefined {
       return 'hard';
     case 'INSTANCE_CRASHED':
       return 'broken';
+    case 'INSTANCE_BLOCKED':
+      return 'silent';
     case 'FUNCTION_TIMEOUT':
       return 'soft';
     default:

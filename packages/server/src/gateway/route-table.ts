@@ -1,4 +1,5 @@
 import { DEFAULT_NAMESPACE } from '@ebb/contract';
+import { questionPath } from '../pool/question-path.ts';
 import type { FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
 
 /** What the gateway knows of a function without asking anybody. Swapped as a whole when a version goes live. */
@@ -8,6 +9,8 @@ export interface Route {
   readonly timeoutMs: number;
   /** `NAME.NAMESPACE`, for events. */
   readonly label: string;
+  /** Path by which its instances are asked whether they answer at all, if there is one. */
+  readonly questionPath: string | undefined;
   /** `name@version`, for the response. */
   readonly versionLabel: string;
 }
@@ -45,6 +48,7 @@ export class RouteTable implements Disposable {
       authRequired: version.spec.auth === 'required',
       timeoutMs: version.limits.timeoutMs,
       label: `${version.name}.${version.namespace}`,
+      questionPath: questionPath(version.spec),
       versionLabel: `${version.name}@${version.version}`,
     };
     for (const text of names(version)) this.#routes.set(text, route);

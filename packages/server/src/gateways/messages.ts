@@ -21,6 +21,7 @@ export interface SentError {
   readonly code: ErrorCode;
   readonly message: string;
   readonly retryAfterSeconds?: number | undefined;
+  readonly logs?: readonly string[] | undefined;
 }
 
 /** What the first process says about slots. */
@@ -92,13 +93,16 @@ export type FromGateway =
   | { readonly kind: 'drained' };
 
 /** An error as it is sent; causes stay where they are. */
-export function sendable({ code, message, retryAfterSeconds }: EbbError): SentError {
-  return { code, message, retryAfterSeconds };
+export function sendable({ code, message, retryAfterSeconds, logs }: EbbError): SentError {
+  return { code, message, retryAfterSeconds, logs };
 }
 
 /** The error that was sent. */
-export function received({ code, message, retryAfterSeconds }: SentError): EbbError {
-  return new EbbError(code, message, retryAfterSeconds === undefined ? {} : { retryAfterSeconds });
+export function received({ code, message, retryAfterSeconds, logs }: SentError): EbbError {
+  return new EbbError(code, message, {
+    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+    ...(logs === undefined ? {} : { logs }),
+  });
 }
 
 /** A version as a gateway needs it: without what only its instances may know. */

@@ -1,10 +1,12 @@
 import { formatDuration, type WaitReport } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
+import type { Ending } from './ending.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Fifo } from './fifo.ts';
+import { pickEndpoint } from './pick-endpoint.ts';
 
-/** How an instance let a request down: `hard` refused the connection, `broken` cut it, `soft` did not answer well or in time. */
-export type SlotFailure = 'hard' | 'broken' | 'soft';
+/** How an instance let a request down: `hard` refused the connection, `broken` cut it, `silent` answers nothing at all, `soft` did not answer well or in time. */
+export type SlotFailure = 'hard' | 'broken' | 'silent' | 'soft';
 
 /** The wait of a call that came when every instance had work. */
 export const BUSY_WAIT: WaitReport = { cause: 'busy' };
@@ -28,6 +30,7 @@ export class Slot {
     if (!this.#held) return;
     this.#held = false;
     this.endpoint.failuresInRow = 0;
+    this.endpoint.hasServed = true;
     this.#admission.returned(this.endpoint);
   }
 
@@ -39,6 +42,11 @@ export class Slot {
     // First, so that the slot is not given to the next one who waits.
     this.#admission.reportFailure(this.endpoint, kind);
     this.#admission.returned(this.endpoint);
+  }
+
+  /** What became of the instance that let the request down; undefined when that is not known. */
+  async ending(callId: string): Promise<Ending | undefined> {
+    return this.#admission.ending(this.endpoint, callId);
   }
 
   [Symbol.dispose](): void {
@@ -70,6 +78,10 @@ export interface AdmissionOptions {
   /** Called after a slot came back; `idle` when its instance holds no other request. */
   readonly onReturned: (endpoint: Endpoint) => void;
   readonly onFailure: (endpoint: Endpoint, kind: SlotFailure) => void;
+  /** Numbers from 0 up to 1, for the draw of {@link pickEndpoint}; Math.random unless given. */
+  readonly random?: () => number;
+  /** What became of an instance; see {@link Slot.ending}. */
+  readonly ending?: (endpoint: Endpoint, callId: string) => Promise<Ending | undefined>;
 }
 
 /**
@@ -80,11 +92,13 @@ export class Admission {
   readonly #options: AdmissionOptions;
   readonly #waiting = new Fifo<Waiter>();
   readonly #endpoints: Endpoint[] = [];
+  readonly #random: () => number;
   #inFlight = 0;
   #cameLast = 0;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
+    this.#random = options.random ?? Math.random;
   }
 
   /** Requests that hold a slot. */
@@ -154,6 +168,11 @@ export class Admission {
     this.#options.onFailure(endpoint, kind);
   }
 
+  /** For {@link Slot} alone. */
+  async ending(endpoint: Endpoint, callId: string): Promise<Ending | undefined> {
+    return this.#options.ending?.(endpoint, callId);
+  }
+
   #take(endpoint: Endpoint, wait?: WaitReport): Slot {
     this.#inFlight += 1;
     endpoint.inFlight += 1;
@@ -166,15 +185,8 @@ export class Admission {
     endpoint.cameAt = this.#cameLast;
   }
 
-  /** The least loaded instance with a free slot; ties go to the oldest, so that the youngest fall idle. */
   #pick(): Endpoint | undefined {
-    let best: Endpoint | undefined;
-    for (const endpoint of this.#endpoints) {
-      if (!endpoint.accepting || endpoint.inFlight >= endpoint.capacity) continue;
-      if (endpoint.inFlight === 0) return endpoint;
-      if (!best || endpoint.inFlight < best.inFlight) best = endpoint;
-    }
-    return best;
+    return pickEndpoint(this.#endpoints, this.#inFlight, this.#random);
   }
 
   #serve(): void {

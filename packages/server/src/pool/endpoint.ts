@@ -13,6 +13,8 @@ export interface Endpoint {
   /** False while it is draining or suspected (G2). */
   accepting: boolean;
   failuresInRow: number;
+  /** Whether a request to it has gone well. */
+  hasServed: boolean;
   /** What those who were in line waited for when it last began to take requests. */
   came: WaitReport | undefined;
   /** Number of that moment, among all such moments of its admission. */
@@ -38,6 +40,7 @@ export function createEndpoint(options: {
     inFlight: 0,
     accepting: true,
     failuresInRow: 0,
+    hasServed: false,
     came: undefined,
     cameAt: 0,
     idleSinceMs: options.nowMs,

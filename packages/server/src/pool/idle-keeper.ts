@@ -1,5 +1,6 @@
 import { decideEviction, type EvictionCandidate } from './decide-eviction.ts';
 import type { FrozenInstance } from './freezer.ts';
+import type { Standby } from './standby.ts';
 
 /** The part of a pool that the {@link IdleKeeper} works on. */
 export interface IdlePool {
@@ -15,14 +16,8 @@ export interface IdlePool {
   frozen(): readonly (FrozenInstance & { readonly isSpare: boolean })[];
   /** Stops a frozen instance. */
   evict(id: string): void;
-  /** How many instances its standby lacks. */
-  readonly standbyLacking: number;
-  /** Starts one instance for the standby. */
-  startStandby(): void;
-  /** Instances of the standby without work. */
-  readonly standbyIdle: number;
-  /** Stops one of them. */
-  giveStandbyUp(): void;
+  /** The instances it keeps without work. */
+  readonly standby: Pick<Standby, 'lacking' | 'start' | 'idle' | 'giveUp'>;
 }
 
 /** What an {@link IdleKeeper} is made with. */
@@ -56,7 +51,7 @@ export class IdleKeeper implements Disposable {
   look(): void {
     // Most functions of a large installation are at zero.
     const pools = [...this.#options.all()].filter(
-      ({ size, waiting, standbyLacking }) => size > 0 || waiting > 0 || standbyLacking > 0,
+      ({ size, waiting, standby }) => size > 0 || waiting > 0 || standby.lacking > 0,
     );
     for (const pool of pools) pool.freezeIdle();
     const usedBytes = this.#evict(pools);
@@ -96,10 +91,10 @@ export class IdleKeeper implements Disposable {
     // Those who wait come first: for starts, and for room when the host is full.
     const isFull = size >= this.#options.maxInstances;
     if (waiting > 0 && isFull && leaving === 0 && starting === 0) {
-      pools.toSorted((a, b) => b.standbyIdle - a.standbyIdle)[0]?.giveStandbyUp();
+      pools.toSorted((a, b) => b.standby.idle - a.standby.idle)[0]?.standby.giveUp();
     }
     if (waiting > 0 || starting > 0 || isFull || frozenBytes >= this.#options.maxFrozenBytes) return;
-    const wanting = pools.filter(({ standbyLacking }) => standbyLacking > 0);
-    wanting.toSorted((a, b) => b.standbyLacking - a.standbyLacking)[0]?.startStandby();
+    const wanting = pools.filter(({ standby }) => standby.lacking > 0);
+    wanting.toSorted((a, b) => b.standby.lacking - a.standby.lacking)[0]?.standby.start();
   }
 }

@@ -1,3 +1,4 @@
+import { answersWithin } from '../engines/await-ready.ts';
 import type { Target } from '../engines/engine.ts';
 import {
   type AnswerHandler,
@@ -53,6 +54,11 @@ export class InstanceConnections implements ConnectionKeeper {
     this.#open.delete(connection);
     const index = this.#free.lastIndexOf(connection);
     if (index !== -1) this.#free.splice(index, 1);
+  }
+
+  /** Whether the instance answers a request for `path` within `ms`, over a connection of its own. Never throws. */
+  answers(path: string, ms: number): Promise<boolean> {
+    return answersWithin(this.#target, path, ms);
   }
 
   /** Closes every connection; requests under way fail. */

@@ -1,20 +1,15 @@
 import type { ColdStart, FunctionSpec, InstanceResource, VersionKey } from '@ebb/contract';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { DeployGate, FunctionRegistry, FunctionStanding, RegistryChange, Version } from '../core/ports.ts';
-import type { Instance } from '../engines/engine.ts';
 import type { Slot } from './admission.ts';
-import { decideReconcile } from './decide-reconcile.ts';
+import { isStartFailure } from './classify-start-failure.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { IdleKeeper, type IdleKeeperOptions } from './idle-keeper.ts';
+import { Reconciler } from './reconciler.ts';
 import type { StartBudget } from './start-budget.ts';
 import { type Started, StartHistory } from './start-history.ts';
 import type { WarmPool } from './warm-pool.ts';
 import { VersionPool, type VersionPoolOptions } from './version-pool.ts';
-
-/** How often the engine's list is compared with ours even without a hint. */
-const RECONCILE_EVERY_MS = 10_000;
-/** Time a foreign or orphaned instance gets to end by itself. */
-const REAP_GRACE_MS = 1_000;
 
 /** What {@link InstancePools} is made with. */
 export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version' | 'onEmpty' | 'onStarted'> {
@@ -31,25 +26,28 @@ export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version'
 
 /**
  * Every pool there is, by version key. Versions without instances and without waiting requests have no pool, so a
- * thousand functions at zero cost nothing here. Also what a deploy is proved by, and what brings the engine and the
- * server's view of it together.
+ * thousand functions at zero cost nothing here. Also what a deploy is proved by.
  */
 export class InstancePools implements DeployGate, AsyncDisposable {
   readonly #options: InstancePoolsOptions;
   readonly #pools = new Map<VersionKey, VersionPool>();
-  readonly #stopping = new AbortController();
   readonly #keeper: IdleKeeper;
   readonly #history = new StartHistory();
+  readonly #reconciler: Reconciler;
   #registry: FunctionRegistry | undefined;
   #watching: Disposable | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #reconciling: Promise<void> | undefined;
-  #hints: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(options: InstancePoolsOptions) {
     this.#options = options;
     this.#keeper = new IdleKeeper({ ...options.idle, all: () => this.#pools.values() });
+    this.#reconciler = new Reconciler({
+      ...options,
+      live: (key) => this.#liveVersion(key),
+      isPooled: (id) => [...this.#pools.values()].some((pool) => pool.has(id)),
+      isSpare: (id) => options.spares?.has(id) === true,
+      adopt: (version, instance) => this.of(version).adopt(instance),
+    });
   }
 
   /**
@@ -59,9 +57,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   async start(registry: FunctionRegistry): Promise<void> {
     this.#registry = registry;
     this.#watching = registry.watch((change) => this.#follow(change));
-    this.#hints = this.#listen();
-    this.#timer = setInterval(() => void this.#reconcileQuietly(), RECONCILE_EVERY_MS).unref();
-    await this.#reconcileQuietly();
+    await this.#reconciler.start();
     this.#options.spares?.start();
     for (const { live } of registry.list()) this.#keep(live);
     this.#keeper.start();
@@ -158,11 +154,15 @@ export class InstancePools implements DeployGate, AsyncDisposable {
       await this.of(version).startOne('deploy', signal);
     } catch (error) {
       const failure = asEbbError(error);
-      if (failure.code !== 'START_FAILED') throw failure;
-      throw new EbbError('DEPLOY_FAILED', `version ${version.version} was not deployed: ${failure.message}`, {
-        cause: failure,
-        ...(failure.logs === undefined ? {} : { logs: failure.logs }),
-      });
+      if (!isStartFailure(failure.code)) throw failure;
+      throw new EbbError(
+        'DEPLOY_FAILED',
+        `version ${version.version} was not deployed: ${failure.message} (${failure.code})`,
+        {
+          cause: failure,
+          ...(failure.logs === undefined ? {} : { logs: failure.logs }),
+        },
+      );
     }
   }
 
@@ -173,12 +173,9 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     this.#pools.delete(version.key);
   }
 
-  /** Compares the engine's list with ours and puts right what differs (E1). Runs once at a time. */
+  /** See {@link Reconciler.reconcile}. */
   reconcile(): Promise<void> {
-    this.#reconciling ??= this.#reconcile().finally(() => {
-      this.#reconciling = undefined;
-    });
-    return this.#reconciling;
+    return this.#reconciler.reconcile();
   }
 
   /** Stops every instance; resolves when all have ended. Idempotent. */
@@ -194,11 +191,8 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   async #close(): Promise<void> {
     const { spares } = this.#options;
     this.#watching?.[Symbol.dispose]();
-    clearInterval(this.#timer);
     this.#keeper[Symbol.dispose]();
-    this.#stopping.abort();
-    await this.#hints;
-    await this.#reconciling?.catch(() => {});
+    await this.#reconciler.close();
     await Promise.all([...this.#pools.values(), ...(spares ? [spares] : [])].map((pool) => pool.close()));
   }
 
@@ -222,66 +216,6 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   #forget(pool: VersionPool): void {
     if (this.#pools.get(pool.version.key) === pool) this.#pools.delete(pool.version.key);
-  }
-
-  async #listen(): Promise<void> {
-    for await (const event of this.#options.engine.events(this.#stopping.signal)) {
-      if (event.id === undefined) void this.#reconcileQuietly();
-      else this.#options.exits.notify(event.id, event.exit ?? { outOfMemory: false });
-    }
-  }
-
-  async #reconcileQuietly(): Promise<void> {
-    try {
-      await this.reconcile();
-    } catch (error) {
-      this.#options.logger.warn(
-        { err: asEbbError(error) },
-        'the engine could not be looked through; it is tried again',
-      );
-    }
-  }
-
-  async #reconcile(): Promise<void> {
-    const { engine, exits, generation, logger } = this.#options;
-    const expected = new Set(exits.ids());
-    const instances = await engine.list();
-    const actions = decideReconcile(instances, {
-      generation,
-      known: (id) => exits.watches(id) || [...this.#pools.values()].some((pool) => pool.has(id)),
-      live: (key) => this.#liveVersion(key) !== undefined,
-    });
-    this.#noticeExits(expected, instances);
-    await Promise.all(
-      actions.map(async (action) => {
-        try {
-          if (action.kind === 'stop') {
-            logger.info({ instance: action.id }, `an instance is removed: ${action.reason}`);
-            await engine.stop(action.id, { graceMs: REAP_GRACE_MS });
-            return;
-          }
-          const version = this.#liveVersion(action.key);
-          if (version && (await this.of(version).adopt(action.instance))) {
-            logger.info({ instance: action.instance.id }, 'an instance of the last run was adopted');
-          }
-        } catch (error) {
-          logger.warn({ err: asEbbError(error) }, 'an instance could not be adopted or removed; it is tried again');
-        }
-      }),
-    );
-  }
-
-  /** A watched instance that has exited is gone, and so is a member that was watched before and is not listed. */
-  #noticeExits(expected: ReadonlySet<string>, instances: readonly Instance[]): void {
-    const byId = new Map(instances.map((instance) => [instance.id, instance]));
-    const { spares } = this.#options;
-    const isMember = (id: string) => spares?.has(id) || [...this.#pools.values()].some((pool) => pool.has(id));
-    for (const id of expected) {
-      const found = byId.get(id);
-      if (found ? found.state === 'exited' : isMember(id)) {
-        this.#options.exits.notify(id, found?.exit ?? { outOfMemory: false });
-      }
-    }
   }
 
   #liveVersion(key: VersionKey): Version | undefined {

@@ -5,9 +5,13 @@ import type { Logger } from '../core/logger.ts';
 import type { LogBook, Version } from '../core/ports.ts';
 import { awaitReady, describeExit } from '../engines/await-ready.ts';
 import type { Engine, Instance, InstanceExit, InstanceSpec } from '../engines/engine.ts';
+import { classifyStartFailure, type StartFailure } from './classify-start-failure.ts';
 import { decideSpareShape, type SpareShape } from './decide-spare-shape.ts';
 import { describeInstance, type DescribeInstanceOptions } from './describe-instance.ts';
+import { withLastWords } from './ending.ts';
 import type { ExitWatch } from './exit-watch.ts';
+import { isBlocked } from './is-blocked.ts';
+import { questionPath } from './question-path.ts';
 import { type LogPump, startLogPump } from './log-pump.ts';
 import type { LaunchContext } from './launch-context.ts';
 import type { TakenSpare, WarmPool } from './warm-pool.ts';
@@ -47,11 +51,11 @@ export interface LauncherOptions extends DescribeInstanceOptions {
 /** Starts instances of versions and waits until they can take requests. */
 export interface Launcher {
   /**
-   * Starts one instance, of a spare if there is one that fits, and resolves when it is ready. Throws START_FAILED with its last lines when it ended or
-   * never became ready, or the engine's own error; then nothing of it is left.
+   * Starts one instance, of a spare if there is one that fits, and resolves when it is ready. Throws one of START_FAILURES with its last lines when it ended
+   * or never became ready, or the engine's own error; then nothing of it is left.
    */
   launch(version: Version, context: LaunchContext, signal?: AbortSignal): Promise<Launched>;
-  /** Takes over an instance that an earlier server started; throws START_FAILED when it is not ready. */
+  /** Takes over an instance that an earlier server started; throws one of START_FAILURES when it is not ready. */
   adopt(version: Version, instance: Instance, signal?: AbortSignal): Promise<Launched>;
   /** Whether an instance that was ready can still be reached. Never throws. */
   isAlive(version: Version, launched: Launched): Promise<boolean>;
@@ -89,8 +93,11 @@ export function createLauncher(options: LauncherOptions): Launcher {
       return launched;
     } catch (error) {
       exits.forget(instance.id);
-      const exit = await Promise.race([exited, Promise.resolve(undefined)]);
-      await engine.stop(instance.id, { graceMs: exit ? 0 : FAILED_START_GRACE_MS }).catch((failure: unknown) => {
+      const ended = await Promise.race([exited, Promise.resolve(undefined)]);
+      const isLate = !ended && limit.aborted;
+      const isManaged = version.spec.runtime !== undefined;
+      const stands = isLate && isManaged && (await isBlocked(instance.target, healthPath === READY_PATH));
+      await engine.stop(instance.id, { graceMs: ended ? 0 : FAILED_START_GRACE_MS }).catch((failure: unknown) => {
         logger.warn(
           { instance: instance.id, err: asEbbError(failure) },
           'an instance that failed to start could not be removed',
@@ -99,13 +106,15 @@ export function createLauncher(options: LauncherOptions): Launcher {
       await Promise.race([log.ended, new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS))]);
       log.stop();
       if (signal?.aborted) throw signal.reason;
+      const exit = ended && withLastWords(ended, log.tail());
+      const code = classifyStartFailure({ exit, isManaged, isLate, isBlocked: stands });
       const why = exit
-        ? describeExit(exit)
-        : limit.aborted
-          ? `was not ready within ${formatDuration(options.startTimeoutMs)}: ${expectation(version)}`
+        ? `${describeStartExit(code, exit)} before it was ready`
+        : isLate
+          ? `was not ready within ${formatDuration(options.startTimeoutMs)}: ${stands ? BLOCKED : expectation(version)}`
           : `could not be reached: ${error instanceof Error ? error.message : String(error)}`;
       log.say(`the instance ${why}`);
-      throw new EbbError('START_FAILED', `the instance of ${version.name} ${why}`, {
+      throw new EbbError(code, `the instance of ${version.name} ${why}`, {
         cause: error,
         retryAfterSeconds: 1,
         logs: log.tail(),
@@ -204,7 +213,8 @@ export function createLauncher(options: LauncherOptions): Launcher {
       return ready(version, { instance, log, exited }, healthPath, signal);
     },
     isAlive: async (version, { instance, exited }) => {
-      const { healthPath } = version.spec;
+      // A connection alone would be accepted by the kernel, whatever the process does.
+      const healthPath = questionPath(version.spec);
       const signal = AbortSignal.timeout(ALIVE_WITHIN_MS);
       return awaitReady(instance.target, { signal, exited, ...(healthPath === undefined ? {} : { healthPath }) }).then(
         () => true,
@@ -213,6 +223,15 @@ export function createLauncher(options: LauncherOptions): Launcher {
     },
   };
 }
+
+/** How an instance ended before it was ready, as the end of a sentence. */
+function describeStartExit(code: StartFailure, exit: InstanceExit): string {
+  if (code === 'HANDLER_FAILED') return 'could not load its handler and ended';
+  if (code === 'NEVER_READY') return 'waited at top level for what never comes and ended';
+  return describeExit(exit);
+}
+
+const BLOCKED = 'the handler blocks its event loop while it is loaded';
 
 function expectation(version: Version): string {
   if (version.spec.runtime !== undefined) return 'the handler did not finish loading';

@@ -1,15 +1,18 @@
 import { asEbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { LogBook, Version } from '../core/ports.ts';
-import type { Engine } from '../engines/engine.ts';
+import type { Engine, EngineLogLine } from '../engines/engine.ts';
 
 /** Lines kept per instance to explain a failed start. */
 const TAIL_LINES = 20;
 
+/** What V8 says of its own insides when it aborts, more lines than are kept; `ebb logs` has them. */
+const STACK_OF_V8 = /^(?:----- Native stack trace -----| *\d+: 0x[0-9a-f]+ .*|)$/;
+
 /** What follows one instance's output. */
 export interface LogPump {
-  /** The last lines the instance wrote, oldest first. */
-  tail(): readonly string[];
+  /** The last lines the instance wrote, oldest first; of those only what one call wrote, if it is named. */
+  tail(callId?: string): readonly string[];
   /** Adds a line of the platform about the instance. */
   say(text: string): void;
   /** Resolves when the output has ended or {@link stop} was called. */
@@ -29,7 +32,7 @@ export function startLogPump(options: {
 }): LogPump {
   const { engine, logs, version, instanceId } = options;
   const stopping = new AbortController();
-  const tail: string[] = [];
+  const tail: EngineLogLine[] = [];
   const subject = {
     namespace: version.namespace,
     function: version.name,
@@ -44,14 +47,14 @@ export function startLogPump(options: {
       ...(options.sinceMs === undefined ? {} : { sinceMs: options.sinceMs }),
     };
     for await (const line of engine.logs(instanceId, follow)) {
-      tail.push(line.text);
+      if (!STACK_OF_V8.test(line.text)) tail.push(line);
       if (tail.length > TAIL_LINES) tail.shift();
       logs.append({ ...subject, ...line });
     }
   };
 
   return {
-    tail: () => tail,
+    tail: (callId) => tail.filter((line) => callId === undefined || line.callId === callId).map(({ text }) => text),
     say: (text) => logs.append({ ...subject, at: new Date(options.now()).toISOString(), source: 'platform', text }),
     ended: pump().catch((error: unknown) => {
       if (stopping.signal.aborted) return;

@@ -17,9 +17,19 @@ export interface HeldBack {
 
 /** Holds starts of one version back while they keep failing: from 250 ms, doubling, to 30 s. */
 export class StartBackoff {
+  readonly #failuresBeforeTelling: number;
   #failures = 0;
   #untilMs = 0;
   #error: EbbError | undefined;
+
+  constructor(failuresBeforeTelling = FAILURES_BEFORE_TELLING) {
+    this.#failuresBeforeTelling = failuresBeforeTelling;
+  }
+
+  /** Starts that failed one after the other. */
+  get failures(): number {
+    return this.#failures;
+  }
 
   /** Why starts are held back, or undefined when one may be tried; `nowMs` is monotonic. */
   blocked(nowMs: number): HeldBack | undefined {
@@ -32,7 +42,7 @@ export class StartBackoff {
     if (nowMs < this.#untilMs) return;
     this.#failures += 1;
     this.#error = error;
-    if (this.#failures < FAILURES_BEFORE_TELLING) return;
+    if (this.#failures < this.#failuresBeforeTelling) return;
     const longestMs = error.component === 'engine' ? LONGEST_FOR_ENGINE_MS : LONGEST_MS;
     this.#untilMs = nowMs + Math.min(longestMs, FIRST_MS * 2 ** Math.min(16, this.#failures - 1));
   }

@@ -16,6 +16,8 @@ export interface Member {
   /** Replaced when its connections are not to be used any more. */
   endpoint: Endpoint;
   state: 'ready' | 'draining';
+  /** Monotonic milliseconds. */
+  readonly readyAtMs: number;
   /** Called when it holds no request, while it is draining. */
   onIdle?: () => void;
 }

@@ -1,45 +1,21 @@
-import {
-  type FunctionResource,
-  type InstanceResource,
-  type InstanceState,
-  type ScalingResource,
-  type StartReport,
-  waitForStart,
-} from '@ebb/contract';
+import type { FunctionResource, InstanceResource, InstanceState, ScalingResource, StartReport } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
-import { asEbbError, EbbError } from '../core/errors.ts';
+import { EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Version } from '../core/ports.ts';
-import { describeExit } from '../engines/await-ready.ts';
-import type { Engine, Instance, InstanceExit } from '../engines/engine.ts';
-import { Admission, type Slot, type SlotFailure } from './admission.ts';
-import { createEndpoint, type Endpoint } from './endpoint.ts';
+import type { Engine, Instance } from '../engines/engine.ts';
+import { Admission, type Slot } from './admission.ts';
+import type { Endpoint } from './endpoint.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { Freezer, type FrozenInstance } from './freezer.ts';
-import type { LaunchContext } from './launch-context.ts';
-import type { Launched, Launcher } from './launcher.ts';
+import type { Launcher } from './launcher.ts';
+import { PoolMembers } from './pool-members.ts';
+import { PoolSize, type ScaleReason } from './pool-size.ts';
+import { Standby } from './standby.ts';
 import type { Started } from './start-history.ts';
 import type { StartBudget } from './start-budget.ts';
-import { StartBackoff } from './start-backoff.ts';
-import { type Member, stopMember } from './stop-member.ts';
-
-/** An instance of an earlier server answers within this time, or is stopped. */
-const ADOPT_MS = 2_000;
-/** A start this soon after an instance was lost is in its place. */
-const REPLACED_WITHIN_MS = 1_000;
-/** An instance that failed this many requests in a row is replaced (it may be wedged). */
-const FAILURES_IN_ROW = 3;
-
-/** What a new start weighs in the mean time that starts take. */
-const START_WEIGHT = 0.3;
-
-/** Why a pool was given its size. */
-export interface ScaleReason {
-  /** Of the size, the instances that are wanted whatever the load is when they start. */
-  readonly floor: number;
-  /** In words, for people. */
-  readonly reason: string;
-}
+import type { Member } from './stop-member.ts';
+import { VersionStarter } from './version-starter.ts';
 
 /** What a {@link VersionPool} is made with. */
 export interface VersionPoolOptions {
@@ -58,24 +34,22 @@ export interface VersionPoolOptions {
   readonly onEmpty: (pool: VersionPool) => void;
 }
 
-/** The instances of one version and the requests to them. Never shared by two versions. */
+/**
+ * The instances of one version and the requests to them. Never shared by two versions. It joins what admits requests,
+ * starts instances, keeps them, freezes them and holds some ready, and makes their number what was decided.
+ */
 export class VersionPool {
   readonly version: Version;
+  /** What is kept without work. */
+  readonly standby: Standby;
   readonly #options: VersionPoolOptions;
   readonly #admission: Admission;
-  readonly #members = new Map<string, Member>();
-  readonly #stops = new Set<Promise<void>>();
-  readonly #closing = new AbortController();
-  readonly #backoff = new StartBackoff();
+  readonly #members: PoolMembers;
+  readonly #starter: VersionStarter;
+  readonly #size: PoolSize;
   readonly #freezer: Freezer;
-  #starting = 0;
-  /** When an instance was lost that no start has replaced yet, monotonic milliseconds. */
-  #lostAtMs = -Infinity;
-  #desired = 0;
-  #floor = 0;
+  readonly #closing = new AbortController();
   #arrivals = 0;
-  #startMs: number | undefined;
-  #scaling: ScalingResource | undefined;
   #retiring = false;
 
   constructor(options: VersionPoolOptions) {
@@ -93,14 +67,36 @@ export class VersionPool {
         options.onDemand(this);
       },
       onReturned: (endpoint) => this.#returned(endpoint),
-      onFailure: (endpoint, kind) => this.#failed(endpoint, kind),
+      onFailure: (endpoint, kind) => this.#members.failed(endpoint, kind),
+      ending: (endpoint, callId) => this.#members.ending(endpoint, callId),
+    });
+    const parts = { ...options, admission: this.#admission, closing: this.#closing.signal };
+    this.#members = new PoolMembers({
+      ...parts,
+      onLeaving: (member) => this.#freezer.forget(member),
+      onCrashed: (error, livedMs) => this.#starter.crashed(error, livedMs),
+      onLost: (how) => {
+        if (how === 'ended') this.#size.lost();
+        this.#tellHeld();
+        options.onDemand(this);
+      },
+      onGone: () => this.#settle(),
     });
     this.#freezer = new Freezer({
-      ...options,
-      admission: this.#admission,
-      reconnect: ({ launched, endpoint }) => this.#connect(launched, endpoint.idleSinceMs),
-      onBroken: ({ launched }) => this.lost(launched.instance.id, { outOfMemory: false }),
+      ...parts,
+      reconnect: ({ launched, endpoint }) => this.#members.connect(launched, endpoint.idleSinceMs),
+      onBroken: ({ launched }) => this.#members.lost(launched.instance.id, 'could not be thawed and is replaced'),
     });
+    this.#starter = new VersionStarter({
+      ...parts,
+      onStarted: (launched) => this.#members.add(launched),
+      onFailed: () => options.onDemand(this),
+      onEnded: () => this.#startEnded(),
+    });
+    const isOver = () => this.#retiring;
+    const joined = { ...parts, members: this.#members, starter: this.#starter, isOver };
+    this.standby = new Standby(joined);
+    this.#size = new PoolSize({ ...joined, standby: this.standby });
   }
 
   get inFlight(): number {
@@ -112,18 +108,16 @@ export class VersionPool {
   }
 
   get starting(): number {
-    return this.#starting;
+    return this.#starter.starting;
   }
 
   /** Instances there are or will be, for the host's bound. */
   get size(): number {
-    return this.#members.size + this.#starting;
+    return this.#members.size + this.starting;
   }
 
   get ready(): number {
-    let count = 0;
-    for (const member of this.#members.values()) if (member.state === 'ready') count += 1;
-    return count;
+    return this.#members.ready;
   }
 
   /** Calls that asked for a slot since the pool was made. */
@@ -136,14 +130,14 @@ export class VersionPool {
     this.#arrivals += count;
   }
 
-  /** How long instances took to start, in milliseconds, recent starts weighing most; undefined before the first. */
+  /** See {@link VersionStarter.startMs}. */
   get startMs(): number | undefined {
-    return this.#startMs;
+    return this.#starter.startMs;
   }
 
   /** The last change of its size that was decided. */
   get scaling(): ScalingResource | undefined {
-    return this.#scaling;
+    return this.#size.scaling;
   }
 
   /** Whether it only finishes what it has. */
@@ -153,7 +147,7 @@ export class VersionPool {
 
   /** Whether an instance is a member, in whatever state. */
   has(instanceId: string): boolean {
-    return this.#members.has(instanceId);
+    return this.#members.find(instanceId) !== undefined;
   }
 
   /** A slot if one is free now. */
@@ -165,13 +159,13 @@ export class VersionPool {
 
   /**
    * A slot, at once or when one is free; see {@link Admission.acquire}. While starts keep failing and none is under
-   * way, it rejects with START_FAILED or what the engine says.
+   * way, it rejects with what the last one failed with.
    */
   acquire(signal?: AbortSignal): Slot | Promise<Slot> {
     this.#arrivals += 1;
-    if (this.#admission.endpoints.length === 0 && this.#starting === 0) {
-      const blocked = this.#backoff.blocked(this.#options.clock.monotonic());
-      if (blocked) return Promise.reject(this.#startsKeepFailing(blocked));
+    if (this.#admission.endpoints.length === 0 && this.starting === 0) {
+      const { held } = this.#starter;
+      if (held) return Promise.reject(this.#starter.refusal(held));
     }
     return this.#admission.acquire(signal);
   }
@@ -182,12 +176,12 @@ export class VersionPool {
    */
   idleMs(): number[] {
     const now = this.#options.clock.monotonic();
-    return this.#dispensable().map(({ endpoint }) => now - endpoint.idleSinceMs);
+    return this.standby.dispensable().map(({ endpoint }) => now - endpoint.idleSinceMs);
   }
 
   /** Freezes what was idle for long enough. */
   freezeIdle(): void {
-    if (!this.#retiring) this.#freezer.freezeIdle(this.#members.values());
+    if (!this.#retiring) this.#freezer.freezeIdle(this.#members.all());
   }
 
   /** The frozen instances, and whether each is above what the version keeps. */
@@ -195,89 +189,30 @@ export class VersionPool {
     const frozen = this.#freezer.frozen();
     if (frozen.length === 0) return [];
     const most = Math.max(0, this.ready - this.version.limits.scaleMin);
-    const spare = new Set(
-      this.#dispensable()
-        .slice(0, most)
-        .map(({ launched }) => launched.instance.id),
-    );
+    const idle = this.standby.dispensable().slice(0, most);
+    const spare = new Set(idle.map(({ launched }) => launched.instance.id));
     return frozen.map((instance) => ({ ...instance, isSpare: spare.has(instance.id) }));
   }
 
   /** Stops a frozen instance. */
   evict(instanceId: string): void {
-    const member = this.#members.get(instanceId);
-    if (member?.state === 'ready' && this.#freezer.isFrozen(member)) this.#drain(member);
+    const member = this.#members.find(instanceId);
+    if (member?.state === 'ready' && this.#freezer.isFrozen(member)) this.#members.drain(member);
   }
 
-  /** Instances missing in the standby that could be started. */
-  get standbyLacking(): number {
-    const { standby, scaleMax } = this.version.limits;
-    if (standby === 0 || this.#retiring || this.#closing.signal.aborted) return 0;
-    if (this.#backoff.blocked(this.#options.clock.monotonic())) return 0;
-    const room = scaleMax - this.ready - this.#starting;
-    return Math.max(0, Math.min(room, standby - this.#idle().length - this.#starting));
-  }
-
-  /** Instances of the standby without work. */
-  get standbyIdle(): number {
-    return this.version.limits.standby === 0 ? 0 : Math.min(this.version.limits.standby, this.#idle().length);
-  }
-
-  /** Stops the instance of the standby that was idle longest; others need its room. */
-  giveStandbyUp(): void {
-    const [member] = this.standbyIdle > 0 ? this.#idle() : [];
-    if (member && this.waiting === 0) this.#drain(member);
-  }
-
-  /** Starts one instance for the standby. Never throws. */
-  startStandby(): void {
-    this.startOne('standby').catch((error: unknown) => this.#startFailed(asEbbError(error)));
-  }
-
-  /** Makes the number of instances go towards `desired`: starts what lacks, stops the longest idle (S2). */
-  scaleTo(desired: number, { floor, reason }: ScaleReason): void {
-    this.#desired = desired;
-    this.#floor = floor;
-    this.#scaling = { desired, reason, at: new Date(this.#options.clock.now()).toISOString() };
-    const have = this.ready + this.#starting;
-    if (desired > have) {
-      if (this.#backoff.blocked(this.#options.clock.monotonic())) return;
-      for (let lacking = desired - have; lacking > 0; lacking -= 1) void this.#startWhenAllowed();
-      return;
-    }
-    for (const member of this.#dispensable().slice(0, have - desired)) this.#drain(member);
+  /** See {@link PoolSize.scaleTo}. */
+  scaleTo(desired: number, why: ScaleReason): void {
+    this.#size.scaleTo(desired, why);
   }
 
   /** Starts one instance now and keeps it. Throws what {@link Launcher.launch} throws. */
-  async startOne(cause: StartReport['cause'], signal?: AbortSignal): Promise<void> {
-    const context = { cause, decidedAtMs: this.#options.clock.monotonic() };
-    this.#starting += 1;
-    try {
-      using _permit = await this.#options.budget.acquire();
-      const closing = this.#closing.signal;
-      const either = signal ? AbortSignal.any([signal, closing]) : closing;
-      this.#add(await this.#launch(context, either));
-    } finally {
-      this.#startEnded();
-    }
+  startOne(cause: StartReport['cause'], signal?: AbortSignal): Promise<void> {
+    return this.#starter.startOne(cause, signal);
   }
 
   /** Takes over an instance of an earlier server; one that does not answer is stopped. */
-  async adopt(instance: Instance): Promise<boolean> {
-    this.#starting += 1;
-    try {
-      if (instance.state === 'frozen') await this.#options.engine.thaw(instance.id);
-      this.#add(await this.#options.launcher.adopt(this.version, instance, AbortSignal.timeout(ADOPT_MS)));
-      return true;
-    } catch (error) {
-      this.#options.logger.warn(
-        { instance: instance.id, err: asEbbError(error) },
-        'an instance of the last run does not answer and is stopped',
-      );
-      return false;
-    } finally {
-      this.#startEnded();
-    }
+  adopt(instance: Instance): Promise<boolean> {
+    return this.#starter.adopt(instance);
   }
 
   /** Serves no new version's requests any more: finishes what it has, then gives its instances up. */
@@ -288,40 +223,27 @@ export class VersionPool {
     this.#settle();
   }
 
-  /** Forgets an instance that is known to be gone, or stops one that only its exit hint announced. */
-  lost(instanceId: string, exit: InstanceExit): void {
-    const member = this.#members.get(instanceId);
-    if (!member || member.state === 'draining') return;
-    member.launched.log.say(`the instance ${describeExit(exit)}`);
-    this.#lostAtMs = this.#options.clock.monotonic();
-    this.#drain(member);
-    this.#options.onDemand(this);
-  }
-
   /** Stops every instance at once, busy or not, and resolves when all have ended. Those who wait get DRAINING. */
   async close(): Promise<void> {
     this.#retiring = true;
     this.#closing.abort(new EbbError('DRAINING', 'the server is shutting down'));
     this.#admission.rejectWaiting(new EbbError('DRAINING', 'the server is shutting down', { retryAfterSeconds: 1 }));
-    for (const member of this.#members.values()) if (member.state === 'ready') this.#drain(member);
-    while (this.#stops.size > 0 || this.#starting > 0) {
-      await Promise.all(this.#stops);
-      if (this.#starting > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    this.#members.drainAll();
+    while (this.#members.leaving > 0 || this.starting > 0) {
+      await this.#members.left();
+      if (this.starting > 0) await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
 
   /** Why starts are held back and until when, if they are. */
   startsHeld(): FunctionResource['startsHeld'] {
-    const blocked = this.#backoff.blocked(this.#options.clock.monotonic());
-    if (!blocked) return undefined;
-    const until = new Date(this.#options.clock.now() + blocked.leftMs).toISOString();
-    return { reason: blocked.error.message, failures: blocked.failures, until };
+    return this.#starter.describeHeld();
   }
 
   /** The instances as the API shows them. */
   instances(): InstanceResource[] {
     const { version } = this;
-    return [...this.#members.values()].map((member) => ({
+    return [...this.#members.all()].map((member) => ({
       id: member.launched.instance.id,
       namespace: version.namespace,
       function: version.name,
@@ -340,174 +262,26 @@ export class VersionPool {
     return member.endpoint.inFlight > 0 ? 'busy' : 'idle';
   }
 
-  /** Ready instances without a request, the longest idle first. */
-  #idle(): Member[] {
-    return [...this.#members.values()]
-      .filter(({ endpoint, state }) => state === 'ready' && endpoint.inFlight === 0)
-      .sort((a, b) => a.endpoint.idleSinceMs - b.endpoint.idleSinceMs);
-  }
-
-  /** Idle instances that the standby does not keep, the longest idle first. */
-  #dispensable(): Member[] {
-    const idle = this.#idle();
-    return this.#retiring ? idle : idle.slice(0, Math.max(0, idle.length - this.version.limits.standby));
-  }
-
-  async #startWhenAllowed(): Promise<void> {
-    const context = { cause: this.#cause(), decidedAtMs: this.#options.clock.monotonic() };
-    this.#starting += 1;
-    try {
-      using _permit = await this.#options.budget.acquire();
-      // What was lacking when the permit was asked for may be there by now (S3), or known not to start.
-      if (!this.#stillLacking() || this.#backoff.blocked(this.#options.clock.monotonic())) return;
-      this.#add(await this.#launch(context, this.#closing.signal));
-    } catch (error) {
-      this.#startFailed(asEbbError(error));
-    } finally {
-      this.#startEnded();
-    }
-  }
-
-  async #launch(context: LaunchContext, signal: AbortSignal): Promise<Launched> {
-    const { clock, launcher } = this.#options;
-    const beganAt = clock.monotonic();
-    const launched = await launcher.launch(this.version, context, signal);
-    const tookMs = clock.monotonic() - beganAt;
-    this.#startMs = this.#startMs === undefined ? tookMs : this.#startMs + (tookMs - this.#startMs) * START_WEIGHT;
-    return launched;
-  }
-
-  /** Why the start that is decided now is. */
-  #cause(): StartReport['cause'] {
-    if (this.#options.clock.monotonic() - this.#lostAtMs < REPLACED_WITHIN_MS) {
-      this.#lostAtMs = -Infinity;
-      return 'replaced';
-    }
-    if (this.inFlight + this.waiting === 0) return 'minimum';
-    return this.ready + this.#starting === 0 ? 'scale-from-zero' : 'burst';
-  }
-
-  /** Those who wait are told of failing starts only when none that may help them is under way any more. */
   #startEnded(): void {
-    this.#starting -= 1;
-    if (this.#starting === 0 && this.ready === 0) {
-      const blocked = this.#backoff.blocked(this.#options.clock.monotonic());
-      if (blocked) this.#admission.rejectWaiting(blocked.error);
-    }
+    this.#tellHeld();
     this.#settle();
   }
 
-  #stillLacking(): boolean {
-    const { limits } = this.version;
-    const load = this.inFlight + this.waiting;
-    const floor = this.#retiring ? 0 : Math.max(limits.scaleMin, this.#floor);
-    const bears = limits.scaling.mode === 'concurrency' ? limits.scaling.target : limits.concurrency;
-    const wanted = Math.min(this.#desired, Math.max(floor, Math.ceil(load / bears)));
-    return wanted > this.ready + this.#starting - 1;
-  }
-
-  #add(launched: Launched): void {
-    const endpoint = this.#connect(launched, this.#options.clock.monotonic());
-    this.#members.set(launched.instance.id, { launched, endpoint, state: 'ready' });
-    this.#backoff.succeeded();
-    void launched.exited.then((exit) => this.lost(launched.instance.id, exit));
-    if (this.#closing.signal.aborted) this.lost(launched.instance.id, { outOfMemory: false });
-    else this.#serve(launched, endpoint);
-  }
-
-  #serve({ instance, start }: Launched, endpoint: Endpoint): void {
-    const { waiting } = this;
-    this.#admission.add(endpoint, start && waitForStart(start));
-    const calls = waiting - this.waiting;
-    if (start) this.#options.onStarted({ version: this.version, instanceId: instance.id, start, calls });
-  }
-
-  #connect({ instance }: Launched, idleSinceMs: number): Endpoint {
-    const { version } = this;
-    return createEndpoint({
-      instanceId: instance.id,
-      target: instance.target,
-      managed: version.spec.runtime !== undefined,
-      capacity: version.limits.concurrency,
-      nowMs: idleSinceMs,
-    });
-  }
-
-  #startFailed(error: EbbError): void {
-    const { logger, clock } = this.#options;
-    if (this.#closing.signal.aborted) return;
-    logger.warn({ version: this.version.key, code: error.code, err: error }, 'an instance could not be started');
-    this.#backoff.failed(error, clock.monotonic());
-    this.#options.onDemand(this);
-  }
-
-  #startsKeepFailing({ error, leftMs }: { readonly error: EbbError; readonly leftMs: number }): EbbError {
-    const retryAfterSeconds = Math.max(1, Math.ceil(leftMs / 1000));
-    if (error.component === 'engine')
-      return new EbbError(error.code, error.message, { cause: error, retryAfterSeconds });
-    const { name } = this.version;
-    return new EbbError('START_FAILED', `instances of ${name} keep failing to start; "ebb logs ${name}" says why`, {
-      retryAfterSeconds,
-    });
+  /** Those who wait are told of failing starts only when none that may help them is under way any more. */
+  #tellHeld(): void {
+    if (this.starting > 0 || this.ready > 0) return;
+    const { held } = this.#starter;
+    if (held) this.#admission.rejectWaiting(held.error);
   }
 
   #returned(endpoint: Endpoint): void {
-    endpoint.idleSinceMs = this.#options.clock.monotonic();
-    if (!endpoint.accepting) this.#members.get(endpoint.instanceId)?.onIdle?.();
+    this.#members.returned(endpoint);
     if (this.#retiring) this.#settle();
-  }
-
-  #failed(endpoint: Endpoint, kind: SlotFailure): void {
-    const member = this.#members.get(endpoint.instanceId);
-    if (!member || member.state === 'draining') return;
-    if (kind !== 'hard' && endpoint.failuresInRow < FAILURES_IN_ROW) {
-      if (kind === 'broken') void this.#verify(member);
-      return;
-    }
-    member.launched.log.say(
-      kind === 'hard'
-        ? 'the instance refuses connections and is replaced'
-        : 'the instance failed several requests in a row and is replaced',
-    );
-    this.#drain(member);
-    this.#options.onDemand(this);
-  }
-
-  /**
-   * An instance that cut a connection may be dying, with more of its connections about to break: it gets no request
-   * until it has been reached anew.
-   */
-  async #verify(member: Member): Promise<void> {
-    if (!member.endpoint.accepting) return;
-    member.endpoint.accepting = false;
-    const isAlive = await this.#options.launcher.isAlive(this.version, member.launched);
-    if (member.state === 'draining') return;
-    if (isAlive) this.#admission.readmit(member.endpoint);
-    else this.lost(member.launched.instance.id, { outOfMemory: false });
-  }
-
-  /** Takes an instance out of service and stops it when it holds no request any more (S2, G2). */
-  #drain(member: Member): void {
-    if (member.state === 'draining') return;
-    member.state = 'draining';
-    member.endpoint.accepting = false;
-    this.#freezer.forget(member);
-    this.#admission.remove(member.endpoint);
-    const { engine, exits, logger } = this.#options;
-    const { timeoutMs } = this.version.limits;
-    const stop = stopMember(member, { engine, exits, logger, timeoutMs, closing: this.#closing.signal }).finally(() => {
-      this.#stops.delete(stop);
-      this.#members.delete(member.launched.instance.id);
-      this.#settle();
-    });
-    this.#stops.add(stop);
   }
 
   #settle(): void {
     if (!this.#retiring) return;
-    if (this.inFlight === 0 && this.waiting === 0) {
-      for (const member of this.#members.values()) if (member.state === 'ready') this.#drain(member);
-    }
+    if (this.inFlight === 0 && this.waiting === 0) this.#members.drainAll();
     if (this.size === 0 && this.waiting === 0) this.#options.onEmpty(this);
   }
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { useNodeRuntime } from '../../../../testing/harness/node-runtime.ts';
 
 describe('the Node runtime: finding and loading the handler', { timeout: 30_000 }, () => {
-  const { startReady, failure, send } = useNodeRuntime();
+  const { start, startReady, failure, send } = useNodeRuntime();
   test('the file and export named by the spec are used, and its signature', async () => {
     const files = { 'src/work.ts': 'export const run = (x: unknown, res: unknown) => typeof res;' };
     const asEvent = await startReady(files, { EBB_HANDLER: 'src/work.ts#run', EBB_SIGNATURE: 'event' });
@@ -58,9 +58,22 @@ describe('the Node runtime: finding and loading the handler', { timeout: 30_000 
     ],
     ['a missing package', { 'index.mjs': `import 'nowhere';` }, {}, `Cannot find package 'nowhere'`],
     ['a failing start', { 'index.mjs': `throw new Error('at start');` }, {}, 'cannot be loaded: at start'],
-  ])('%s is said in one sentence and ends with code 1', async (_what, files, env, sentence) => {
+  ])('%s is said in one sentence and ends with the code for that', async (_what, files, env, sentence) => {
     const line = await failure(files, env);
     expect(line).toMatch(/^ebb: /);
     expect(line).toContain(sentence);
+  });
+
+  test('a top-level await that cannot settle blames the handler and ends at once', async () => {
+    const line = await failure({ 'index.mjs': 'await new Promise(() => {}); export default () => 1;' }, {}, 13);
+    expect(line).toBe('ebb: the handler file "index.mjs" never finishes loading: its top-level await does not settle');
+  });
+
+  test('what is thrown later while it loads is its failure too', async () => {
+    const late = `setTimeout(() => { throw new Error('late'); }); await new Promise((done) => setTimeout(done, 5000));`;
+    const { exited, logs } = await start({ 'index.mjs': late });
+    expect(await exited).toMatchObject({ code: 70 });
+    const lines = (await logs()).map(({ text }) => text);
+    expect(lines[0]).toContain('uncaught exception while the handler file "index.mjs" was loaded: Error: late');
   });
 });

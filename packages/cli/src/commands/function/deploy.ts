@@ -3,6 +3,7 @@ import { formatClock } from '../../core/format-time.ts';
 import type { Deployed } from '../../deploy/deploy-target.ts';
 import { SPEC_OPTIONS } from '../../deploy/spec-options.ts';
 import { type Target, targetKey } from '../../deploy/target.ts';
+import type { watchTargets as WatchTargets } from '../../deploy/watch-targets.ts';
 import { SILENT_TASK } from '../../terminal/progress.ts';
 
 /** Deploys functions and waits until they serve; the first that fails ends the command, with `--watch` none does. */
@@ -45,12 +46,21 @@ export const deployCommand = defineCommand({
     const isWatching = parameters.flag('watch');
     const done: Deployed[] = [];
     const failed = new Set<string>();
+    const deployed = Promise.withResolvers<void>();
+    // From before the first file is read, so that no change goes unnoticed.
+    const watching = isWatching
+      ? await startWatching(context, targets, failed, {
+          notBefore: deployed.promise,
+          select: () => selectTargets(context),
+          deploy: (target) => deployTarget(target, { ...options, startTask: () => Promise.resolve(SILENT_TASK) }),
+        })
+      : undefined;
     for (const target of targets) {
       try {
-        const deployed = await deployTarget(target, options);
-        done.push(deployed);
-        if (isWatching) output.resultLine(valueOf(deployed), () => lineOf(deployed));
-        else if (!output.mode.json) output.result(undefined, () => textOf(deployed, output.mode.quiet));
+        const result = await deployTarget(target, options);
+        done.push(result);
+        if (isWatching) output.resultLine(valueOf(result), () => lineOf(result));
+        else if (!output.mode.json) output.result(undefined, () => textOf(result, output.mode.quiet));
       } catch (error) {
         if (error instanceof Error && targets.length > 1) error.message = `${target.ref.name}: ${error.message}`;
         if (!isWatching || signal.aborted) throw error;
@@ -58,36 +68,51 @@ export const deployCommand = defineCommand({
         context.report(error);
       }
     }
-    if (isWatching) {
-      const redeploy = { ...options, startTask: () => Promise.resolve(SILENT_TASK) };
-      await watch(context, targets, failed, {
-        select: () => selectTargets(context),
-        deploy: (target) => deployTarget(target, redeploy),
-      });
+    if (watching) {
+      output.note(`Watching ${targets.length === 1 ? 'the function' : `${targets.length} functions`}; Ctrl-C ends it.`);
+      deployed.resolve();
+      await watching.ended;
     } else if (output.mode.json) output.result(done.map(valueOf), () => undefined);
   },
 });
 
 interface WatchActions {
+  /** Resolves when the first deploys are over. */
+  readonly notBefore: Promise<void>;
   readonly select: () => Promise<readonly Target[]>;
   readonly deploy: (target: Target) => Promise<Deployed>;
 }
 
-/** Deploys what changes until the person stops it; an error is said and the next change is waited for. */
+/**
+ * Begins to watch, and deploys what changes until the person stops it; an error is said and the next change is waited
+ * for. Resolves once every change is noticed.
+ */
+async function startWatching(
+  context: CommandContext,
+  initial: readonly Target[],
+  failed: Set<string>,
+  actions: WatchActions,
+): Promise<{ readonly ended: Promise<void> }> {
+  const { watchTargets } = await import('../../deploy/watch-targets.ts');
+  return { ended: watch(watchTargets, context, initial, failed, actions) };
+}
+
 async function watch(
+  watchTargets: typeof WatchTargets,
   context: CommandContext,
   initial: readonly Target[],
   failed: Set<string>,
   actions: WatchActions,
 ): Promise<void> {
-  const { watchTargets } = await import('../../deploy/watch-targets.ts');
-  const { output, signal } = context;
+  const { signal } = context;
   let targets = initial;
-  output.note(`Watching ${targets.length === 1 ? 'the function' : `${targets.length} functions`}; Ctrl-C ends it.`);
+  let unseen: readonly string[] = [];
   while (!signal.aborted) {
     const round = new AbortController();
     await watchTargets(targets, {
       signal: AbortSignal.any([signal, round.signal]),
+      notBefore: actions.notBefore,
+      unseen,
       onError: context.report,
       async onChange(changed) {
         try {
@@ -111,6 +136,7 @@ async function watch(
         }
       },
     });
+    unseen = targets.map(targetKey);
   }
 }
 

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import Dockerode from 'dockerode';
+import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { createDockerHarness, type DockerHarness } from '../../../../../testing/harness/docker-engine.ts';
 import { describeWithDocker } from '../../../../../testing/harness/docker.ts';
@@ -26,13 +27,24 @@ const SIZE = 2;
 
 describeWithDocker('prepared network namespaces', (socketPath) => {
   const docker = new Dockerode({ socketPath });
+  /** Ids of the holders that were ready at some time. */
+  const announced = new Set<string>();
+  const logger = pino(
+    { level: 'debug' },
+    {
+      write(line: string) {
+        const { holder } = JSON.parse(line) as { holder?: string };
+        if (holder !== undefined) announced.add(holder);
+      },
+    },
+  );
   let harness: DockerHarness;
   let contextDir: string;
   let image: string;
   beforeAll(async () => {
     await ensureBaseImage(docker);
     contextDir = await mkdtemp('/tmp/ebb-nets-');
-    harness = await createDockerHarness({ socketPath, code: {}, preparedNetworks: SIZE });
+    harness = await createDockerHarness({ socketPath, code: {}, preparedNetworks: SIZE, logger });
     image = `ebb-test/nets:${harness.installation}`;
     await writeFile(join(contextDir, 'server.pl'), SERVER);
     await writeFile(
@@ -64,11 +76,10 @@ describeWithDocker('prepared network namespaces', (socketPath) => {
   const stocked = async (inUse = 0) => {
     await harness.engine.resolveImage(image);
     await eventually(async () => {
-      const found = await docker.listContainers({ filters: { label: [`ebb.installation=${harness.installation}`] } });
-      return found.filter(({ Labels }) => Labels['ebb.network-holder'] === 'self').length >= SIZE + inUse;
+      const found = await holders();
+      // That it runs is not enough: the engine has to have seen it.
+      return found.length >= SIZE + inUse && found.every((holder) => announced.has(holder));
     }, 20_000);
-    // The last one counts a moment after it runs.
-    await new Promise((resolve) => setTimeout(resolve, 500));
   };
   const start = async (engine: Engine = harness.engine, changes: Partial<InstanceSpec> = {}): Promise<Instance> => {
     const instance = await engine.create(harness.spec({ source: { kind: 'image', image, port: 8123 }, ...changes }));

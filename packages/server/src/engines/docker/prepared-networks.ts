@@ -96,7 +96,10 @@ export function createPreparedNetworks(options: PreparedNetworksOptions): Prepar
       const made = await make(name, base);
       known.add(made.holder);
       if (isClosed) await discard(made.holder);
-      else ready.push(made);
+      else {
+        ready.push(made);
+        logger.debug({ holder: made.holder }, 'a network namespace is ready');
+      }
       failures = 0;
     } catch (error) {
       failures += 1;

@@ -69,7 +69,7 @@ export function createMemoryInstance(
   let answer: RequestListener | Server | undefined = spec && serve(spec, controls);
   let asking: (() => void)[] | undefined = spec ? undefined : [];
   const listener = (request: IncomingMessage, response: ServerResponse) => {
-    if (!spec && request.url === HEALTH_PATH) {
+    if (request.url === HEALTH_PATH && spec?.source.kind !== 'image') {
       response.end('ok');
       return;
     }

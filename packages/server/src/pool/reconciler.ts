@@ -1,0 +1,123 @@
+import type { VersionKey } from '@ebb/contract';
+import { asEbbError } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import type { Version } from '../core/ports.ts';
+import type { Engine, Instance } from '../engines/engine.ts';
+import { decideReconcile } from './decide-reconcile.ts';
+import type { ExitWatch } from './exit-watch.ts';
+
+/** How often the engine's list is compared with ours even without a hint. */
+const RECONCILE_EVERY_MS = 10_000;
+/** Time a foreign or orphaned instance gets to end by itself. */
+const REAP_GRACE_MS = 1_000;
+
+/** What a {@link Reconciler} is made with. */
+export interface ReconcilerOptions {
+  readonly engine: Engine;
+  readonly exits: ExitWatch;
+  readonly generation: string;
+  readonly logger: Logger;
+  /** The version of that key, if it serves. */
+  readonly live: (key: VersionKey) => Version | undefined;
+  /** Whether an instance is in a pool of a version. */
+  readonly isPooled: (instanceId: string) => boolean;
+  /** Whether an instance is a spare that waits. */
+  readonly isSpare: (instanceId: string) => boolean;
+  /** Takes over an instance of an earlier server; false when it does not answer. */
+  readonly adopt: (version: Version, instance: Instance) => Promise<boolean>;
+}
+
+/** Brings what the engine runs and what the server knows of together, on hints and every ten seconds (E1). */
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+  readonly #stopping = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #hints: Promise<void> | undefined;
+  #reconciling: Promise<void> | undefined;
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+  }
+
+  /** Follows the engine until {@link close}; resolves when it was looked through once. Never throws. */
+  async start(): Promise<void> {
+    this.#hints = this.#listen();
+    this.#timer = setInterval(() => void this.#reconcileQuietly(), RECONCILE_EVERY_MS).unref();
+    await this.#reconcileQuietly();
+  }
+
+  /** Compares the engine's list with ours and puts right what differs (E1). Runs once at a time. */
+  reconcile(): Promise<void> {
+    this.#reconciling ??= this.#reconcile().finally(() => {
+      this.#reconciling = undefined;
+    });
+    return this.#reconciling;
+  }
+
+  /** Follows no more; resolves when a comparison under way is over. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#stopping.abort();
+    await this.#hints;
+    await this.#reconciling?.catch(() => {});
+  }
+
+  async #listen(): Promise<void> {
+    for await (const event of this.#options.engine.events(this.#stopping.signal)) {
+      if (event.id === undefined) void this.#reconcileQuietly();
+      else this.#options.exits.notify(event.id, event.exit ?? { outOfMemory: false });
+    }
+  }
+
+  async #reconcileQuietly(): Promise<void> {
+    try {
+      await this.reconcile();
+    } catch (error) {
+      this.#options.logger.warn(
+        { err: asEbbError(error) },
+        'the engine could not be looked through; it is tried again',
+      );
+    }
+  }
+
+  async #reconcile(): Promise<void> {
+    const { engine, exits, generation, logger, live, isPooled, adopt } = this.#options;
+    const expected = new Set(exits.ids());
+    const instances = await engine.list();
+    const actions = decideReconcile(instances, {
+      generation,
+      known: (id) => exits.watches(id) || isPooled(id),
+      live: (key) => live(key) !== undefined,
+    });
+    this.#noticeExits(expected, instances);
+    await Promise.all(
+      actions.map(async (action) => {
+        try {
+          if (action.kind === 'stop') {
+            logger.info({ instance: action.id }, `an instance is removed: ${action.reason}`);
+            await engine.stop(action.id, { graceMs: REAP_GRACE_MS });
+            return;
+          }
+          const version = live(action.key);
+          if (version && (await adopt(version, action.instance))) {
+            logger.info({ instance: action.instance.id }, 'an instance of the last run was adopted');
+          }
+        } catch (error) {
+          logger.warn({ err: asEbbError(error) }, 'an instance could not be adopted or removed; it is tried again');
+        }
+      }),
+    );
+  }
+
+  /** A watched instance that has exited is gone, and so is a member that was watched before and is not listed. */
+  #noticeExits(expected: ReadonlySet<string>, instances: readonly Instance[]): void {
+    const byId = new Map(instances.map((instance) => [instance.id, instance]));
+    const { exits, isPooled, isSpare } = this.#options;
+    for (const id of expected) {
+      const found = byId.get(id);
+      if (found ? found.state === 'exited' : isSpare(id) || isPooled(id)) {
+        exits.notify(id, found?.exit ?? { outOfMemory: false });
+      }
+    }
+  }
+}
