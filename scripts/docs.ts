@@ -70,7 +70,7 @@ function renderErrorsPage(): string {
   return page(
     'Errors',
     `Every error the platform itself answers with is JSON: \`{"code", "message", "component", "callId"}\`, and \`logs\`
-with an instance’s last lines where a start failed. Codes are stable; messages are for people and may change. Such an
+with an instance’s last lines where a start failed, and what the call itself wrote where its instance broke. Codes are stable; messages are for people and may change. Such an
 answer carries the header \`X-Ebb-Error\`; an answer of a function never does. \`Mended by\` says who can do something
 about it, \`Retry\` whether the same request can succeed later.`,
     ['Code', 'Status', 'From', 'Mended by', 'Retry', 'When, and what to do'],

@@ -174,6 +174,15 @@ describe('two gateways', () => {
     expect(((await refused.json()) as { readonly code: string }).code).toBe('UNAUTHENTICATED');
   });
 
+  test('a call whose instance ends is told how, and what it wrote, by the gateway that had it on lease', async () => {
+    await deployCold('ends', {});
+    const response = await fetch(server.functionUrl('ends', '/crash'));
+    expect([response.status, await response.json()]).toMatchObject([
+      502,
+      { code: 'INSTANCE_CRASHED', message: 'the instance of ends ended with code 3 during the call' },
+    ]);
+  });
+
   test('a function that wants credentials gets calls that have them, and no others', async () => {
     await deployCold('closed', { auth: 'required' });
     using caller = createCaller(server);

@@ -55,7 +55,12 @@ export function describeError(error: unknown): ErrorReport {
 
 /** Exit code for an error answer of the server. */
 function exitCodeOf(code: string, status: number): number {
-  if (code === 'ENGINE_TIMEOUT' || code === 'FUNCTION_TIMEOUT' || code === 'NO_INSTANCE_IN_TIME')
+  if (
+    code === 'ENGINE_TIMEOUT' ||
+    code === 'FUNCTION_TIMEOUT' ||
+    code === 'INSTANCE_BLOCKED' ||
+    code === 'NO_INSTANCE_IN_TIME'
+  )
     return EXIT.unreachable;
   if (status === 401 || status === 403 || code === 'TOO_MANY_ATTEMPTS') return EXIT.auth;
   if (status === 404) return EXIT.notFound;

@@ -114,11 +114,22 @@ export class LeaseBroker implements Disposable {
         lease.slot.fail(message.failure);
         return;
       }
+      case 'ending':
+        void this.#explain(holder, message);
+        return;
       case 'recalled': {
         const round = [...this.#rounds.values()].find(({ id }) => id === message.round);
         if (round) this.#answered(round, holder);
       }
     }
+  }
+
+  async #explain(
+    holder: Holder,
+    { ask, lease, callId }: Extract<SlotRequest, { readonly kind: 'ending' }>,
+  ): Promise<void> {
+    const ending = await holder.leases.get(lease)?.slot.ending(callId);
+    if (this.#holders.has(holder)) holder.send({ kind: 'ended', ask, ending });
   }
 
   #leave(holder: Holder): void {

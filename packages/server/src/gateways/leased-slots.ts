@@ -3,8 +3,10 @@ import { EbbError } from '../core/errors.ts';
 import type { Version } from '../core/ports.ts';
 import type { HeldSlot, SlotSource } from '../gateway/gateway-context.ts';
 import { BUSY_WAIT, type SlotFailure } from '../pool/admission.ts';
+import type { Ending } from '../pool/ending.ts';
 import { Fifo } from '../pool/fifo.ts';
 import { InstanceConnections } from '../pool/instance-connections.ts';
+import { EndingQuestions } from './ending-questions.ts';
 import { type SlotMessage, type SlotRequest, received } from './messages.ts';
 
 /** A lease without a request is given back after this. */
@@ -88,6 +90,10 @@ class LeasedSlot implements HeldSlot {
     this.#owner.freed(this.#lease);
   }
 
+  ending(callId: string): Promise<Ending | undefined> {
+    return this.#owner.ending(this.#lease, callId);
+  }
+
   fail(kind: SlotFailure): void {
     if (!this.#held) return;
     this.#held = false;
@@ -105,10 +111,12 @@ export class LeasedSlots implements SlotSource, Disposable {
   readonly #dirty = new Set<Desk>();
   readonly #surplus = new Set<Desk>();
   #withdrawal: NodeJS.Timeout | undefined;
+  readonly #questions: EndingQuestions;
   #sweep: NodeJS.Timeout | undefined;
 
   constructor(options: { readonly send: (message: SlotRequest) => void }) {
     this.#send = options.send;
+    this.#questions = new EndingQuestions(options.send);
   }
 
   tryAcquire(version: Version): HeldSlot | undefined {
@@ -169,6 +177,9 @@ export class LeasedSlots implements SlotSource, Disposable {
         this.#recall(message.key);
         if (message.round !== undefined) this.#send({ kind: 'recalled', round: message.round });
         return;
+      case 'ended':
+        this.#questions.answered(message.ask, message.ending);
+        return;
       case 'drop':
         for (const desk of this.#desks.values()) {
           const place = desk.places.get(message.instance);
@@ -203,6 +214,11 @@ export class LeasedSlots implements SlotSource, Disposable {
     lease.idleMs = performance.now();
     place.idle.push(lease);
     this.#sweepLater();
+  }
+
+  /** For {@link LeasedSlot} alone. */
+  ending(lease: Lease, callId: string): Promise<Ending | undefined> {
+    return this.#questions.ask(lease.id, callId);
   }
 
   /** For {@link LeasedSlot} alone: the instance let the call down. */

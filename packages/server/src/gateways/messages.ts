@@ -3,6 +3,7 @@ import { EbbError } from '../core/errors.ts';
 import type { RegistryChange, Version } from '../core/ports.ts';
 import type { Target } from '../engines/engine.ts';
 import type { SlotFailure } from '../pool/admission.ts';
+import type { Ending } from '../pool/ending.ts';
 import type { CountedCalls } from '../telemetry/call-tally.ts';
 
 /** What a gateway process is made with. */
@@ -45,7 +46,9 @@ export type SlotMessage =
   /** What is idle of a version is wanted back now, the rest soon. Answered with `recalled` if it has a round. */
   | { readonly kind: 'recall'; readonly key: VersionKey; readonly round?: number | undefined }
   /** The instance takes no new requests: its leases and connections are to be given up. */
-  | { readonly kind: 'drop'; readonly instance: string };
+  | { readonly kind: 'drop'; readonly instance: string }
+  /** What became of an instance, as asked. */
+  | { readonly kind: 'ended'; readonly ask: number; readonly ending?: Ending | undefined };
 
 /** What the first process says to a gateway. */
 export type ToGateway =
@@ -65,6 +68,8 @@ export type SlotRequest =
   | { readonly kind: 'return'; readonly leases: readonly number[] }
   /** The instance let a request down; `healed` if another one of this gateway went well since the last failure. */
   | { readonly kind: 'failed'; readonly lease: number; readonly failure: SlotFailure; readonly healed: boolean }
+  /** What became of the instance of a lease that is not given back yet? Answered with `ended`. */
+  | { readonly kind: 'ending'; readonly ask: number; readonly lease: number; readonly callId: string }
   | { readonly kind: 'recalled'; readonly round: number };
 
 /** What a gateway says to the first process. */
