@@ -7,7 +7,9 @@ import type { Ending } from '../pool/ending.ts';
 import { Fifo } from '../pool/fifo.ts';
 import { InstanceConnections } from '../pool/instance-connections.ts';
 import { EndingQuestions } from './ending-questions.ts';
+import type { Desk, Lease, Place } from './leased-desk.ts';
 import { type SlotMessage, type SlotRequest, received } from './messages.ts';
+import { SlotDemand } from './slot-demand.ts';
 
 /** A lease without a request is given back after this. */
 const IDLE_MS = 100;
@@ -16,58 +18,6 @@ const UNUSED_MS = 1_000;
 const SWEEP_EVERY_MS = 50;
 /** A lease that others wait for serves on for this long, so that short calls do not pay for an exchange each. */
 const SLICE_MS = 10;
-
-/**
- * Slots that are no longer waited for are taken back after this: under load the next call wants them, and saying so call
- * by call would cost more than the calls.
- */
-const WITHDRAW_AFTER_MS = 5;
-
-interface Waiter {
-  /** Number of the last grant that was waited for before it joined the line. */
-  readonly after: number;
-  resolve(slot: HeldSlot): void;
-  reject(error: EbbError): void;
-}
-
-interface Lease {
-  readonly id: number;
-  readonly place: Place;
-  readonly grantedMs: number;
-  isRecalled: boolean;
-  idleMs: number;
-}
-
-/** An instance this gateway has or had leases of. */
-interface Place {
-  readonly instanceId: string;
-  readonly connections: InstanceConnections;
-  readonly target: Extract<SlotMessage, { readonly kind: 'grant' }>['target'];
-  readonly desk: Desk;
-  readonly leases: Set<Lease>;
-  readonly idle: Lease[];
-  unusedMs: number;
-  isHealed: boolean;
-  isDropped: boolean;
-  /** What the last call that waited for the instance itself had waited for, and the number of its grant. */
-  wait: WaitReport | undefined;
-  waitedAt: number;
-}
-
-/** What there is of one version. */
-interface Desk {
-  readonly key: VersionKey;
-  readonly places: Map<string, Place>;
-  readonly waiters: Fifo<Waiter>;
-  /** Slots that were asked for and not answered. */
-  asked: number;
-  /** Of those, the ones asked to be taken back. */
-  withdrawing: number;
-  /** Grants of instances that calls waited for. */
-  waited: number;
-  /** Calls that began under a lease that was there already, since the last {@link LeasedSlots.takeReused}. */
-  reused: number;
-}
 
 /** The right to send one request under a lease. */
 class LeasedSlot implements HeldSlot {
@@ -108,15 +58,14 @@ class LeasedSlot implements HeldSlot {
 export class LeasedSlots implements SlotSource, Disposable {
   readonly #send: (message: SlotRequest) => void;
   readonly #desks = new Map<VersionKey, Desk>();
-  readonly #dirty = new Set<Desk>();
-  readonly #surplus = new Set<Desk>();
-  #withdrawal: NodeJS.Timeout | undefined;
+  readonly #demand: SlotDemand;
   readonly #questions: EndingQuestions;
   #sweep: NodeJS.Timeout | undefined;
 
   constructor(options: { readonly send: (message: SlotRequest) => void }) {
     this.#send = options.send;
     this.#questions = new EndingQuestions(options.send);
+    this.#demand = new SlotDemand(options.send);
   }
 
   tryAcquire(version: Version): HeldSlot | undefined {
@@ -160,19 +109,12 @@ export class LeasedSlots implements SlotSource, Disposable {
         return;
       case 'refuse': {
         const desk = this.#deskOf(message.key);
-        desk.asked -= 1;
-        // One that was asked for without need any more is nobody's loss.
-        if (desk.waiters.length > desk.asked - desk.withdrawing) desk.waiters.pop()?.reject(received(message.error));
-        this.#changed(desk);
+        if (this.#demand.refused(desk)) desk.waiters.pop()?.reject(received(message.error));
         return;
       }
-      case 'withdrawn': {
-        const desk = this.#deskOf(message.key);
-        desk.asked -= message.removed;
-        desk.withdrawing -= message.asked;
-        this.#changed(desk);
+      case 'withdrawn':
+        this.#demand.withdrawn(this.#deskOf(message.key), message);
         return;
-      }
       case 'recall':
         this.#recall(message.key);
         if (message.round !== undefined) this.#send({ kind: 'recalled', round: message.round });
@@ -204,7 +146,7 @@ export class LeasedSlots implements SlotSource, Disposable {
       // Who had to wait its turn after a start waited for that start as well.
       const wait = place.waitedAt > waiter.after ? place.wait : undefined;
       waiter.resolve(new LeasedSlot(this, lease, wait ?? BUSY_WAIT));
-      this.#changed(place.desk);
+      this.#demand.changed(place.desk);
       return;
     }
     if (lease.isRecalled) {
@@ -231,7 +173,7 @@ export class LeasedSlots implements SlotSource, Disposable {
 
   [Symbol.dispose](): void {
     clearTimeout(this.#sweep);
-    clearTimeout(this.#withdrawal);
+    this.#demand[Symbol.dispose]();
     for (const desk of this.#desks.values()) for (const place of desk.places.values()) place.connections.closeAll();
   }
 
@@ -255,7 +197,7 @@ export class LeasedSlots implements SlotSource, Disposable {
       const leave = (error: Error) => {
         place.leave();
         settle();
-        this.#changed(desk);
+        this.#demand.changed(desk);
         reject(error);
       };
       const onAbort = () => leave(signal.reason as Error);
@@ -276,42 +218,8 @@ export class LeasedSlots implements SlotSource, Disposable {
         leave(new EbbError('NO_INSTANCE_IN_TIME', message, { retryAfterSeconds: 1 }));
       }, queueWaitMs);
       signal.addEventListener('abort', onAbort, { once: true });
-      this.#changed(desk);
+      this.#demand.changed(desk);
     });
-  }
-
-  /** Has the number of slots asked for follow the number of calls that wait, once for all of this turn. */
-  #changed(desk: Desk): void {
-    if (this.#dirty.size === 0) setImmediate(() => this.#settle());
-    this.#dirty.add(desk);
-  }
-
-  #settle(): void {
-    const dirty = [...this.#dirty];
-    this.#dirty.clear();
-    for (const desk of dirty) {
-      const lacking = desk.waiters.length - (desk.asked - desk.withdrawing);
-      if (lacking > 0) {
-        desk.asked += lacking;
-        this.#send({ kind: 'want', key: desk.key, count: lacking });
-      } else if (lacking < 0) {
-        this.#surplus.add(desk);
-        this.#withdrawal ??= setTimeout(() => this.#withdraw(), WITHDRAW_AFTER_MS);
-      }
-    }
-  }
-
-  /** Takes back what was asked for and is still not needed. */
-  #withdraw(): void {
-    this.#withdrawal = undefined;
-    const desks = [...this.#surplus];
-    this.#surplus.clear();
-    for (const desk of desks) {
-      const surplus = desk.asked - desk.withdrawing - desk.waiters.length;
-      if (surplus <= 0) continue;
-      desk.withdrawing += surplus;
-      this.#send({ kind: 'withdraw', key: desk.key, count: surplus });
-    }
   }
 
   #granted(grant: Extract<SlotMessage, { readonly kind: 'grant' }>): void {
@@ -355,7 +263,7 @@ export class LeasedSlots implements SlotSource, Disposable {
       place.idle.push(lease);
       this.#sweepLater();
     }
-    this.#changed(desk);
+    this.#demand.changed(desk);
   }
 
   #recall(key: VersionKey): void {
@@ -411,9 +319,8 @@ export class LeasedSlots implements SlotSource, Disposable {
         if (place.leases.size === 0 && now - place.unusedMs >= UNUSED_MS) this.#close(place);
         else if (place.idle.length > 0 || place.leases.size === 0) isNeeded = true;
       }
-      const isEmpty = desk.places.size === 0 && desk.waiters.length === 0 && desk.asked === 0 && desk.reused === 0;
-      if (isEmpty && desk.withdrawing === 0 && !this.#dirty.has(desk) && !this.#surplus.has(desk))
-        this.#desks.delete(desk.key);
+      const isEmpty = desk.places.size === 0 && desk.waiters.length === 0 && desk.reused === 0;
+      if (isEmpty && this.#demand.isSettled(desk)) this.#desks.delete(desk.key);
     }
     if (isNeeded) this.#sweepLater();
   }

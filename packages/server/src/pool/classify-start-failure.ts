@@ -2,7 +2,7 @@ import type { ErrorCode } from '@ebb/contract';
 import type { InstanceExit } from '../engines/engine.ts';
 
 /** The codes of starts that fail because of the function. */
-export const START_FAILURES = [
+const START_FAILURES = [
   'START_FAILED',
   'HANDLER_FAILED',
   'NEVER_READY',
