@@ -1,8 +1,7 @@
 import type { ErrorCode } from '@ebb/contract';
 import type { InstanceExit } from '../engines/engine.ts';
 
-/** The codes of starts that fail because of the function. */
-export const START_FAILURES = [
+const START_FAILURES = [
   'START_FAILED',
   'HANDLER_FAILED',
   'NEVER_READY',
@@ -10,7 +9,7 @@ export const START_FAILURES = [
   'OUT_OF_MEMORY',
 ] as const satisfies readonly ErrorCode[];
 
-/** One of {@link START_FAILURES}. */
+/** The code of a start that failed because of the function. */
 export type StartFailure = (typeof START_FAILURES)[number];
 
 /** Whether a code says that the function itself does not start. */

@@ -51,11 +51,11 @@ export interface LauncherOptions extends DescribeInstanceOptions {
 /** Starts instances of versions and waits until they can take requests. */
 export interface Launcher {
   /**
-   * Starts one instance, of a spare if there is one that fits, and resolves when it is ready. Throws one of START_FAILURES with its last lines when it ended
+   * Starts one instance, of a spare if there is one that fits, and resolves when it is ready. Throws a {@link StartFailure} with its last lines when it ended
    * or never became ready, or the engine's own error; then nothing of it is left.
    */
   launch(version: Version, context: LaunchContext, signal?: AbortSignal): Promise<Launched>;
-  /** Takes over an instance that an earlier server started; throws one of START_FAILURES when it is not ready. */
+  /** Takes over an instance that an earlier server started; throws a {@link StartFailure} when it is not ready. */
   adopt(version: Version, instance: Instance, signal?: AbortSignal): Promise<Launched>;
   /** Whether an instance that was ready can still be reached. Never throws. */
   isAlive(version: Version, launched: Launched): Promise<boolean>;
