@@ -46,10 +46,13 @@ export async function awaitReady(target: Target, options: AwaitReadyOptions): Pr
   }
 }
 
-/** Whether an instance answers a request for `path` within `ms`, whatever its answer. Never throws. */
-export async function answersWithin(target: Target, path: string, ms: number): Promise<boolean> {
-  const status = await askStatus(target, path, AbortSignal.timeout(ms));
-  return status !== undefined;
+/**
+ * Whether an instance answers a request for `path` within `ms`, whatever its answer; without a path, whether it accepts
+ * a connection. Never throws.
+ */
+export async function answersWithin(target: Target, path: string | undefined, ms: number): Promise<boolean> {
+  const limit = AbortSignal.timeout(ms);
+  return path === undefined ? accepts(target, limit) : (await askStatus(target, path, limit)) !== undefined;
 }
 
 /** How an instance ended, as the end of a sentence: `ended with code 1`, `was killed by SIGKILL`. */

@@ -36,27 +36,30 @@ describe('an instance that ends in a call', () => {
     expect(await bodyOf(await other)).toMatchObject({ code, logs: ['called /quiet'] });
   });
 
-  test('soon after its start, again and again, holds further starts back, and the function says why', async () => {
-    await using harness = await createGatewayHarness({ serve });
-    await harness.deploy('frail', { concurrency: 1, scale: { max: 4 } });
-    const hoard = () => fetch(`${harness.url}/function/frail/memory`);
-    const answers = await Promise.all(Array.from({ length: 20 }, async () => bodyOf(await hoard())));
-    expect(new Set(answers.map(({ code }) => code))).toEqual(new Set(['OUT_OF_MEMORY']));
-    expect(harness.engine.createCount()).toBeLessThan(20);
-    const [version] = [...harness.pools.all()].map((pool) => pool.version);
-    if (!version) throw new Error('no pool');
-    await eventually(async () => {
-      await hoard();
-      return harness.pools.functionState(version).startsHeld !== undefined;
-    });
-    const made = harness.engine.createCount();
-    const refused = await hoard();
-    expect(refused.headers.get('retry-after')).not.toBeNull();
-    expect(await bodyOf(refused)).toMatchObject({ code: 'OUT_OF_MEMORY' });
-    expect(harness.engine.createCount()).toBe(made);
-    expect(harness.pools.functionState(version).startsHeld?.reason).toContain('ran out of memory');
-    await eventually(async () => (await fetch(`${harness.url}/function/frail/fine`)).status === 200, 10_000);
-  });
+  test.each(['/memory', '/abort'])(
+    'by %s soon after its start, again and again, holds further starts back, and the function says why',
+    async (path) => {
+      await using harness = await createGatewayHarness({ serve });
+      await harness.deploy('frail', { concurrency: 1, scale: { max: 4 } });
+      const hoard = () => fetch(`${harness.url}/function/frail${path}`);
+      const answers = await Promise.all(Array.from({ length: 20 }, async () => bodyOf(await hoard())));
+      expect(new Set(answers.map(({ code }) => code))).toEqual(new Set(['OUT_OF_MEMORY']));
+      expect(harness.engine.createCount()).toBeLessThan(20);
+      const [version] = [...harness.pools.all()].map((pool) => pool.version);
+      if (!version) throw new Error('no pool');
+      await eventually(async () => {
+        await hoard();
+        return harness.pools.functionState(version).startsHeld !== undefined;
+      });
+      const made = harness.engine.createCount();
+      const refused = await hoard();
+      expect(refused.headers.get('retry-after')).not.toBeNull();
+      expect(await bodyOf(refused)).toMatchObject({ code: 'OUT_OF_MEMORY' });
+      expect(harness.engine.createCount()).toBe(made);
+      expect(harness.pools.functionState(version).startsHeld?.reason).toContain('ran out of memory');
+      await eventually(async () => (await fetch(`${harness.url}/function/frail/fine`)).status === 200, 10_000);
+    },
+  );
 });
 
 test('an instance that answers nothing is told apart from a slow call, gets no other, and is replaced', async () => {

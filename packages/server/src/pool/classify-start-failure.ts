@@ -10,7 +10,7 @@ const START_FAILURES = [
   'OUT_OF_MEMORY',
 ] as const satisfies readonly ErrorCode[];
 
-/** One of {@link START_FAILURES}. */
+/** The code of a start that failed because of the function. */
 export type StartFailure = (typeof START_FAILURES)[number];
 
 /** Whether a code says that the function itself does not start. */

@@ -7,7 +7,7 @@ import { describeExit } from '../engines/await-ready.ts';
 import type { Engine, InstanceExit } from '../engines/engine.ts';
 import type { Admission, SlotFailure } from './admission.ts';
 import { createEndpoint, type Endpoint } from './endpoint.ts';
-import { awaitEnding, type Ending, withLastWords } from './ending.ts';
+import { awaitEnding, type Ending, lastWords, withLastWords } from './ending.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import type { Launched, Launcher } from './launcher.ts';
 import { questionPath } from './question-path.ts';
@@ -44,6 +44,8 @@ export interface PoolMembersOptions {
 export class PoolMembers {
   readonly #options: PoolMembersOptions;
   readonly #members = new Map<string, Member>();
+  /** Those that have ended, as to which it is not known yet why. */
+  readonly #ending = new WeakSet<Member>();
   readonly #stops = new Set<Promise<void>>();
 
   constructor(options: PoolMembersOptions) {
@@ -177,17 +179,24 @@ export class PoolMembers {
   }
 
   /** An instance ended by itself, or its end was announced. */
-  #ended(member: Member, exit: InstanceExit): void {
+  async #ended(member: Member, exit: InstanceExit): Promise<void> {
+    const { log, instance } = member.launched;
+    if (exit.signal === 'SIGABRT' && !exit.outOfMemory) {
+      member.endpoint.accepting = false;
+      this.#ending.add(member);
+      // Whether its memory ran out is in its last words alone.
+      await lastWords(log);
+    }
     if (member.state === 'draining') return;
     const { version, clock, onCrashed } = this.#options;
-    const told = withLastWords(exit, member.launched.log.tail());
+    const told = withLastWords(exit, log.tail());
     const how = describeExit(told);
     const livedMs = clock.monotonic() - member.readyAtMs;
     const message = `the instance of ${version.name} ${how} ${formatDuration(Math.round(livedMs))} after it was ready`;
     // One that has served dies of a call, not of what it is: others shall not wait because somebody kills instances.
     if (!member.endpoint.hasServed)
       onCrashed(new EbbError(told.outOfMemory ? 'OUT_OF_MEMORY' : 'INSTANCE_CRASHED', message), livedMs);
-    this.lost(member.launched.instance.id, how);
+    this.lost(instance.id, how);
   }
 
   /**
@@ -199,7 +208,7 @@ export class PoolMembers {
     const { launcher, version, admission } = this.#options;
     member.endpoint.accepting = false;
     const isAlive = await launcher.isAlive(version, member.launched);
-    if (member.state === 'draining') return;
+    if (member.state === 'draining' || this.#ending.has(member)) return;
     if (isAlive) admission.readmit(member.endpoint);
     else this.lost(member.launched.instance.id, 'does not answer any more and is replaced');
   }

@@ -1,10 +1,11 @@
-import type { FunctionResource, InstanceResource, InstanceState, ScalingResource, StartReport } from '@ebb/contract';
+import type { FunctionResource, InstanceResource, ScalingResource, StartReport } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Version } from '../core/ports.ts';
 import type { Engine, Instance } from '../engines/engine.ts';
 import { Admission, type Slot } from './admission.ts';
+import { describeMembers } from './describe-members.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { Freezer, type FrozenInstance } from './freezer.ts';
@@ -14,7 +15,6 @@ import { PoolSize, type ScaleReason } from './pool-size.ts';
 import { Standby } from './standby.ts';
 import type { Started } from './start-history.ts';
 import type { StartBudget } from './start-budget.ts';
-import type { Member } from './stop-member.ts';
 import { VersionStarter } from './version-starter.ts';
 
 /** What a {@link VersionPool} is made with. */
@@ -243,23 +243,8 @@ export class VersionPool {
   /** The instances as the API shows them. */
   instances(): InstanceResource[] {
     const { version } = this;
-    return [...this.#members.all()].map((member) => ({
-      id: member.launched.instance.id,
-      namespace: version.namespace,
-      function: version.name,
-      version: version.version,
-      state: this.#stateOf(member),
-      inFlight: member.endpoint.inFlight,
-      engine: this.#options.engine.name,
-      startedAt: new Date(member.launched.instance.startedAt).toISOString(),
-      ...(member.launched.start === undefined ? {} : { start: member.launched.start }),
-    }));
-  }
-
-  #stateOf(member: Member): InstanceState {
-    if (member.state === 'draining') return 'draining';
-    if (this.#freezer.isFrozen(member)) return 'frozen';
-    return member.endpoint.inFlight > 0 ? 'busy' : 'idle';
+    const { engine } = this.#options;
+    return describeMembers(this.#members.all(), { version, engine, freezer: this.#freezer });
   }
 
   #startEnded(): void {
