@@ -1,4 +1,7 @@
-/** `npm run bench [-- SCENARIO...] [--seconds N] [--rounds N]`: what Ebb costs beside what it stands on. */
+/**
+ * `npm run bench [-- SCENARIO...] [--seconds N] [--rounds N] [--functions N]`: what Ebb costs beside what it stands on.
+ * A whole run is kept in `bench/results/` under its day, one of some scenarios as `partial.json`.
+ */
 import { availableParallelism, cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { benchCold } from './cold.ts';
@@ -9,25 +12,34 @@ import { benchMixed } from './mixed.ts';
 import { benchOverload } from './overload.ts';
 import { benchPool } from './pool.ts';
 import { Report } from './report.ts';
+import { PARTIAL } from './result-files.ts';
 import { benchStream } from './stream.ts';
 import { benchThaw } from './thaw.ts';
 import { benchWarm } from './warm.ts';
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { seconds: { type: 'string', default: '4' }, rounds: { type: 'string', default: '3' } },
+  options: {
+    seconds: { type: 'string', default: '4' },
+    rounds: { type: 'string', default: '3' },
+    functions: { type: 'string', default: '10000' },
+  },
 });
-const options = { seconds: Number(values.seconds), rounds: Number(values.rounds) };
-const report = new Report();
+const options = {
+  seconds: Number(values.seconds),
+  rounds: Number(values.rounds),
+  functions: Number(values.functions),
+};
+const report = new Report(options);
 
 const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
   warm: () => benchWarm(report, options),
   gateways: () => benchGateways(report, options),
-  cold: () => benchCold({ rounds: Math.max(5, options.rounds * 3) }),
-  pool: () => benchPool({ rounds: Math.max(10, options.rounds * 10) }),
-  image: () => benchImage({ rounds: Math.max(5, options.rounds * 3) }),
-  thaw: () => benchThaw({ rounds: Math.max(10, options.rounds * 3) }),
-  many: () => benchMany(options),
+  cold: () => benchCold(report, { rounds: options.rounds * 3 }),
+  pool: () => benchPool(report, { rounds: options.rounds * 10 }),
+  image: () => benchImage(report, { rounds: options.rounds * 3 }),
+  thaw: () => benchThaw(report, { rounds: options.rounds * 7 }),
+  many: () => benchMany(report, options),
   mixed: () => benchMixed(report, options),
   stream: () => benchStream(report, options),
   overload: () => benchOverload(report, options),
@@ -39,11 +51,22 @@ if (unknown !== undefined) {
   process.stderr.write(`there is no scenario "${unknown}", only ${Object.keys(SCENARIOS).join(', ')}\n`);
   process.exit(2);
 }
+const file = positionals.length === 0 ? new Date().toISOString().slice(0, 10) : PARTIAL;
 process.stdout.write(
   `${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} cores, Node ${process.version}\n`,
 );
-for (const name of wanted) await SCENARIOS[name]?.();
-if (report.figures.length > 0) {
-  report.print();
-  process.stdout.write(`\nkept in ${report.write()}\n`);
+for (const name of wanted) {
+  report.begin(name);
+  const startedMs = performance.now();
+  try {
+    await SCENARIOS[name]?.();
+  } catch (error) {
+    report.leaveOut(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
+  process.stdout.write(`\n[${name} took ${((performance.now() - startedMs) / 1000).toFixed(0)} s]\n`);
+  // After each one, so that a long run that is cut short has not been in vain.
+  report.write(file);
 }
+report.print();
+process.stdout.write(`\nkept in ${report.write(file)}\n`);
+if (!report.isWhole) process.exitCode = 1;
