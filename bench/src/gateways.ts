@@ -18,8 +18,8 @@ export async function benchGateways(
     { name: 'two gateways', ebb: two, pids: [two.pid, ...gatewaysOf(two.pid)] },
   ];
   const cases = [
-    { name: 'free', spec: { concurrency: 1000, scale: { min: 1, max: 1 } } },
-    { name: 'scarce', spec: { concurrency: 4, scale: { min: 1, max: 1 } } },
+    { name: 'free', spec: { concurrency: 1000, scale: { min: 1, max: 1, freezeAfter: 'off' as const } } },
+    { name: 'scarce', spec: { concurrency: 4, scale: { min: 1, max: 1, freezeAfter: 'off' as const } } },
   ];
   for (const { name: kind, spec } of cases) {
     const measured = new Map<string, { cpuUs: number; rate: number; p99Ms: number }[]>();

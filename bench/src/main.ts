@@ -11,8 +11,10 @@ import { benchMany } from './many.ts';
 import { benchMixed } from './mixed.ts';
 import { benchOverload } from './overload.ts';
 import { benchPool } from './pool.ts';
+import { benchProfile } from './profile.ts';
 import { Report } from './report.ts';
 import { PARTIAL } from './result-files.ts';
+import { benchSimulate } from './simulate.ts';
 import { benchStream } from './stream.ts';
 import { benchThaw } from './thaw.ts';
 import { benchWarm } from './warm.ts';
@@ -43,6 +45,8 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
   mixed: () => benchMixed(report, options),
   stream: () => benchStream(report, options),
   overload: () => benchOverload(report, options),
+  profile: () => benchProfile(report, options),
+  simulate: () => benchSimulate(report),
 };
 
 const wanted = positionals.length === 0 ? Object.keys(SCENARIOS) : positionals;

@@ -29,7 +29,10 @@ export async function benchMany(
   }
   const rates = new Map<MeasuredEbb, number[]>();
   for (const ebb of [one, many]) {
-    await ebb.deploy('plain', await ebb.upload(functionDir('plain')), { concurrency: 1000, scale: { min: 1, max: 1 } });
+    await ebb.deploy('plain', await ebb.upload(functionDir('plain')), {
+      concurrency: 1000,
+      scale: { min: 1, max: 1, freezeAfter: 'off' },
+    });
     await load(`${ebb.url}/function/plain`, { connections: 32, seconds: 1 });
     rates.set(ebb, []);
   }

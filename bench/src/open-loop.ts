@@ -8,13 +8,14 @@ export interface OpenLoopOptions {
   /** Requests a second, evenly spaced. */
   readonly rate: number;
   readonly seconds: number;
+  /** Requests that are due while all of them are busy wait for one. */
+  readonly connections: number;
 }
 
 /**
- * Sends requests at a fixed rate, whatever the answers do, from a process of its own. A request that is due while all
- * connections are busy gets a new one, and its latency counts from the moment it was due, so that a server that stalls
- * cannot slow the measurement of its own stall down (no coordinated omission). The first part of a second is not
- * counted.
+ * Has requests come due at a fixed rate, whatever the answers do, from a process of its own. Latency counts from the
+ * moment a request was due, so that a server that stalls cannot slow the measurement of its own stall down (no
+ * coordinated omission). The first half second is not counted.
  */
 export async function openLoop(options: OpenLoopOptions): Promise<LoadStep> {
   const child = fork(new URL('./open-loop-child.ts', import.meta.url));

@@ -6,11 +6,13 @@ import { functionDir, startEbb } from './start-ebb.ts';
 
 /** Two instances of ten slots with 20 ms a call. */
 const CAPACITY = 1000;
+/** More than the server ever holds, so that none waits in the generator. */
+const CONNECTIONS = 200;
 /** Offered load, as parts of the capacity. */
 const LOADS = [0.25, 0.5, 0.75, 0.9, 1, 1.25, 1.5, 2, 3];
 
 /** Latency, good answers and refusals while requests come at a fixed rate, whatever the answers do, past saturation. */
-export async function benchOverload(report: Report, options: { readonly seconds: number }): Promise<void> {
+export async function benchOverload(report: Report, { seconds }: { readonly seconds: number }): Promise<void> {
   await using ebb = await startEbb('process');
   await ebb.deploy('slow', await ebb.upload(functionDir('slow')), {
     concurrency: 10,
@@ -18,9 +20,10 @@ export async function benchOverload(report: Report, options: { readonly seconds:
     queue: { length: 50 },
   });
   const url = `${ebb.url}/function/slow`;
-  await openLoop({ url, rate: 200, seconds: 1 });
+  await openLoop({ url, rate: 200, seconds: 1, connections: CONNECTIONS });
   const steps: LoadStep[] = [];
-  for (const part of LOADS) steps.push(await openLoop({ url, rate: part * CAPACITY, seconds: options.seconds }));
+  for (const part of LOADS)
+    steps.push(await openLoop({ url, rate: part * CAPACITY, seconds, connections: CONNECTIONS }));
   printTable(
     `Load past saturation (capacity ${CAPACITY} requests/s)`,
     ['offered/s', 'good/s', 'p50 ms', 'p99 ms', 'shed/s', 'shed p99 ms', 'other errors'],

@@ -1,4 +1,5 @@
 import type { StartReport } from '@ebb/contract';
+import type { FoldedProfile } from './fold-profile.ts';
 
 /** What a measure must be to be good enough. */
 export interface Bar {
@@ -44,7 +45,7 @@ export interface LoadStep {
   readonly shedP99Ms: number;
   /** Everything else: other statuses, broken connections, no answer. */
   readonly errors: number;
-  /** How late the slowest of a hundred requests left the generator; large numbers mean it could not keep up. */
+  /** How late the generator was with requests it had a free connection for, in the slowest of a hundred of them. */
   readonly lateP99Ms: number;
 }
 
@@ -65,6 +66,7 @@ export interface Series {
   /** Cold calls by the way they took. */
   cold?: readonly { readonly path: string; readonly calls: readonly ColdCall[] }[];
   simulations?: readonly Simulation[];
+  profile?: FoldedProfile & { readonly connections: number };
 }
 
 /** What `ebb simulate --json` says. */

@@ -20,7 +20,8 @@ export interface MeasuredEbb extends AsyncDisposable {
 
 /** Where everything is deployed. */
 export const NAMESPACE = 'openfaas-fn';
-const EBB = fileURLToPath(new URL('../../packages/cli/bin/ebb.mjs', import.meta.url));
+/** The command line. */
+export const EBB = fileURLToPath(new URL('../../packages/cli/bin/ebb.mjs', import.meta.url));
 
 /** The sockets of a function's instances on the process engine. */
 export async function instanceSockets(ebb: MeasuredEbb, name: string): Promise<string[]> {

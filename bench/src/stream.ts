@@ -11,7 +11,9 @@ const PIECE = Buffer.alloc(65_536, 'x');
 /** A hundred megabytes up and down through a function: how fast beside nginx, and what the server holds meanwhile. */
 export async function benchStream(report: Report, options: { readonly rounds: number }): Promise<void> {
   await using ebb = await startEbb('process');
-  await ebb.deploy('stream', await ebb.upload(functionDir('stream')), { scale: { min: 1, max: 1 } });
+  await ebb.deploy('stream', await ebb.upload(functionDir('stream')), {
+    scale: { min: 1, max: 1, freezeAfter: 'off' },
+  });
   await (await fetch(`${ebb.url}/function/stream`)).text();
   const [socket = ''] = await instanceSockets(ebb, 'stream');
   await using nginx = await startNginx(socket, 'client_max_body_size 0; proxy_request_buffering off;');
