@@ -1,8 +1,10 @@
 /**
  * `npm run bench [-- SCENARIO...] [--seconds N] [--rounds N] [--functions N]`: what Ebb costs beside what it stands on.
- * A whole run is kept in `bench/results/` under its day, one of some scenarios as `partial.json`.
+ * A whole run is kept in `bench/results/` under its day, with pictures and pages made from it; one of some scenarios as
+ * `partial.json`. `npm run bench -- plot [FILE]` makes pictures and pages again, of the newest whole run or of a file.
  */
 import { availableParallelism, cpus } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { benchCold } from './cold.ts';
 import { benchGateways } from './gateways.ts';
@@ -13,11 +15,15 @@ import { benchOverload } from './overload.ts';
 import { benchPool } from './pool.ts';
 import { benchProfile } from './profile.ts';
 import { Report } from './report.ts';
-import { PARTIAL } from './result-files.ts';
+import { writePages } from './performance-page.ts';
+import { PARTIAL, readResults } from './result-files.ts';
 import { benchSimulate } from './simulate.ts';
 import { benchStream } from './stream.ts';
 import { benchThaw } from './thaw.ts';
 import { benchWarm } from './warm.ts';
+
+/** A scenario that takes longer is given up. */
+const LIMIT_MS = 5 * 60_000;
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -49,28 +55,50 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
   simulate: () => benchSimulate(report),
 };
 
-const wanted = positionals.length === 0 ? Object.keys(SCENARIOS) : positionals;
-const unknown = wanted.find((name) => !(name in SCENARIOS));
-if (unknown !== undefined) {
-  process.stderr.write(`there is no scenario "${unknown}", only ${Object.keys(SCENARIOS).join(', ')}\n`);
-  process.exit(2);
+if (positionals[0] === 'plot') {
+  plot(positionals[1]);
+} else {
+  await measure();
 }
-const file = positionals.length === 0 ? new Date().toISOString().slice(0, 10) : PARTIAL;
-process.stdout.write(
-  `${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} cores, Node ${process.version}\n`,
-);
-for (const name of wanted) {
-  report.begin(name);
-  const startedMs = performance.now();
-  try {
-    await SCENARIOS[name]?.();
-  } catch (error) {
-    report.leaveOut(error instanceof Error ? (error.stack ?? error.message) : String(error));
+
+function plot(path?: string): void {
+  for (const written of writePages(readResults(path))) process.stdout.write(`${written}\n`);
+}
+
+async function measure(): Promise<void> {
+  const isWhole = positionals.length === 0;
+  const wanted = isWhole ? Object.keys(SCENARIOS) : positionals;
+  const unknown = wanted.find((name) => !(name in SCENARIOS));
+  if (unknown !== undefined) {
+    process.stderr.write(`there is no scenario "${unknown}", only plot and ${Object.keys(SCENARIOS).join(', ')}\n`);
+    process.exitCode = 2;
+    return;
   }
-  process.stdout.write(`\n[${name} took ${((performance.now() - startedMs) / 1000).toFixed(0)} s]\n`);
-  // After each one, so that a long run that is cut short has not been in vain.
-  report.write(file);
+  const file = isWhole ? new Date().toISOString().slice(0, 10) : PARTIAL;
+  process.stdout.write(
+    `${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} cores, Node ${process.version}\n`,
+  );
+  for (const name of wanted) {
+    report.begin(name);
+    const startedMs = performance.now();
+    try {
+      await Promise.race([SCENARIOS[name]?.(), limit(name)]);
+    } catch (error) {
+      report.leaveOut(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    }
+    process.stdout.write(`\n[${name} took ${((performance.now() - startedMs) / 1000).toFixed(0)} s]\n`);
+    // After each one, so that a long run that is cut short has not been in vain.
+    report.write(file);
+  }
+  report.print();
+  process.stdout.write(`\nkept in ${report.write(file)}\n`);
+  if (isWhole) plot();
+  // Without waiting for what a scenario that ran into its limit still holds.
+  process.exit(report.isWhole ? 0 : 1);
 }
-report.print();
-process.stdout.write(`\nkept in ${report.write(file)}\n`);
-if (!report.isWhole) process.exitCode = 1;
+
+/** Rejects when a scenario has taken so long that it will not end. */
+async function limit(name: string): Promise<never> {
+  await setTimeout(LIMIT_MS, undefined, { ref: false });
+  throw new Error(`${name} did not end within ${LIMIT_MS / 60_000} minutes`);
+}

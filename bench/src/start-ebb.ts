@@ -54,6 +54,8 @@ export async function startEbb(
       ...settings,
     },
   });
+  const killChild = () => child.kill();
+  process.once('exit', killChild);
   const ready = await serverFile(dataDir, () => child.exitCode);
   const client = createEbbClient({ url: ready.url, token: ready.token });
   return {
@@ -83,6 +85,7 @@ export async function startEbb(
       const exited = once(child, 'exit');
       child.kill('SIGTERM');
       await exited;
+      process.off('exit', killChild);
       await rm(dataDir, { recursive: true, force: true });
     },
   };

@@ -9,7 +9,7 @@ export function sleep(ms: number): Promise<void> {
 }
 
 /** Waits until the instances of a function are as asked for; throws after a minute. */
-export async function untilInstances(
+async function untilInstances(
   ebb: MeasuredEbb,
   name: string,
   isReached: (instances: readonly InstanceResource[]) => boolean,
