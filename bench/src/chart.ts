@@ -86,16 +86,24 @@ export interface BarRow {
   readonly note: string;
 }
 
-const LABEL_WIDTH = 190;
 const NOTE_WIDTH = 90;
 const ROW = 26;
-const KEY_WIDTH = 118;
+const KEY_WIDTH = 112;
 
-/** Draws level bars, one below the other, with a legend of the parts' names where there are several. */
-export function drawBars(title: string, rows: readonly BarRow[], box: Omit<Box, 'height'>): string[] {
-  const left = box.x + LABEL_WIDTH;
+/** A chart of level bars. */
+export interface BarChart {
+  readonly title: string;
+  readonly rows: readonly BarRow[];
+  readonly labelWidth: number;
+  /** Colours of parts by name, explained below; absent where bars have but one part. */
+  readonly key?: Readonly<Record<string, string>>;
+}
+
+/** Draws level bars, one below the other. */
+export function drawBars({ title, rows, labelWidth, key }: BarChart, box: Omit<Box, 'height'>): string[] {
+  const left = box.x + labelWidth;
   const longest = Math.max(...rows.map(({ parts }) => sum(parts)));
-  const x = scaleLinear([0, longest], [0, box.width - LABEL_WIDTH - NOTE_WIDTH]);
+  const x = scaleLinear([0, longest], [0, box.width - labelWidth - NOTE_WIDTH]);
   const parts = [text(box.x + 8, box.y + 16, title, { size: 13, bold: true })];
   rows.forEach((row, index) => {
     const y = box.y + 30 + index * ROW;
@@ -107,10 +115,8 @@ export function drawBars(title: string, rows: readonly BarRow[], box: Omit<Box, 
     }
     parts.push(text(at + 6, y + 14, row.note, { fill: COLORS.faint }));
   });
-  const names = new Map(rows.flatMap((row) => row.parts.map(({ name, color }) => [name, color] as const)));
-  if (names.size < 2 || rows.every((row) => row.parts.length < 2)) return parts;
   const y = box.y + 30 + rows.length * ROW + 8;
-  [...names].forEach(([name, color], index) => {
+  Object.entries(key ?? {}).forEach(([name, color], index) => {
     parts.push(rect(box.x + 16 + index * KEY_WIDTH, y, 10, 10, color));
     parts.push(text(box.x + 31 + index * KEY_WIDTH, y + 9, name, { size: 11 }));
   });
@@ -118,9 +124,8 @@ export function drawBars(title: string, rows: readonly BarRow[], box: Omit<Box, 
 }
 
 /** Height that {@link drawBars} needs. */
-export function barsHeight(rows: readonly BarRow[]): number {
-  const hasKey = rows.some((row) => row.parts.length > 1);
-  return 36 + rows.length * ROW + (hasKey ? 30 : 0);
+export function barsHeight({ rows, key }: Pick<BarChart, 'rows' | 'key'>): number {
+  return 36 + rows.length * ROW + (key ? 30 : 0);
 }
 
 function sum(parts: BarRow['parts']): number {

@@ -6,6 +6,7 @@ import { COLORS, svg } from './svg.ts';
 
 const WIDTH = 820;
 const PHASE_COLORS = {
+  'engine alone': COLORS.text,
   queue: '#c4b5fd',
   code: '#f9a8d4',
   create: '#d97706',
@@ -71,12 +72,21 @@ function drawWarm(warm: NonNullable<Series['warm']>, rising: NonNullable<Series[
     },
   ]);
   const half = WIDTH / 2;
-  const below = barsHeight(throughput) + 12;
+  const below = barsHeight({ rows: throughput }) + 12;
   const height = 400;
   return svg(WIDTH, height, 'The warm path beside nginx', [
-    ...drawBars('Requests a second, 32 connections', throughput, { x: 8, y: 8, width: half - 16 }),
-    ...drawBars('Latency at one connection, p50', latency, { x: 8, y: 8 + below, width: half - 16 }),
-    ...drawBars('CPU of the proxy for a request', cpu, { x: 8, y: 8 + 2 * below, width: half - 16 }),
+    ...drawBars(
+      { title: 'Requests a second, 32 connections', rows: throughput, labelWidth: 130 },
+      { x: 8, y: 8, width: half - 16 },
+    ),
+    ...drawBars(
+      { title: 'Latency at one connection, p50', rows: latency, labelWidth: 130 },
+      { x: 8, y: 8 + below, width: half - 16 },
+    ),
+    ...drawBars(
+      { title: 'CPU of the proxy for a request', rows: cpu, labelWidth: 130 },
+      { x: 8, y: 8 + 2 * below, width: half - 16 },
+    ),
     ...drawLines(
       { title: 'Latency at fixed rates, ms', xTitle: 'requests due a second', lines, isLog: true },
       { x: half + 8, y: 8, width: half - 16, height: height - 16 },
@@ -113,6 +123,7 @@ function drawOverload({ capacity, steps }: NonNullable<Series['overload']>): str
         title: 'Latency, ms',
         xTitle,
         mark,
+        isLog: true,
         lines: [
           lineOf('answered well, p50', COLORS.ebb, ({ p50Ms }) => p50Ms),
           lineOf('answered well, p99', COLORS.ebb, ({ p99Ms }) => p99Ms, '5 4'),
@@ -132,13 +143,11 @@ function drawCold(cold: NonNullable<Series['cold']>): string {
       return { label: path, parts: phasesOf(path, middle), note: `${middle.totalMs.toPrecision(3)} ms` };
     })
     .toSorted((a, b) => totalOf(b) - totalOf(a));
-  const height = barsHeight(rows) + 16;
+  const title = 'The first call, by the way its instance came to be (the median call)';
+  const chart = { title, rows, labelWidth: 250, key: PHASE_COLORS };
+  const height = barsHeight(chart) + 16;
   return svg(WIDTH, height, 'Where the time of a cold call goes', [
-    ...drawBars('The first call, by the way its instance came to be (the median call)', rows, {
-      x: 8,
-      y: 8,
-      width: WIDTH - 16,
-    }),
+    ...drawBars(chart, { x: 8, y: 8, width: WIDTH - 16 }),
   ]);
 }
 
@@ -148,7 +157,7 @@ function phasesOf(path: string, { totalMs, start }: ColdCall): BarRow['parts'] {
     const isEngine = path.includes('engine alone');
     return [
       isEngine
-        ? { name: 'engine alone', value: totalMs, color: COLORS.text }
+        ? { name: 'engine alone', value: totalMs, color: PHASE_COLORS['engine alone'] }
         : { name: 'first byte', value: totalMs, color: PHASE_COLORS['first byte'] },
     ];
   }

@@ -109,9 +109,9 @@ function shortUrl(url: string): string {
 /** What a frame is a part of, in words for people. */
 function placeOf({ functionName, url }: Frame): string {
   if (functionName === '(garbage collector)') return 'garbage collection';
-  if (functionName === '(program)') return 'native code outside JavaScript: event loop, system calls';
-  if (url === '') return `built into V8 and Node`;
-  if (url.startsWith('node:')) return 'Node: sockets, streams, timers, among them the system calls they make';
+  if (functionName === '(program)') return 'native code outside JavaScript: the event loop, system calls that read';
+  if (url === '') return 'native functions called from JavaScript, above all the system calls that write to sockets';
+  if (url.startsWith('node:')) return "Node's own JavaScript: sockets, streams, timers";
   const short = shortUrl(url);
   return short.startsWith('npm:') ? (short.split('/')[0] ?? short) : `\`${short}\``;
 }

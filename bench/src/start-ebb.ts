@@ -56,7 +56,7 @@ export async function startEbb(
   });
   const killChild = () => child.kill();
   process.once('exit', killChild);
-  const ready = await serverFile(dataDir, () => child.exitCode);
+  const ready = await serverFile(dataDir, () => child.exitCode ?? child.signalCode);
   const client = createEbbClient({ url: ready.url, token: ready.token });
   return {
     url: ready.url,
@@ -92,11 +92,14 @@ export async function startEbb(
 }
 
 /** What the server wrote for clients on the same machine, once it is ready. */
-async function serverFile(dataDir: string, exitCode: () => number | null): Promise<{ url: string; token: string }> {
+async function serverFile(
+  dataDir: string,
+  ending: () => number | string | null,
+): Promise<{ url: string; token: string }> {
   for (;;) {
     const text = await readFile(join(dataDir, 'server.json'), 'utf8').catch(() => undefined);
     if (text !== undefined) return JSON.parse(text) as { url: string; token: string };
-    if (exitCode() !== null) throw new Error(`the server ended with code ${exitCode()} before it was ready`);
+    if (ending() !== null) throw new Error(`the server ended with ${ending()} before it was ready`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
