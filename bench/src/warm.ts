@@ -1,10 +1,10 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { cpuMs, load, median } from './measure.ts';
-import { openLoop } from './open-loop.ts';
 import { printTable } from './print-table.ts';
 import type { Report } from './report.ts';
-import type { ClosedLoopSeries, LoadStep } from './results.ts';
+import type { ClosedLoopSeries } from './results.ts';
+import { addRisingLoad } from './rising-load.ts';
 import { functionDir, instanceSockets, startEbb } from './start-ebb.ts';
 import { startNginx } from './start-nginx.ts';
 
@@ -13,9 +13,6 @@ const SPEC = { concurrency: 1000, scale: { min: 1, max: 1, freezeAfter: 'off' as
 const DIRECT = 'the function directly';
 const NGINX = 'nginx';
 const EBB = 'Ebb';
-/** Offered load, as parts of what the slower of nginx and Ebb can take. The bar is for half of it. */
-const LOADS = [0.1, 0.25, 0.5, 0.75];
-const HALF = 0.5;
 
 interface Options {
   readonly seconds: number;
@@ -49,9 +46,8 @@ export async function benchWarm(report: Report, options: Options): Promise<void>
     const series = [...(await closedLoop(targets, 1, options)), ...(await closedLoop(targets, 32, options))];
     report.series.warm = series;
     addClosedLoop(report, series);
-    const proxies = targets.slice(1);
-    const capacity = Math.min(...proxies.map(({ name }) => median(seriesOf(series, name, 32).requestsPerSecond)));
-    await addRisingLoad(report, proxies, capacity, options);
+    const capacity = Math.min(...[NGINX, EBB].map((name) => median(seriesOf(series, name, 32).requestsPerSecond)));
+    await addRisingLoad(report, { nginx: nginx.url, ebb: `${ebb.url}/function/plain` }, capacity, options);
   } finally {
     direct.kill();
   }
@@ -123,52 +119,6 @@ function addClosedLoop(report: Report, series: readonly ClosedLoopSeries[]): voi
     unit: 'ms',
     bar: { atMost: 0.2 },
     detail: { directMs: alone.p50Ms, nginxMs: seriesOf(series, NGINX, 1).p50Ms, ebbMs: added.p50Ms },
-  });
-}
-
-/** Latency while requests come at rates both proxies can take, in turns. */
-async function addRisingLoad(
-  report: Report,
-  proxies: readonly Target[],
-  capacity: number,
-  options: Options,
-): Promise<void> {
-  const rising = proxies.map(({ name, url }) => ({
-    target: name,
-    url,
-    steps: [] as LoadStep[],
-    halfP99Ms: [] as number[],
-  }));
-  for (const part of LOADS) {
-    const rate = Math.round(capacity * part);
-    for (let round = 0; round < (part === HALF ? options.rounds : 1); round += 1) {
-      for (const { url, steps, halfP99Ms } of rising) {
-        const step = await openLoop({ url, rate, seconds: options.seconds, connections: 64 });
-        if (round === 0) steps.push(step);
-        if (part === HALF) halfP99Ms.push(step.p99Ms);
-      }
-    }
-  }
-  report.series.rising = rising.map(({ target, steps }) => ({ target, steps }));
-  printTable(
-    `Warm path at fixed rates (capacity ${capacity.toFixed(0)} requests/s)`,
-    ['target', 'offered/s', 'good/s', 'p50 ms', 'p99 ms', 'sent late by, p99 ms'],
-    rising.flatMap(({ target, steps }) =>
-      steps.map(({ offered, goodput, p50Ms, p99Ms, lateP99Ms }) => [
-        target,
-        offered.toFixed(0),
-        goodput.toFixed(0),
-        ...[p50Ms, p99Ms, lateP99Ms].map((ms) => ms.toFixed(2)),
-      ]),
-    ),
-  );
-  const halfOf = (name: string) => rising.find(({ target }) => target === name)?.halfP99Ms ?? [];
-  report.add({
-    measure: "p99 at half load, over nginx's",
-    value: median(halfOf(EBB)) - median(halfOf(NGINX)),
-    unit: 'ms',
-    bar: { atMost: 1 },
-    detail: { offered: Math.round(capacity * HALF), nginxMs: halfOf(NGINX), ebbMs: halfOf(EBB) },
   });
 }
 
