@@ -7,6 +7,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const IMAGES = 'docs/images/';
 /** Pages with blocks between `<!-- bench:NAME -->` and `<!-- /bench -->`. */
 const PAGES = ['docs/performance.md', 'docs/autoscaling.md'];
+const PROFILE = 'bench/results/warm-profile.txt';
 const MOST_PLACES = 12;
 const GIB = 2 ** 30;
 
@@ -14,6 +15,14 @@ const GIB = 2 ** 30;
 function renderPages(results: Results): ReadonlyMap<string, string> {
   const pages = new Map<string, string>();
   for (const [name, picture] of drawPlots(results.series)) pages.set(`${IMAGES}${name}`, picture);
+  const { profile } = results.series;
+  if (profile) {
+    const lines = profile.top.map(({ name, share }) => `${(share * 100).toFixed(2).padStart(6)} %  ${name}`);
+    pages.set(
+      PROFILE,
+      `Busy time of the server on the warm path, by function, time in itself\n\n${lines.join('\n')}\n`,
+    );
+  }
   for (const path of PAGES) {
     pages.set(
       path,
@@ -58,7 +67,7 @@ function renderRun({ startedAt, tookSeconds, machine, options }: Results): strin
   return (
     `Run of ${startedAt.slice(0, 10)} at commit ${commit}: ${cores} cores of ${cpu}, ${memoryGib} GiB, Linux ${kernel}, ` +
     `Node ${node.replace(/^v/, '')}, ${nginx.replace('nginx version: ', '')}, Docker ${docker}; ` +
-    `${options['rounds']} rounds of ${options['seconds']} s, ${Math.ceil(tookSeconds / 60)} minutes in all.`
+    `${options['rounds']} times ${options['seconds']} s each, ${Math.ceil(tookSeconds / 60)} minutes in all.`
   );
 }
 

@@ -3,7 +3,7 @@ import type Dockerode from 'dockerode';
 import { connectDocker, instanceContainer } from './docker.ts';
 import { median, percentile } from './measure.ts';
 import type { Report } from './report.ts';
-import { functionDir, startEbb } from './start-ebb.ts';
+import { functionDir, type MeasuredEbb, startEbb } from './start-ebb.ts';
 import { timedCall } from './timed-call.ts';
 import { untilFrozen } from './wait.ts';
 
@@ -29,7 +29,7 @@ export async function benchThaw(report: Report, options: { readonly rounds: numb
       frozen.push(await timedCall(url));
       warm.push(await timedCall(url));
     }
-    const raw = docker && way === 'docker cgroup' ? await rawChanges(docker, ebb, url, options.rounds) : {};
+    const raw = docker && way === 'docker cgroup' ? await rawChanges(docker, ebb, options.rounds) : {};
     const by = engine === 'process' ? 'by signals' : `by the ${freezeBy}`;
     report.add({
       measure: `thaw to first byte, p50, ${engine} engine${engine === 'docker' ? ` ${by}` : ''}`,
@@ -43,14 +43,10 @@ export async function benchThaw(report: Report, options: { readonly rounds: numb
 }
 
 /** The two ways to freeze, by themselves, on the container of a running instance. */
-async function rawChanges(
-  docker: Dockerode,
-  ebb: Parameters<typeof instanceContainer>[1],
-  url: string,
-  rounds: number,
-): Promise<Record<string, number[]>> {
-  await timedCall(url);
-  const container = await instanceContainer(docker, ebb, 'plain');
+async function rawChanges(docker: Dockerode, ebb: MeasuredEbb, rounds: number): Promise<Record<string, number[]>> {
+  // Ebb has to keep its hands off it.
+  await ebb.deploy('raw', await ebb.upload(functionDir('plain')), { scale: { min: 1, max: 1, freezeAfter: 'off' } });
+  const container = await instanceContainer(docker, ebb, 'raw');
   const { State } = await container.inspect();
   const times: Record<string, number[]> = {};
   const timed = async (name: string, work: () => unknown) => {
