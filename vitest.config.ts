@@ -15,7 +15,7 @@ export default defineConfig({
       {
         test: {
           name: 'fast',
-          include: ['{packages,runtimes,scripts,testing,examples}/**/*.test.ts'],
+          include: ['{packages,runtimes,scripts,testing,examples,bench}/**/*.test.ts'],
           exclude: ['**/node_modules/**', ...HEAVY],
           pool: 'forks',
           testTimeout: 30_000,

@@ -1,56 +1,43 @@
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { request } from 'node:http';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import Dockerode from 'dockerode';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import type Dockerode from 'dockerode';
+import { connectDocker, instanceContainer, timeBareStart } from './docker.ts';
 import { median } from './measure.ts';
-import { printTable } from './print-table.ts';
-import { type MeasuredEbb, startEbb } from './start-ebb.ts';
-
-const PLAIN = fileURLToPath(new URL('../functions/plain', import.meta.url));
+import type { Report } from './report.ts';
+import type { ColdCall } from './results.ts';
+import { functionDir, startEbb } from './start-ebb.ts';
+import { coldCall, timedCall } from './timed-call.ts';
+import { untilZero } from './wait.ts';
 
 /**
  * The cold start of the managed runtime on Docker without a pool, beside what the engine alone takes: create and
  * start of a container with the same image, the same program and the default network, until the first byte.
  */
-export async function benchCold(options: { readonly rounds: number }): Promise<void> {
-  const docker = new Dockerode({ socketPath: process.env['EBB_DOCKER_SOCKET'] ?? '/var/run/docker.sock' });
-  if (!(await docker.ping().catch(() => undefined))) {
-    process.stdout.write('\nCold start: left out, no Docker daemon answers\n');
-    return;
-  }
+export async function benchCold(report: Report, options: { readonly rounds: number }): Promise<void> {
+  const docker = await connectDocker(report);
+  if (!docker) return;
   await using ebb = await startEbb('docker', { EBB_POOL_SIZE: '0' });
-  await ebb.deploy('plain', await ebb.upload(PLAIN), { scale: { min: 0, max: 1, idle: '100ms' } });
-  const template = await runningContainer(docker, ebb);
+  await ebb.deploy('plain', await ebb.upload(functionDir('plain')), { scale: { min: 0, max: 1, idle: '300ms' } });
+  await timedCall(`${ebb.url}/function/plain`);
+  const template = await readTemplate(await instanceContainer(docker, ebb, 'plain'));
   const alone: number[] = [];
-  const whole: number[] = [];
+  const whole: ColdCall[] = [];
   for (let round = -1; round < options.rounds; round += 1) {
-    const bare = await bareStart(docker, template);
-    await atZero(ebb);
-    const startedMs = performance.now();
-    const response = await fetch(`${ebb.url}/function/plain`);
-    await response.text();
-    const coldMs = performance.now() - startedMs;
-    if (!response.ok) throw new Error(`the cold call was answered ${response.status}`);
+    const bareMs = await bareStart(docker, template);
+    await untilZero(ebb, 'plain');
+    const call = await coldCall(ebb, 'plain');
     // The first round warms the page cache for both.
-    if (round >= 0) {
-      alone.push(bare);
-      whole.push(coldMs);
-    }
+    if (round < 0) continue;
+    alone.push(bareMs);
+    whole.push(call);
   }
-  const row = (name: string, values: readonly number[]) => [
-    name,
-    median(values).toFixed(0),
-    Math.min(...values).toFixed(0),
-    Math.max(...values).toFixed(0),
-    (median(values) / median(alone)).toFixed(2),
-  ];
-  printTable(
-    `Cold start on Docker, no pool (${options.rounds} rounds)`,
-    ['path', 'median ms', 'min', 'max', 'of the engine'],
-    [row('docker create + start + first byte', alone), row('Ebb, first call at zero', whole)],
-  );
+  const times = whole.map(({ totalMs }) => totalMs);
+  report.add({
+    measure: "cold start of the runtime without a pool, of the engine's own",
+    value: median(times) / median(alone),
+    unit: '',
+    detail: { engineMs: alone, ebbMs: times },
+  });
 }
 
 /** What the bare container shares with Ebb's: image, command and read-only binds. */
@@ -62,66 +49,33 @@ interface Template {
   readonly env: string[];
 }
 
-async function runningContainer(docker: Dockerode, ebb: MeasuredEbb): Promise<Template> {
-  await (await fetch(`${ebb.url}/function/plain`)).text();
-  const { installation } = await ebb.client.version();
-  const [found] = await docker.listContainers({
-    filters: { label: [`ebb.installation=${installation}`, 'ebb.instance'] },
-  });
-  const inspected = await docker.getContainer(found?.Id ?? '').inspect();
-  const socket = inspected.Mounts.find(({ RW }) => RW)?.Destination ?? '';
+async function readTemplate(container: Dockerode.Container): Promise<Template> {
+  const inspected = await container.inspect();
+  const mounts = inspected.Mounts.filter(({ RW, Destination }) => !RW && !Destination.includes('/secrets'));
   return {
     image: inspected.Image,
     command: [...(inspected.Config.Entrypoint ?? []), ...inspected.Config.Cmd],
-    binds: inspected.Mounts.filter(({ RW }) => !RW).map(({ Source, Destination }) => `${Source}:${Destination}:ro`),
-    socketMount: socket,
+    binds: mounts.map(({ Source, Destination }) => `${Source}:${Destination}:ro`),
+    socketMount: inspected.Mounts.find(({ RW }) => RW)?.Destination ?? '',
     env: inspected.Config.Env,
   };
 }
 
-async function bareStart(docker: Dockerode, template: Template): Promise<number> {
+async function bareStart(docker: Dockerode, { image, command, binds, socketMount, env }: Template): Promise<number> {
   const directory = await mkdtemp('/tmp/ebb-bench-bare-');
   await mkdir(join(directory, 's'));
-  const startedMs = performance.now();
-  const container = await docker.createContainer({
-    Image: template.image,
-    Entrypoint: template.command.slice(0, 1),
-    Cmd: template.command.slice(1),
-    Env: template.env,
-    HostConfig: {
-      Binds: [...template.binds.filter((bind) => !bind.includes('/secrets')), `${directory}/s:${template.socketMount}`],
-    },
-  });
+  const spec = {
+    Image: image,
+    Entrypoint: command.slice(0, 1),
+    Cmd: command.slice(1),
+    Env: env,
+    HostConfig: { Binds: [...binds, `${directory}/s:${socketMount}`] },
+  };
   try {
-    await container.start();
-    await firstByte(join(directory, 's', 'sock'));
-    return performance.now() - startedMs;
+    return await timeBareStart(docker, spec, () =>
+      Promise.resolve({ socketPath: join(directory, 's', 'sock'), path: '/' }),
+    );
   } finally {
-    await container.remove({ force: true });
     await rm(directory, { recursive: true, force: true });
-  }
-}
-
-async function firstByte(socketPath: string): Promise<void> {
-  const giveUpAt = performance.now() + 20_000;
-  while (!existsSync(socketPath)) {
-    if (performance.now() > giveUpAt) throw new Error('the bare container did not become ready');
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-  await new Promise<void>((resolve, reject) => {
-    request({ socketPath, path: '/' }, (response) => {
-      response.resume();
-      response.once('end', resolve);
-    })
-      .once('error', reject)
-      .end();
-  });
-}
-
-async function atZero(ebb: MeasuredEbb): Promise<void> {
-  for (;;) {
-    const instances = await ebb.client.functions.instances({ namespace: 'openfaas-fn', name: 'plain' });
-    if (instances.length === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

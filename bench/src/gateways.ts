@@ -1,11 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { cpuMs, load, median } from './measure.ts';
 import { printTable } from './print-table.ts';
 import type { Report } from './report.ts';
-import { startEbb } from './start-ebb.ts';
+import { functionDir, type MeasuredEbb, startEbb } from './start-ebb.ts';
 
-const PLAIN = fileURLToPath(new URL('../functions/plain', import.meta.url));
 const CONNECTIONS = 32;
 
 /** What a call costs one process and two gateways, all processes of the server together. Rounds alternate. */
@@ -20,13 +18,13 @@ export async function benchGateways(
     { name: 'two gateways', ebb: two, pids: [two.pid, ...gatewaysOf(two.pid)] },
   ];
   const cases = [
-    { name: 'free', spec: { concurrency: 1000, scale: { min: 1, max: 1 } } },
-    { name: 'scarce', spec: { concurrency: 4, scale: { min: 1, max: 1 } } },
+    { name: 'free', spec: { concurrency: 1000, scale: { min: 1, max: 1, freezeAfter: 'off' as const } } },
+    { name: 'scarce', spec: { concurrency: 4, scale: { min: 1, max: 1, freezeAfter: 'off' as const } } },
   ];
   for (const { name: kind, spec } of cases) {
     const measured = new Map<string, { cpuUs: number; rate: number; p99Ms: number }[]>();
     for (const { ebb } of servers) {
-      await ebb.deploy(kind, await ebb.upload(PLAIN), spec);
+      await ebb.deploy(kind, await ebb.upload(functionDir('plain')), spec);
       await load(`${ebb.url}/function/${kind}`, { connections: CONNECTIONS, seconds: 1 });
     }
     for (let round = 0; round < options.rounds; round += 1) {
@@ -65,6 +63,23 @@ export async function benchGateways(
       bar: { atMost: 1.1 },
     });
   }
+  await addExactness(report, two, options.seconds);
+}
+
+/** Calls of a function that takes one at a time, and answers with an error if it is given two. */
+async function addExactness(report: Report, ebb: MeasuredEbb, seconds: number): Promise<void> {
+  await ebb.deploy('exclusive', await ebb.upload(functionDir('exclusive')), {
+    concurrency: 1,
+    scale: { min: 2, max: 2 },
+  });
+  const { errors, requests } = await load(`${ebb.url}/function/exclusive`, { connections: CONNECTIONS, seconds });
+  report.add({
+    measure: 'two gateways, concurrency 1: calls that failed or met another one in their instance',
+    value: errors,
+    unit: '',
+    bar: { atMost: 0 },
+    detail: { calls: requests },
+  });
 }
 
 /** The gateway processes among a server's children. */

@@ -1,5 +1,10 @@
-/** `npm run bench [-- SCENARIO...] [--seconds N] [--rounds N]`: what Ebb costs beside what it stands on. */
+/**
+ * `npm run bench [-- SCENARIO...] [--seconds N] [--rounds N] [--functions N]`: what Ebb costs beside what it stands on.
+ * A whole run is kept in `bench/results/` under its day, with pictures and pages made from it; one of some scenarios as
+ * `partial.json`. `npm run bench -- plot [FILE]` makes pictures and pages again, of the newest whole run or of a file.
+ */
 import { availableParallelism, cpus } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { benchCold } from './cold.ts';
 import { benchGateways } from './gateways.ts';
@@ -8,42 +13,92 @@ import { benchMany } from './many.ts';
 import { benchMixed } from './mixed.ts';
 import { benchOverload } from './overload.ts';
 import { benchPool } from './pool.ts';
+import { benchProfile } from './profile.ts';
 import { Report } from './report.ts';
+import { writePages } from './performance-page.ts';
+import { PARTIAL, readResults } from './result-files.ts';
+import { benchSimulate } from './simulate.ts';
 import { benchStream } from './stream.ts';
 import { benchThaw } from './thaw.ts';
 import { benchWarm } from './warm.ts';
 
+/** A scenario that takes longer is given up. */
+const LIMIT_MS = 5 * 60_000;
+
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { seconds: { type: 'string', default: '4' }, rounds: { type: 'string', default: '3' } },
+  options: {
+    seconds: { type: 'string', default: '4' },
+    rounds: { type: 'string', default: '3' },
+    functions: { type: 'string', default: '10000' },
+  },
 });
-const options = { seconds: Number(values.seconds), rounds: Number(values.rounds) };
-const report = new Report();
+const options = {
+  seconds: Number(values.seconds),
+  rounds: Number(values.rounds),
+  functions: Number(values.functions),
+};
+const report = new Report(options);
 
 const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
   warm: () => benchWarm(report, options),
   gateways: () => benchGateways(report, options),
-  cold: () => benchCold({ rounds: Math.max(5, options.rounds * 3) }),
-  pool: () => benchPool({ rounds: Math.max(10, options.rounds * 10) }),
-  image: () => benchImage({ rounds: Math.max(5, options.rounds * 3) }),
-  thaw: () => benchThaw({ rounds: Math.max(10, options.rounds * 3) }),
-  many: () => benchMany(options),
+  cold: () => benchCold(report, { rounds: options.rounds * 3 }),
+  pool: () => benchPool(report, { rounds: options.rounds * 10 }),
+  image: () => benchImage(report, { rounds: options.rounds * 3 }),
+  thaw: () => benchThaw(report, { rounds: options.rounds * 7 }),
+  many: () => benchMany(report, options),
   mixed: () => benchMixed(report, options),
   stream: () => benchStream(report, options),
   overload: () => benchOverload(report, options),
+  profile: () => benchProfile(report, options),
+  simulate: () => benchSimulate(report),
 };
 
-const wanted = positionals.length === 0 ? Object.keys(SCENARIOS) : positionals;
-const unknown = wanted.find((name) => !(name in SCENARIOS));
-if (unknown !== undefined) {
-  process.stderr.write(`there is no scenario "${unknown}", only ${Object.keys(SCENARIOS).join(', ')}\n`);
-  process.exit(2);
+if (positionals[0] === 'plot') {
+  plot(positionals[1]);
+} else {
+  await measure();
 }
-process.stdout.write(
-  `${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} cores, Node ${process.version}\n`,
-);
-for (const name of wanted) await SCENARIOS[name]?.();
-if (report.figures.length > 0) {
+
+function plot(path?: string): void {
+  for (const written of writePages(readResults(path))) process.stdout.write(`${written}\n`);
+}
+
+async function measure(): Promise<void> {
+  const isWhole = positionals.length === 0;
+  const wanted = isWhole ? Object.keys(SCENARIOS) : positionals;
+  const unknown = wanted.find((name) => !(name in SCENARIOS));
+  if (unknown !== undefined) {
+    process.stderr.write(`there is no scenario "${unknown}", only plot and ${Object.keys(SCENARIOS).join(', ')}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  const file = isWhole ? new Date().toISOString().slice(0, 10) : PARTIAL;
+  process.stdout.write(
+    `${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} cores, Node ${process.version}\n`,
+  );
+  for (const name of wanted) {
+    report.begin(name);
+    const startedMs = performance.now();
+    try {
+      await Promise.race([SCENARIOS[name]?.(), limit(name)]);
+    } catch (error) {
+      report.leaveOut(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    }
+    process.stdout.write(`\n[${name} took ${((performance.now() - startedMs) / 1000).toFixed(0)} s]\n`);
+    // After each one, so that a long run that is cut short has not been in vain.
+    report.write(file);
+  }
   report.print();
-  process.stdout.write(`\nkept in ${report.write()}\n`);
+  process.stdout.write(`\nkept in ${report.write(file)}\n`);
+  if (isWhole) plot();
+  // Without waiting for what a scenario that ran into its limit still holds.
+  process.exit(report.isWhole ? 0 : 1);
+}
+
+/** Rejects when a scenario has taken so long that it will not end. */
+async function limit(name: string): Promise<never> {
+  await setTimeout(LIMIT_MS, undefined, { ref: false });
+  throw new Error(`${name} did not end within ${LIMIT_MS / 60_000} minutes`);
 }

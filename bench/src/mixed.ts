@@ -1,22 +1,31 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { load, median } from './measure.ts';
 import type { Report } from './report.ts';
-import { startEbb } from './start-ebb.ts';
+import { functionDir, instanceSockets, startEbb } from './start-ebb.ts';
+import { startNginx } from './start-nginx.ts';
 
-const PLAIN = fileURLToPath(new URL('../functions/plain', import.meta.url));
 const FUNCTIONS = 100;
+/** Every function's process has to see some thousand calls before its code is compiled. */
+const WARM_UP_SECONDS = 8;
 
-/** Throughput when the traffic goes to a hundred functions by turns, beside the same traffic to one of them. */
+/**
+ * Throughput when the traffic goes to a hundred functions by turns, beside the same traffic to one of them; the same
+ * through nginx, to see what a hundred processes on this machine cost anybody.
+ */
 export async function benchMixed(
   report: Report,
   options: { readonly seconds: number; readonly rounds: number },
 ): Promise<void> {
   await using ebb = await startEbb('process', { EBB_MAX_INSTANCES: '200' });
-  const code = await ebb.upload(PLAIN);
+  const code = await ebb.upload(functionDir('plain'));
   const names = Array.from({ length: FUNCTIONS }, (_, index) => `mixed-${index}`);
-  for (const name of names) await ebb.deploy(name, code, { concurrency: 1000, scale: { min: 1, max: 1 } });
+  const sockets = new Map<string, string>();
+  for (const name of names) {
+    await ebb.deploy(name, code, { concurrency: 1000, scale: { min: 1, max: 1, freezeAfter: 'off' } });
+    sockets.set(`/function/${name}`, (await instanceSockets(ebb, name))[0] ?? '');
+  }
+  await using nginx = await startNginx(sockets);
   const directory = await mkdtemp('/tmp/ebb-bench-mixed-');
   const script = join(directory, 'mixed.lua');
   await writeFile(
@@ -24,23 +33,40 @@ export async function benchMixed(
     `local i = 0
 request = function() i = i + 1; return wrk.format("GET", "/function/mixed-" .. (i % ${FUNCTIONS})) end\n`,
   );
-  const rates: { one: number[]; many: number[] } = { one: [], many: [] };
+  const servers = { ebb: ebb.url, nginx: nginx.url.replace(/\/$/, '') };
+  const rates = {
+    ebbOne: [] as number[],
+    ebbMany: [] as number[],
+    nginxOne: [] as number[],
+    nginxMany: [] as number[],
+  };
+  await load(servers.nginx, { connections: 32, seconds: WARM_UP_SECONDS, script });
   for (let round = -1; round < options.rounds; round += 1) {
     const seconds = round < 0 ? 1 : options.seconds;
-    const one = await load(`${ebb.url}/function/mixed-0`, { connections: 32, seconds });
-    const many = await load(ebb.url, { connections: 32, seconds, script });
-    if (one.errors + many.errors > 0)
-      throw new Error(`${one.errors + many.errors} requests were answered with an error`);
-    if (round < 0) continue;
-    rates.one.push(one.requestsPerSecond);
-    rates.many.push(many.requestsPerSecond);
+    for (const server of ['ebb', 'nginx'] as const) {
+      const one = await load(`${servers[server]}/function/mixed-0`, { connections: 32, seconds });
+      const many = await load(servers[server], { connections: 32, seconds, script });
+      const errors = one.errors + many.errors;
+      if (errors > 0) throw new Error(`${server} answered ${errors} requests with an error`);
+      if (round < 0) continue;
+      rates[`${server}One`].push(one.requestsPerSecond);
+      rates[`${server}Many`].push(many.requestsPerSecond);
+    }
   }
   await rm(directory, { recursive: true });
+  const ofOne = median(rates.ebbMany) / median(rates.ebbOne);
+  const nginxOfOne = median(rates.nginxMany) / median(rates.nginxOne);
   report.add({
     measure: `${FUNCTIONS} functions under mixed traffic, of the throughput of one`,
-    value: median(rates.many) / median(rates.one),
+    value: ofOne,
     unit: '',
     bar: { atLeast: 0.5 },
     detail: rates,
+  });
+  report.add({ measure: `the same through nginx to the same ${FUNCTIONS} processes`, value: nginxOfOne, unit: '' });
+  report.add({
+    measure: `throughput of the ${FUNCTIONS} functions, of nginx's to the same`,
+    value: median(rates.ebbMany) / median(rates.nginxMany),
+    unit: '',
   });
 }

@@ -1,34 +1,47 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { printTable } from './print-table.ts';
+import { RESULTS_DIR } from './result-files.ts';
+import { describeBar, describeValue, type Figure, isMet, type Machine, type Results, type Series } from './results.ts';
 
-/** What a measure must be to be good enough. */
-export interface Bar {
-  readonly atLeast?: number;
-  readonly atMost?: number;
-}
-
-/** One measured number beside its bar. */
-export interface Figure {
-  readonly measure: string;
-  readonly value: number;
-  /** `` for a ratio. */
-  readonly unit: '' | 'ms' | 'MiB' | 'requests/s';
-  readonly bar: Bar;
-  /** What the number was made of, for those who want to look closer. */
-  readonly detail?: Readonly<Record<string, number | readonly number[]>>;
-}
-
-/** Gathers the figures of a run. */
+/** Gathers what a run measures. */
 export class Report {
-  readonly figures: Figure[] = [];
+  readonly series: Series = {};
+  readonly #options: Readonly<Record<string, number>>;
+  readonly #figures: Figure[] = [];
+  readonly #missing: Record<string, string> = {};
   readonly #startedAt = new Date();
+  #scenario = '';
 
-  /** Adds a figure. */
-  add(figure: Figure): void {
-    this.figures.push(figure);
+  constructor(options: Readonly<Record<string, number>>) {
+    this.#options = options;
+  }
+
+  /** What is added from now on belongs to this scenario. */
+  begin(scenario: string): void {
+    this.#scenario = scenario;
+  }
+
+  /** Adds a figure of the scenario that runs. */
+  add(figure: Omit<Figure, 'scenario'>): void {
+    this.#figures.push({ scenario: this.#scenario, ...figure });
+  }
+
+  /** Adds cold calls that took one way. */
+  addCold(...paths: readonly NonNullable<Series['cold']>[number][]): void {
+    this.series.cold = [...(this.series.cold ?? []), ...paths];
+  }
+
+  /** Says that the scenario that runs could not be measured, or not wholly. */
+  leaveOut(reason: string): void {
+    this.#missing[this.#scenario] = reason;
+    process.stdout.write(`\n${this.#scenario}: left out, ${reason}\n`);
+  }
+
+  /** Whether every scenario was measured. */
+  get isWhole(): boolean {
+    return Object.keys(this.#missing).length === 0;
   }
 
   /** Prints every figure beside its bar. */
@@ -36,53 +49,57 @@ export class Report {
     printTable(
       'Measures beside their bars',
       ['measure', 'bar', 'measured', ''],
-      this.figures.map(({ measure, value, unit, bar }) => [
-        measure,
-        `${bar.atLeast === undefined ? '≤' : '≥'} ${bar.atLeast ?? bar.atMost} ${unit}`.trim(),
-        `${round(value)} ${unit}`.trim(),
-        isMet(value, bar) ? 'met' : 'NOT MET',
+      this.#figures.map((figure) => [
+        figure.measure,
+        describeBar(figure),
+        describeValue(figure),
+        !figure.bar ? '' : isMet(figure.value, figure.bar) ? 'met' : 'NOT MET',
       ]),
     );
   }
 
-  /** Keeps the figures with a description of the machine under `bench/results/`; returns the file's path. */
-  write(): string {
-    const directory = fileURLToPath(new URL('../results/', import.meta.url));
-    mkdirSync(directory, { recursive: true });
-    const path = `${directory}${this.#startedAt.toISOString().slice(0, 10)}.json`;
-    const machine = {
-      cpu: cpus()[0]?.model ?? 'unknown',
-      cores: availableParallelism(),
-      memoryGib: Math.round(totalmem() / 2 ** 30),
-      kernel: release(),
-      node: process.version,
-      nginx: versionOf('nginx', ['-v']),
-      docker: versionOf('docker', ['version', '--format', '{{.Server.Version}}']),
-      commit: versionOf('git', ['rev-parse', '--short', 'HEAD']),
+  /** Keeps what there is so far with a description of the machine in a file; returns its path. */
+  write(name: string): string {
+    mkdirSync(RESULTS_DIR, { recursive: true });
+    const path = `${RESULTS_DIR}${name}.json`;
+    const results: Results = {
+      startedAt: this.#startedAt.toISOString(),
+      tookSeconds: Math.round((Date.now() - this.#startedAt.getTime()) / 1000),
+      machine: describeMachine(),
+      options: this.#options,
+      missing: this.#missing,
+      figures: this.#figures.map((figure) =>
+        figure.bar ? Object.assign({ ...figure }, { met: isMet(figure.value, figure.bar) }) : figure,
+      ),
+      series: this.series,
     };
-    const figures = this.figures.map((figure) => ({ ...figure, met: isMet(figure.value, figure.bar) }));
-    writeFileSync(path, `${JSON.stringify({ startedAt: this.#startedAt, machine, figures }, undefined, 2)}\n`);
+    writeFileSync(path, `${JSON.stringify(results, roundNumbers, 1)}\n`);
     return path;
   }
 }
 
-function isMet(value: number, { atLeast = Number.NEGATIVE_INFINITY, atMost = Number.POSITIVE_INFINITY }: Bar): boolean {
-  return value >= atLeast && value <= atMost;
+/** Nobody measures a millionth of a millisecond. */
+function roundNumbers(_key: string, value: unknown): unknown {
+  return typeof value === 'number' ? Math.round(value * 10_000) / 10_000 : value;
 }
 
-function round(value: number): string {
-  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+function describeMachine(): Machine {
+  return {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: availableParallelism(),
+    memoryGib: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+    node: process.version,
+    nginx: versionOf('nginx -v'),
+    docker: versionOf("docker version --format '{{.Server.Version}}'"),
+    commit: versionOf('git rev-parse --short HEAD'),
+  };
 }
 
-function versionOf(command: string, args: readonly string[]): string {
+function versionOf(command: string): string {
   try {
-    return (
-      execFileSync('sh', ['-c', `${[command, ...args].map((text) => `'${text}'`).join(' ')} 2>&1`], {
-        encoding: 'utf8',
-      })
-        .trim()
-        .split('\n')[0] ?? ''
-    );
+    const text = execFileSync('sh', ['-c', `${command} 2>&1`], { encoding: 'utf8' });
+    return text.trim().split('\n')[0] ?? '';
   } catch {
     return 'absent';
   }

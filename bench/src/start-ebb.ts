@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -18,24 +18,31 @@ export interface MeasuredEbb extends AsyncDisposable {
   deploy(name: string, code: string, spec?: Partial<FunctionSpecInput>, probe?: boolean): Promise<void>;
 }
 
-const NAMESPACE = 'openfaas-fn';
-const EBB = fileURLToPath(new URL('../../packages/cli/bin/ebb.mjs', import.meta.url));
+/** Where everything is deployed. */
+export const NAMESPACE = 'openfaas-fn';
+/** The command line. */
+export const EBB = fileURLToPath(new URL('../../packages/cli/bin/ebb.mjs', import.meta.url));
 
-/** The one socket of the one instance of a server on the process engine. */
-export function instanceSocket(dataDir: string): string {
-  const installation = readFileSync(join(dataDir, 'installation'), 'utf8').trim();
-  const instances = `/dev/shm/ebb-${installation}/i`;
-  const sockets = join(instances, readdirSync(instances)[0] ?? '', 's');
-  return join(sockets, readdirSync(sockets).find((name) => name === 'sock') ?? '');
+/** The sockets of a function's instances on the process engine. */
+export async function instanceSockets(ebb: MeasuredEbb, name: string): Promise<string[]> {
+  const installation = readFileSync(join(ebb.dataDir, 'installation'), 'utf8').trim();
+  const instances = await ebb.client.functions.instances({ namespace: NAMESPACE, name });
+  return instances.map(({ id }) => `/dev/shm/ebb-${installation}/i/${id}/s/sock`);
+}
+
+/** The directory of one of the functions under `bench/functions/`. */
+export function functionDir(name: string): string {
+  return fileURLToPath(new URL(`../functions/${name}`, import.meta.url));
 }
 
 /** Starts a server with an empty data directory on free ports, with settings beside the defaults. */
 export async function startEbb(
   engine: 'process' | 'docker',
   settings: Readonly<Record<string, string>> = {},
+  nodeOptions: readonly string[] = [],
 ): Promise<MeasuredEbb> {
   const dataDir = await mkdtemp('/tmp/ebb-bench-');
-  const child = spawn(process.execPath, [EBB, 'up', '--quiet'], {
+  const child = spawn(process.execPath, [...nodeOptions, EBB, 'up', '--quiet'], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: {
       ...process.env,
@@ -47,7 +54,9 @@ export async function startEbb(
       ...settings,
     },
   });
-  const ready = await serverFile(dataDir, () => child.exitCode);
+  const killChild = () => child.kill();
+  process.once('exit', killChild);
+  const ready = await serverFile(dataDir, () => child.exitCode ?? child.signalCode);
   const client = createEbbClient({ url: ready.url, token: ready.token });
   return {
     url: ready.url,
@@ -76,17 +85,21 @@ export async function startEbb(
       const exited = once(child, 'exit');
       child.kill('SIGTERM');
       await exited;
+      process.off('exit', killChild);
       await rm(dataDir, { recursive: true, force: true });
     },
   };
 }
 
 /** What the server wrote for clients on the same machine, once it is ready. */
-async function serverFile(dataDir: string, exitCode: () => number | null): Promise<{ url: string; token: string }> {
+async function serverFile(
+  dataDir: string,
+  ending: () => number | string | null,
+): Promise<{ url: string; token: string }> {
   for (;;) {
     const text = await readFile(join(dataDir, 'server.json'), 'utf8').catch(() => undefined);
     if (text !== undefined) return JSON.parse(text) as { url: string; token: string };
-    if (exitCode() !== null) throw new Error(`the server ended with code ${exitCode()} before it was ready`);
+    if (ending() !== null) throw new Error(`the server ended with ${ending()} before it was ready`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -12,20 +12,32 @@ export interface Nginx extends AsyncDisposable {
   readonly pids: readonly number[];
 }
 
-/** Starts nginx with one worker as a plain reverse proxy with keep-alive to the socket; `directives` go to its location. */
-export async function startNginx(socketPath: string, directives = ''): Promise<Nginx> {
+/**
+ * Starts nginx with one worker as a plain reverse proxy with keep-alive to unix sockets: to one, or by path to one of
+ * several. `directives` go to its location.
+ */
+export async function startNginx(target: string | ReadonlyMap<string, string>, directives = ''): Promise<Nginx> {
   const directory = await mkdtemp('/tmp/ebb-bench-nginx-');
   const port = await freePort();
+  const sockets = typeof target === 'string' ? [target] : [...target.values()];
+  const paths = typeof target === 'string' ? [] : [...target.keys()];
+  const upstreams = sockets.map(
+    (path, index) => `upstream f${index} { server unix:${path}; keepalive 256; keepalive_requests 100000000; }`,
+  );
+  const routes = paths.map((path, index) => `${path} f${index};`);
+  // A variable costs a little, so one target goes without.
+  const map = paths.length === 0 ? '' : `map $uri $function { default f0; ${routes.join(' ')} }`;
   const config = `
 worker_processes 1; daemon off; pid ${directory}/pid; error_log ${directory}/error.log; user root;
 events { worker_connections 1024; }
 http {
   access_log off; client_body_temp_path ${directory}/b; proxy_temp_path ${directory}/p; fastcgi_temp_path ${directory}/f;
   uwsgi_temp_path ${directory}/u; scgi_temp_path ${directory}/s; keepalive_requests 100000000;
-  upstream function { server unix:${socketPath}; keepalive 256; keepalive_requests 100000000; }
+  ${upstreams.join('\n  ')}
+  ${map}
   server {
     listen 127.0.0.1:${port};
-    location / { proxy_pass http://function; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; ${directives} }
+    location / { proxy_pass http://${map === '' ? 'f0' : '$function'}; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; ${directives} }
   }
 }`;
   const path = join(directory, 'nginx.conf');

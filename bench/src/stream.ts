@@ -1,24 +1,22 @@
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { median, residentBytes } from './measure.ts';
 import type { Report } from './report.ts';
-import { instanceSocket, startEbb } from './start-ebb.ts';
+import { functionDir, instanceSockets, startEbb } from './start-ebb.ts';
 import { startNginx } from './start-nginx.ts';
 
-const STREAM = fileURLToPath(new URL('../functions/stream', import.meta.url));
 const MEGABYTES = 100;
 const PIECE = Buffer.alloc(65_536, 'x');
 
 /** A hundred megabytes up and down through a function: how fast beside nginx, and what the server holds meanwhile. */
 export async function benchStream(report: Report, options: { readonly rounds: number }): Promise<void> {
   await using ebb = await startEbb('process');
-  await ebb.deploy('stream', await ebb.upload(STREAM), { scale: { min: 1, max: 1 } });
+  await ebb.deploy('stream', await ebb.upload(functionDir('stream')), {
+    scale: { min: 1, max: 1, freezeAfter: 'off' },
+  });
   await (await fetch(`${ebb.url}/function/stream`)).text();
-  await using nginx = await startNginx(
-    instanceSocket(ebb.dataDir),
-    'client_max_body_size 0; proxy_request_buffering off;',
-  );
+  const [socket = ''] = await instanceSockets(ebb, 'stream');
+  await using nginx = await startNginx(socket, 'client_max_body_size 0; proxy_request_buffering off;');
   const viaEbb = `${ebb.url}/function/stream`;
   const rates: Record<'nginx-up' | 'nginx-down' | 'ebb-up' | 'ebb-down', number[]> = {
     'nginx-up': [],

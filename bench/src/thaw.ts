@@ -1,75 +1,71 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import Dockerode from 'dockerode';
-import { median } from './measure.ts';
-import { printTable } from './print-table.ts';
-import { type MeasuredEbb, startEbb } from './start-ebb.ts';
+import type Dockerode from 'dockerode';
+import { connectDocker, instanceContainer } from './docker.ts';
+import { median, percentile } from './measure.ts';
+import type { Report } from './report.ts';
+import { functionDir, type MeasuredEbb, startEbb } from './start-ebb.ts';
+import { timedCall } from './timed-call.ts';
+import { untilFrozen } from './wait.ts';
 
-const PLAIN = fileURLToPath(new URL('../functions/plain', import.meta.url));
+const BARS_MS = { cgroup: 5, engine: 25 };
 
 /**
- * What it costs to wake a frozen instance: the control group's file and the daemon's own pause beside each other, then
- * whole calls through Ebb, until the first byte of the answer, to an instance that is frozen and to one that is not.
+ * What it costs to wake a frozen instance: whole calls through Ebb, until the answer is there, to an instance that is
+ * frozen and to one that is not; with it the control group's file and the daemon's own pause by themselves.
  */
-export async function benchThaw(options: { readonly rounds: number }): Promise<void> {
-  const docker = new Dockerode({ socketPath: process.env['EBB_DOCKER_SOCKET'] ?? '/var/run/docker.sock' });
-  const hasDocker = (await docker.ping().catch(() => undefined)) !== undefined;
-  const rows: (readonly string[])[] = [];
-  const ways = [
-    ...(hasDocker
-      ? ([
-          ['docker', 'cgroup'],
-          ['docker', 'engine'],
-        ] as const)
-      : []),
-    ['process', 'cgroup'] as const,
-  ];
-  for (const [engine, freezeBy] of ways) {
+export async function benchThaw(report: Report, options: { readonly rounds: number }): Promise<void> {
+  const docker = await connectDocker(report);
+  const ways = docker ? (['docker cgroup', 'docker engine', 'process cgroup'] as const) : (['process cgroup'] as const);
+  for (const way of ways) {
+    const [engine, freezeBy] = way.split(' ') as ['docker' | 'process', 'cgroup' | 'engine'];
     await using ebb = await startEbb(engine, { EBB_FREEZE_BY: freezeBy });
-    const name = engine === 'docker' ? `docker by the ${freezeBy}` : engine;
-    await ebb.deploy('plain', await ebb.upload(PLAIN), { scale: { max: 1, freezeAfter: '100ms' } });
-    await timedCall(ebb);
-    const [frozen, warm]: number[][] = [[], []];
+    await ebb.deploy('plain', await ebb.upload(functionDir('plain')), { scale: { max: 1, freezeAfter: '100ms' } });
+    const url = `${ebb.url}/function/plain`;
+    await timedCall(url);
+    const frozen: number[] = [];
+    const warm: number[] = [];
     for (let round = 0; round < options.rounds; round += 1) {
-      await untilFrozen(ebb);
-      frozen?.push(await timedCall(ebb));
-      warm?.push(await timedCall(ebb));
+      await untilFrozen(ebb, 'plain', 1);
+      frozen.push(await timedCall(url));
+      warm.push(await timedCall(url));
     }
-    rows.push(row(`${name}: call to a frozen instance`, frozen ?? []));
-    rows.push(row(`${name}: the call after it`, warm ?? []));
-    if (engine === 'docker' && freezeBy === 'cgroup') rows.push(...(await rawChanges(docker, ebb, options.rounds)));
+    const raw = docker && way === 'docker cgroup' ? await rawChanges(docker, ebb, options.rounds) : {};
+    const by = engine === 'process' ? 'by signals' : `by the ${freezeBy}`;
+    report.add({
+      measure: `thaw to first byte, p50, ${engine} engine${engine === 'docker' ? ` ${by}` : ''}`,
+      value: median(frozen),
+      unit: 'ms',
+      bar: { atMost: BARS_MS[freezeBy] },
+      detail: { frozen, p95Ms: percentile(frozen, 0.95), warmCallAfterIt: warm, ...raw },
+    });
+    report.addCold({ path: `thaw, ${engine} ${by}`, calls: frozen.map((totalMs) => ({ totalMs })) });
   }
-  printTable(`Thaw (${options.rounds} rounds)`, ['what', 'median ms', 'min', 'max'], rows);
 }
 
 /** The two ways to freeze, by themselves, on the container of a running instance. */
-async function rawChanges(docker: Dockerode, ebb: MeasuredEbb, rounds: number): Promise<(readonly string[])[]> {
-  await timedCall(ebb);
-  const { installation } = await ebb.client.version();
-  const [found] = await docker.listContainers({
-    filters: { label: [`ebb.installation=${installation}`, 'ebb.instance'] },
-  });
-  const container = docker.getContainer(found?.Id ?? '');
+async function rawChanges(docker: Dockerode, ebb: MeasuredEbb, rounds: number): Promise<Record<string, number[]>> {
+  // Ebb has to keep its hands off it.
+  await ebb.deploy('raw', await ebb.upload(functionDir('plain')), { scale: { min: 1, max: 1, freezeAfter: 'off' } });
+  const container = await instanceContainer(docker, ebb, 'raw');
   const { State } = await container.inspect();
-  const times = { pause: [] as number[], unpause: [] as number[], freeze: [] as number[], thaw: [] as number[] };
-  const timed = async (name: keyof typeof times, work: () => unknown) => {
+  const times: Record<string, number[]> = {};
+  const timed = async (name: string, work: () => unknown) => {
     const startedMs = performance.now();
     await work();
-    times[name].push(performance.now() - startedMs);
+    (times[`${name}Ms`] ??= []).push(performance.now() - startedMs);
   };
   const file = freezerFile(State.Pid);
   for (let round = 0; round < rounds; round += 1) {
-    await timed('pause', () => container.pause());
-    await timed('unpause', () => container.unpause());
+    await timed('daemonPause', () => container.pause());
+    await timed('daemonUnpause', () => container.unpause());
     if (!file) continue;
-    await timed('freeze', async () => {
+    await timed('cgroupFreeze', async () => {
       writeFileSync(file.path, file.frozen);
       while (!file.isFrozen()) await new Promise((resolve) => setImmediate(resolve));
     });
-    await timed('thaw', () => writeFileSync(file.path, file.thawed));
+    await timed('cgroupThaw', () => writeFileSync(file.path, file.thawed));
   }
-  const written = file ? [row('control group: freeze', times.freeze), row('control group: thaw', times.thaw)] : [];
-  return [...written, row('daemon: pause', times.pause), row('daemon: unpause', times.unpause)];
+  return times;
 }
 
 function freezerFile(pid: number) {
@@ -85,25 +81,4 @@ function freezerFile(pid: number) {
   if (!existsSync(`${directory}/cgroup.freeze`)) return undefined;
   const isFrozen = () => readFileSync(`${directory}/cgroup.events`, 'utf8').includes('frozen 1');
   return { path: `${directory}/cgroup.freeze`, frozen: '1', thawed: '0', isFrozen };
-}
-
-async function timedCall(ebb: MeasuredEbb): Promise<number> {
-  const startedMs = performance.now();
-  const response = await fetch(`${ebb.url}/function/plain`);
-  const elapsedMs = performance.now() - startedMs;
-  await response.text();
-  if (!response.ok) throw new Error(`a call was answered ${response.status}`);
-  return elapsedMs;
-}
-
-async function untilFrozen(ebb: MeasuredEbb): Promise<void> {
-  for (;;) {
-    const instances = await ebb.client.functions.instances({ namespace: 'openfaas-fn', name: 'plain' });
-    if (instances.length > 0 && instances.every(({ state }) => state === 'frozen')) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-function row(name: string, values: readonly number[]): readonly string[] {
-  return [name, median(values).toFixed(2), Math.min(...values).toFixed(2), Math.max(...values).toFixed(2)];
 }
