@@ -8,7 +8,7 @@ import type { Caller, CallerEvents } from './caller.ts';
 import type { CallHeaders } from './headers.ts';
 import { requestHeaders, responseHeaders, responseTrailers, writeRequestHead } from './headers.ts';
 import type { GatewayContext, HeldSlot } from './gateway-context.ts';
-import { explainFailure, instanceFailure, slotFailure } from './instance-failure.ts';
+import { explainFailure, instanceFailure, isConnectTimeout, slotFailure } from './instance-failure.ts';
 import type { Route } from './route-table.ts';
 import { answerError } from './send-error.ts';
 import { serverTiming } from './server-timing.ts';
@@ -99,7 +99,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
   /** The caller went away: the function's request is aborted and its slot given back. */
   abandon(): void {
     if (this.#done) return;
-    this.#finish(undefined, this.#caller.headersSent ? this.#status : CLIENT_CLOSED_STATUS);
+    this.#finish(undefined, this.#caller.headersSent ? this.#status : CLIENT_CLOSED_STATUS, 'unknown');
     this.#waiting?.abort(new EbbError('BAD_REQUEST', 'the caller went away'));
     this.#connection?.abort();
   }
@@ -147,9 +147,9 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
       this.#send(this.#slot);
       return;
     }
+    if (reach === 'nothing') this.#slot?.fail(isConnectTimeout(error) ? 'full' : 'hard');
     if (reach === 'nothing' && this.#attempts < MAX_ATTEMPTS) {
       // No byte can have reached the function, so another instance may have the request (G3).
-      this.#slot?.fail('hard');
       this.#slot = undefined;
       this.#connection = undefined;
       clearTimeout(this.#deadlineTimer);
@@ -182,7 +182,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
       const slot = await this.#context.pools.acquire(this.#route.version, this.#waiting.signal);
       this.#waiting = undefined;
       this.#waited = slot.wait;
-      if (this.#done) slot.release();
+      if (this.#done) slot.release('unknown');
       else this.#forward(slot);
     } catch (error) {
       this.#waiting = undefined;
@@ -219,11 +219,11 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     this.#connection = slot.endpoint.connections.send({ method, head, body, isChunked }, this);
   }
 
-  #finish(slotFailed: SlotFailure | undefined, status: number): void {
+  #finish(slotFailed: SlotFailure | undefined, status: number, went: 'well' | 'unknown' = 'well'): void {
     this.#done = true;
     clearTimeout(this.#deadlineTimer);
     if (slotFailed) this.#slot?.fail(slotFailed);
-    else this.#slot?.release();
+    else this.#slot?.release(went);
     const { version } = this.#route;
     const endedMs = performance.now();
     const slotMs = this.#slotMs === 0 ? endedMs : this.#slotMs;

@@ -13,8 +13,8 @@ export interface HeldSlot {
   readonly endpoint: Pick<Endpoint, 'instanceId' | 'target' | 'connections'>;
   /** What the request waited for; absent when the slot was free. */
   readonly wait?: WaitReport | undefined;
-  /** Gives the slot back after the last byte; a second time does nothing. */
-  release(): void;
+  /** Gives the slot back after the last byte, or when nobody wants the answer any more; a second time does nothing. */
+  release(went?: 'well' | 'unknown'): void;
   /** Gives the slot back and says that the instance failed. */
   fail(kind: SlotFailure): void;
   /** What became of the instance that let the request down; asked before {@link fail}. */

@@ -23,6 +23,11 @@ export function explainFailure(name: string, failure: EbbError, ending: Ending):
   });
 }
 
+/** Whether a connection failed because the other side did not take it in time, as one that has all it can take does. */
+export function isConnectTimeout({ code }: NodeJS.ErrnoException): boolean {
+  return code === 'ETIMEDOUT' || code === 'EAGAIN';
+}
+
 const FAILURE_TEXT: Readonly<Record<InstanceFailure, string>> = {
   INSTANCE_REFUSED: 'does not accept connections',
   INSTANCE_CRASHED: 'ended or cut the connection before it answered',

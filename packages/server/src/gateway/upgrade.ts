@@ -60,7 +60,7 @@ export async function tunnel(context: GatewayContext, call: UpgradeCall, route: 
     errorCode = hasLeft ? undefined : failure.code;
     const blame = hasLeft ? undefined : slotFailure(failure.code);
     if (blame) slot?.fail(blame);
-    else slot?.release();
+    else slot?.release('unknown');
     sendErrorOnSocket(socket, failure, headers.callId);
   }
   context.closed();

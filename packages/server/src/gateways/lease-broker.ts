@@ -32,7 +32,7 @@ interface Holder {
   readonly leases: Map<number, Lease>;
   readonly tickets: Map<VersionKey, Ticket[]>;
   /** Instances it may have connections to; `since` when the last lease came back. */
-  readonly known: Map<string, { readonly endpoint: Endpoint; leases: number; sinceMs: number }>;
+  readonly known: Map<string, { readonly endpoint: Endpoint; leases: number; sinceMs: number; isDropped: boolean }>;
 }
 
 interface Lease {
@@ -105,7 +105,7 @@ export class LeaseBroker implements Disposable {
         this.#withdraw(holder, message.key, message.count);
         return;
       case 'return':
-        for (const id of message.leases) this.#end(holder, id)?.slot.release();
+        for (const id of message.leases) this.#end(holder, id)?.slot.release(message.healed ? 'well' : 'unknown');
         return;
       case 'failed': {
         const lease = this.#end(holder, message.lease);
@@ -136,7 +136,7 @@ export class LeaseBroker implements Disposable {
     if (!this.#holders.delete(holder)) return;
     for (const tickets of holder.tickets.values()) for (const ticket of tickets) ticket.withdrawn.abort();
     holder.tickets.clear();
-    for (const id of holder.leases.keys()) this.#end(holder, id)?.slot.release();
+    for (const id of holder.leases.keys()) this.#end(holder, id)?.slot.release('unknown');
     for (const round of this.#rounds.values()) this.#answered(round, holder);
   }
 
@@ -207,7 +207,7 @@ export class LeaseBroker implements Disposable {
     const { signal } = ticket.withdrawn;
     Promise.resolve(pools.acquire(ticket.version, signal)).then(
       (slot) => {
-        if (signal.aborted) slot.release();
+        if (signal.aborted) slot.release('unknown');
         else this.#grant(ticket, slot, slot.wait ?? BUSY_WAIT);
       },
       (error: unknown) => {
@@ -233,7 +233,7 @@ export class LeaseBroker implements Disposable {
     holder.leases.set(this.#lastId, { key, slot, isRecalled: hurried });
     const known = holder.known.get(endpoint.instanceId);
     if (known) known.leases += 1;
-    else holder.known.set(endpoint.instanceId, { endpoint, leases: 1, sinceMs: 0 });
+    else holder.known.set(endpoint.instanceId, { endpoint, leases: 1, sinceMs: 0, isDropped: false });
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
     holder.send({
       kind: 'grant',
@@ -289,10 +289,11 @@ export class LeaseBroker implements Disposable {
     const now = performance.now();
     let isNeeded = false;
     for (const holder of this.#holders) {
-      for (const [instance, { endpoint, leases, sinceMs }] of holder.known) {
-        const isOver = leases === 0 && now - sinceMs > FORGET_MS;
-        if (!endpoint.accepting) holder.send({ kind: 'drop', instance });
-        if (isOver || !endpoint.accepting) holder.known.delete(instance);
+      for (const [instance, place] of holder.known) {
+        const { accepting } = place.endpoint;
+        if (!accepting && !place.isDropped) holder.send({ kind: 'drop', instance });
+        place.isDropped = !accepting;
+        if (place.leases === 0 && (!accepting || now - place.sinceMs > FORGET_MS)) holder.known.delete(instance);
       }
       const keys = new Set<VersionKey>();
       for (const lease of holder.leases.values()) if (!lease.isRecalled) keys.add(lease.key);

@@ -34,9 +34,10 @@ class LeasedSlot implements HeldSlot {
     this.#lease = lease;
   }
 
-  release(): void {
+  release(went: 'well' | 'unknown' = 'well'): void {
     if (!this.#held) return;
     this.#held = false;
+    if (went === 'well') this.#lease.place.isHealed = true;
     this.#owner.freed(this.#lease);
   }
 
@@ -130,10 +131,9 @@ export class LeasedSlots implements SlotSource, Disposable {
     }
   }
 
-  /** For {@link LeasedSlot} alone: a call has ended well. */
+  /** For {@link LeasedSlot} alone: a call has ended. */
   freed(lease: Lease): void {
     const { place } = lease;
-    place.isHealed = true;
     if (place.isDropped) {
       this.#giveBack([lease]);
       return;
@@ -283,8 +283,9 @@ export class LeasedSlots implements SlotSource, Disposable {
 
   #giveBack(leases: readonly Lease[]): void {
     if (leases.length === 0) return;
+    const healed = leases[0]?.place.isHealed === true;
     for (const lease of leases) this.#remove(lease);
-    this.#send({ kind: 'return', leases: leases.map(({ id }) => id) });
+    this.#send({ kind: 'return', leases: leases.map(({ id }) => id), healed });
   }
 
   #remove(lease: Lease): void {

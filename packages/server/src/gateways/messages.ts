@@ -65,7 +65,8 @@ export type ToGateway =
 export type SlotRequest =
   | { readonly kind: 'want'; readonly key: VersionKey; readonly count: number }
   | { readonly kind: 'withdraw'; readonly key: VersionKey; readonly count: number }
-  | { readonly kind: 'return'; readonly leases: readonly number[] }
+  /** Leases of one instance; `healed` as for `failed`. */
+  | { readonly kind: 'return'; readonly leases: readonly number[]; readonly healed: boolean }
   /** The instance let a request down; `healed` if another one of this gateway went well since the last failure. */
   | { readonly kind: 'failed'; readonly lease: number; readonly failure: SlotFailure; readonly healed: boolean }
   /** What became of the instance of a lease that is not given back yet? Answered with `ended`. */

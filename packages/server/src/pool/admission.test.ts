@@ -32,6 +32,30 @@ test('G2: who waits is not sent to the instance that just failed', async () => {
   expect(admission.inFlight).toBe(1);
 });
 
+test('only an answer makes up for failures, not a caller that left; what has no room for a connection is not to blame', () => {
+  const admission = new Admission({
+    label: 'f',
+    queueLength: 10,
+    queueWaitMs: 1_000,
+    concurrency: 1,
+    maxInstances: 1,
+    onDemand: () => {},
+    onReturned: () => {},
+    onFailure: () => {},
+  });
+  const endpoint = endpointOf('one');
+  admission.add(endpoint);
+  const after = (end: (slot: NonNullable<ReturnType<Admission['tryAcquire']>>) => void) => {
+    const slot = admission.tryAcquire();
+    if (slot) end(slot);
+    return [endpoint.failuresInRow, endpoint.hasServed];
+  };
+  expect(after((slot) => slot.fail('soft'))).toEqual([1, false]);
+  expect(after((slot) => slot.release('unknown'))).toEqual([1, false]);
+  expect(after((slot) => slot.fail('full'))).toEqual([1, false]);
+  expect(after((slot) => slot.release())).toEqual([0, true]);
+});
+
 test('a wait is for the instance that came meanwhile, else for a turn; a slot that was free has none', async () => {
   const admission = new Admission({
     label: 'f',

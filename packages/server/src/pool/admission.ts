@@ -5,8 +5,11 @@ import type { Endpoint } from './endpoint.ts';
 import { Fifo } from './fifo.ts';
 import { pickEndpoint } from './pick-endpoint.ts';
 
-/** How an instance let a request down: `hard` refused the connection, `broken` cut it, `silent` answers nothing at all, `soft` did not answer well or in time. */
-export type SlotFailure = 'hard' | 'broken' | 'silent' | 'soft';
+/**
+ * How an instance let a request down: `hard` refused the connection, `full` did not take it in time, `broken` cut it,
+ * `silent` answers nothing at all, `soft` did not answer well or in time.
+ */
+export type SlotFailure = 'hard' | 'full' | 'broken' | 'silent' | 'soft';
 
 /** The wait of a call that came when every instance had work. */
 export const BUSY_WAIT: WaitReport = { cause: 'busy' };
@@ -25,12 +28,14 @@ export class Slot {
     this.#admission = admission;
   }
 
-  /** Gives the slot back after the last byte. */
-  release(): void {
+  /** Gives the slot back after the last byte, or when nobody wants the answer any more: that says nothing of the instance. */
+  release(went: 'well' | 'unknown' = 'well'): void {
     if (!this.#held) return;
     this.#held = false;
-    this.endpoint.failuresInRow = 0;
-    this.endpoint.hasServed = true;
+    if (went === 'well') {
+      this.endpoint.failuresInRow = 0;
+      this.endpoint.hasServed = true;
+    }
     this.#admission.returned(this.endpoint);
   }
 
@@ -38,7 +43,8 @@ export class Slot {
   fail(kind: SlotFailure): void {
     if (!this.#held) return;
     this.#held = false;
-    this.endpoint.failuresInRow += 1;
+    // What has all its connections taken by others is not to blame.
+    if (kind !== 'full') this.endpoint.failuresInRow += 1;
     // First, so that the slot is not given to the next one who waits.
     this.#admission.reportFailure(this.endpoint, kind);
     this.#admission.returned(this.endpoint);

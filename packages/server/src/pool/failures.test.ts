@@ -103,6 +103,25 @@ describe('an engine that is away when the server starts', () => {
   });
 });
 
+test('E1: an instance that comes into service while the engine is looked through is not taken for a lost one', async () => {
+  await using harness = await createGatewayHarness({
+    serve: () => (_request, response) => void setTimeout(() => response.end('ok'), 300),
+    faults: { createDelayMs: 50 },
+  });
+  await harness.deploy('f', { concurrency: 1 }, { probe: false });
+  const list = harness.engine.list.bind(harness.engine);
+  const calling = fetch(`${harness.url}/function/f`);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  harness.engine.list = async () => {
+    const before = await list();
+    await eventually(() => harness.pools.list('openfaas-fn', 'f').length === 1);
+    return before;
+  };
+  await harness.pools.reconcile();
+  expect(harness.pools.list('openfaas-fn', 'f').map(({ state }) => state)).toEqual(['busy']);
+  expect((await calling).status).toBe(200);
+});
+
 describe('races of a version that no longer serves', () => {
   test('V2: a call resolved to it before is served by it, and nothing of it stays, whatever its minimum', async () => {
     await using harness = await createGatewayHarness({

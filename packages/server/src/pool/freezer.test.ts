@@ -179,6 +179,20 @@ describe('thawing on demand', () => {
     change.thaw = original.thaw;
   });
 
+  test('where one cannot be thawed another that is frozen is, and nobody waits for long', async () => {
+    await using harness = await createGatewayHarness({
+      serve: () => (_request, response) => void setTimeout(() => response.end('ok'), 100),
+    });
+    const { calls, change, original } = watchEngine(harness.engine);
+    await harness.deploy('hello', { concurrency: 1, scale: { ...QUICK, max: 2 } });
+    await Promise.all([call(harness), call(harness)]);
+    await frozen(harness, 2);
+    calls.length = 0;
+    change.thaw = (id) => (calls.length === 1 ? Promise.reject(new Error('no')) : original.thaw(id));
+    expect(await call(harness)).toBe(200);
+    expect(calls).toEqual(['thaw', 'thaw']);
+  });
+
   test('an instance that cannot be frozen goes on', async () => {
     await using harness = await createGatewayHarness({ serve: () => ok });
     const { calls, change } = watchEngine(harness.engine);

@@ -25,8 +25,8 @@ export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version'
 }
 
 /**
- * Every pool there is, by version key. Versions without instances and without waiting requests have no pool, so a
- * thousand functions at zero cost nothing here. Also what a deploy is proved by.
+ * Every pool there is, by version key. A version that was not called has no pool, so thousands of functions at
+ * zero cost nothing here. Also what a deploy is proved by.
  */
 export class InstancePools implements DeployGate, AsyncDisposable {
   readonly #options: InstancePoolsOptions;

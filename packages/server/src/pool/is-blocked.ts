@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path';
 import { HEALTH_PATH } from '@ebb/contract';
 import { answersWithin } from '../engines/await-ready.ts';
 import type { Target } from '../engines/engine.ts';
-import { PENDING_SOCKET_NAME } from '../engines/instance-dir.ts';
+import { PENDING_SOCKET_NAME, sealSocket } from '../engines/instance-dir.ts';
 
 /** A runtime whose event loop runs answers within this, also on a busy machine. */
 const ANSWER_MS = 1_000;
@@ -14,5 +14,10 @@ const ANSWER_MS = 1_000;
 export async function isBlocked(target: Target, isNamed: boolean): Promise<boolean> {
   if (target.kind !== 'unix') return false;
   const path = isNamed ? target.path : join(dirname(target.path), PENDING_SOCKET_NAME);
+  try {
+    await sealSocket(path);
+  } catch {
+    return true;
+  }
   return !(await answersWithin({ kind: 'unix', path }, HEALTH_PATH, ANSWER_MS));
 }

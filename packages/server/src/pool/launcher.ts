@@ -43,7 +43,7 @@ export interface LauncherOptions extends DescribeInstanceOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Instances kept ready without code, if there are any. */
-  readonly spares?: Pick<WarmPool, 'take' | 'make' | 'isOff'>;
+  readonly spares?: Pick<WarmPool, 'take' | 'make' | 'makeRoom' | 'isOff'>;
   /** Longest time from create to ready, in milliseconds. */
   readonly startTimeoutMs: number;
 }
@@ -164,6 +164,7 @@ export function createLauncher(options: LauncherOptions): Launcher {
     const isOff = !spares || spares.isOff;
     const shape = isOff ? undefined : decideSpareShape(spec);
     const ready = shape && spares?.take(shape);
+    if (!shape) spares?.makeRoom();
     // Nobody waits for a deploy's instance, and the code it compiles as a spare makes the next starts faster.
     const made = shape && !ready && cause === 'deploy' ? await makeSpare(shape, signal) : undefined;
     const taken = ready ?? made;

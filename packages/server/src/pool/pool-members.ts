@@ -133,6 +133,8 @@ export class PoolMembers {
   failed(endpoint: Endpoint, kind: SlotFailure): void {
     const member = this.#members.get(endpoint.instanceId);
     if (!member || member.state === 'draining') return;
+    // With other requests on it it is busy; alone it may be wedged.
+    if (kind === 'full' && endpoint.inFlight > 1) return;
     if (kind !== 'hard' && endpoint.failuresInRow < FAILURES_IN_ROW) {
       if (kind !== 'soft') void this.#verify(member);
       return;

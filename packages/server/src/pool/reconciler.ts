@@ -81,8 +81,9 @@ export class Reconciler {
   }
 
   async #reconcile(): Promise<void> {
-    const { engine, exits, generation, logger, live, isPooled, adopt } = this.#options;
-    const expected = new Set(exits.ids());
+    const { engine, exits, generation, logger, live, isPooled, isSpare, adopt } = this.#options;
+    // What is being made now may be missing in the list and in service before it is compared.
+    const expected = new Set(exits.ids().filter((id) => isPooled(id) || isSpare(id)));
     const instances = await engine.list();
     const actions = decideReconcile(instances, {
       generation,

@@ -78,6 +78,8 @@ export class VersionPool {
       onLost: (how) => {
         if (how === 'ended') this.#size.lost();
         this.#tellHeld();
+        // Others that are frozen count as there: one of them may be what those who wait need.
+        this.#freezer.demand(this.waiting);
         options.onDemand(this);
       },
       onGone: () => this.#settle(),

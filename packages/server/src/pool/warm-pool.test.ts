@@ -105,6 +105,19 @@ describe('warm pool', () => {
     await Promise.all(calls);
   });
 
+  test('and before starts that cannot use one', async () => {
+    const held: (() => void)[] = [];
+    const serve = (): RequestListener => (_request, response) => void held.push(() => response.end('ok'));
+    await using harness = await createGatewayHarness({ serve, poolSize: 2, maxInstances: 3 });
+    await filled(harness, 2);
+    await harness.deploy('image', { image: 'app', concurrency: 1, scale: { max: 3 } }, { probe: false });
+    const calls = [1, 2, 3].map(() => call(harness, 'image'));
+    await eventually(() => held.length === 3);
+    await eventually(async () => (await harness.engine.list()).length === 3);
+    for (const answer of held) answer();
+    await Promise.all(calls);
+  });
+
   test('E1: spares of a killed server are stopped, and the next keeps its own', async () => {
     const host = createMemoryHost();
     const first = await createGatewayHarness({ serve: () => ok, host, poolSize: 2 });

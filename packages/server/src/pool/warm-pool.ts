@@ -111,6 +111,12 @@ export class WarmPool implements AsyncDisposable {
     return taken;
   }
 
+  /** Gives up what the host has no room for beside a start that needs no spare: versions come first. */
+  makeRoom(): void {
+    this.#lastStartMs = this.#options.clock.monotonic();
+    this.#next();
+  }
+
   /** Stops every spare and makes no more; resolves when all have ended. Idempotent. */
   async close(): Promise<void> {
     this.#isOff = true;

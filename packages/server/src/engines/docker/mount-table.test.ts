@@ -49,6 +49,29 @@ describe('what is mounted for instances', () => {
     expect(unmounted).toEqual([`unmount ${second}`]);
   });
 
+  test('code that was removed and stored anew is staged anew', async () => {
+    const made = shell();
+    let isGone = false;
+    const table = createMountTable({
+      runDir,
+      shell: {
+        ...made,
+        stage: async (source, target) => {
+          isGone = false;
+          await made.stage(source, target);
+        },
+        bind: async (source, target) => {
+          if (isGone) throw new Error('mount: No such file or directory');
+          await made.bind(source, target);
+        },
+      },
+    });
+    await table.attach('/code/a', '/i/1');
+    isGone = true;
+    await table.attach('/code/a', '/i/2');
+    expect(asked.map((line) => line.split(' ')[0])).toEqual(['stage', 'bind', 'unmount', 'stage', 'bind']);
+  });
+
   test('a mount that fails is a typed error, and is tried anew the next time', async () => {
     const table = createMountTable({ runDir, shell: shell() });
     isBroken = true;

@@ -97,6 +97,12 @@ export function createMountTable(options: MountTableOptions): MountTable {
     return path;
   }
 
+  async function unstage(source: string): Promise<void> {
+    const path = await staged.get(source)?.catch(() => undefined);
+    staged.delete(source);
+    if (path !== undefined) await shell.unmount(path).catch(() => {});
+  }
+
   async function detach(directory: string): Promise<void> {
     const points = (await mountPoints()).filter((path) => path === directory || path.startsWith(`${directory}/`));
     for (const point of points.toReversed()) await shell.unmount(point);
@@ -110,7 +116,16 @@ export function createMountTable(options: MountTableOptions): MountTable {
     },
     async attach(source, target, lane = 'first') {
       try {
-        await (lane === 'first' ? shell : second).bind(await stage(source), target);
+        const table = lane === 'first' ? shell : second;
+        const known = staged.has(source);
+        try {
+          await table.bind(await stage(source), target);
+        } catch (error) {
+          if (!known) throw error;
+          // What was staged may have been removed since, and the same code stored anew.
+          await unstage(source);
+          await table.bind(await stage(source), target);
+        }
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         throw new EbbError('ENGINE_FAILED', `code cannot be shown to an instance: ${reason}`, { cause: error });

@@ -153,6 +153,8 @@ export function createPreparedNetworks(options: PreparedNetworksOptions): Prepar
         schedule();
       }
       const used = new Set(containers.map(({ Labels }) => Labels[HOLDER_LABEL]));
+      // From here on the instance's label leads to it; when somebody removes that instance, it is a rest.
+      for (const holder of used) if (holder !== undefined) known.delete(holder);
       const rests = containers.filter(
         ({ Id, Names, Labels }) =>
           isHolder(Labels, installation) &&
