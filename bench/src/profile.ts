@@ -10,7 +10,7 @@ import { functionDir, startEbb } from './start-ebb.ts';
  * With its small young generation given here, `ebb up` need not start once more to get it: the profiler of the first start
  * would go on sending its signal, which ends a process that has no profiler yet.
  */
-const SEMI_SPACE = '--max-semi-space-size=4';
+const GARBAGE_FLAGS = ['--max-semi-space-size=8', '--no-parallel-scavenge'];
 const WARM_UP_SECONDS = 3;
 const CONNECTIONS = 32;
 const SHOWN = 20;
@@ -22,7 +22,7 @@ export async function benchProfile(report: Report, options: { readonly seconds: 
     const window = { fromUs: 0, untilUs: 0, requests: 0 };
     {
       await using ebb = await startEbb('process', {}, [
-        SEMI_SPACE,
+        ...GARBAGE_FLAGS,
         '--cpu-prof',
         '--cpu-prof-interval=200',
         `--cpu-prof-dir=${directory}`,

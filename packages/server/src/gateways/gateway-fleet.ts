@@ -8,8 +8,8 @@ import type { LeaseBroker, LeaseHolder } from './lease-broker.ts';
 import { type FromGateway, type GatewaySetup, sendable, type ToGateway } from './messages.ts';
 import type { RouteFeed, RouteFollower } from './route-feed.ts';
 
-/** Each half of a gateway's young generation, in MiB: nearly all a call makes is garbage when it ends. */
-const SEMI_SPACE = '--max-semi-space-size=4';
+/** How a gateway collects its garbage, where the first process was not told: nearly all a call makes is that when it ends. */
+const GARBAGE_FLAGS = ['--max-semi-space-size=8', '--no-parallel-scavenge'];
 /** A gateway that lived this long is replaced at once; others ever later. */
 const SOUND_MS = 10_000;
 const LONGEST_BACKOFF_MS = 5_000;
@@ -142,7 +142,7 @@ export class GatewayFleet implements AsyncDisposable {
     const { program, setup, broker, feed } = this.#options;
     const execArgv = process.execArgv.some((one) => one.includes('semi-space'))
       ? process.execArgv
-      : [...process.execArgv, SEMI_SPACE];
+      : [...process.execArgv, ...GARBAGE_FLAGS];
     const child = fork(program, [], { execArgv, stdio: ['ignore', 2, 2, 'ipc'] });
     const { versions, follower } = feed.join((message) => send(child, message));
     const ready = Promise.withResolvers<void>();
