@@ -60,7 +60,8 @@ export async function benchGateways(
       measure: `CPU per request, two gateways / one process, ${kind} slots`,
       value: cpuOf('two gateways') / cpuOf('one process'),
       unit: '',
-      bar: { atMost: 1.1 },
+      // Where slots are scarce they travel, which one process does not have; it is measured to be known.
+      ...(kind === 'free' ? { bar: { atMost: 1.1 } } : {}),
     });
   }
   await addExactness(report, two, options.seconds);

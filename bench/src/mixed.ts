@@ -7,7 +7,7 @@ import { startNginx } from './start-nginx.ts';
 
 const FUNCTIONS = 100;
 /** Every function's process has to see some thousand calls before its code is compiled. */
-const WARM_UP_SECONDS = 8;
+const WARM_UP_SECONDS = 30;
 
 /**
  * Throughput when the traffic goes to a hundred functions by turns, beside the same traffic to one of them; the same
@@ -27,12 +27,15 @@ export async function benchMixed(
   }
   await using nginx = await startNginx(sockets);
   const directory = await mkdtemp('/tmp/ebb-bench-mixed-');
-  const script = join(directory, 'mixed.lua');
-  await writeFile(
-    script,
-    `local i = 0
-request = function() i = i + 1; return wrk.format("GET", "/function/mixed-" .. (i % ${FUNCTIONS})) end\n`,
-  );
+  // The same work for the generator, whether the turns are of one function or of all.
+  const turns = async (count: number) => {
+    const path = join(directory, `${count}.lua`);
+    const target = `"/function/mixed-" .. (i % ${count})`;
+    await writeFile(path, `local i = 0\nrequest = function() i = i + 1; return wrk.format("GET", ${target}) end\n`);
+    return path;
+  };
+  const script = await turns(FUNCTIONS);
+  const ofOneScript = await turns(1);
   const servers = { ebb: ebb.url, nginx: nginx.url.replace(/\/$/, '') };
   const rates = {
     ebbOne: [] as number[],
@@ -44,7 +47,7 @@ request = function() i = i + 1; return wrk.format("GET", "/function/mixed-" .. (
   for (let round = -1; round < options.rounds; round += 1) {
     const seconds = round < 0 ? 1 : options.seconds;
     for (const server of ['ebb', 'nginx'] as const) {
-      const one = await load(`${servers[server]}/function/mixed-0`, { connections: 32, seconds });
+      const one = await load(servers[server], { connections: 32, seconds, script: ofOneScript });
       const many = await load(servers[server], { connections: 32, seconds, script });
       const errors = one.errors + many.errors;
       if (errors > 0) throw new Error(`${server} answered ${errors} requests with an error`);

@@ -46,7 +46,7 @@ export interface LoadStep {
   /** Everything else: other statuses, broken connections, no answer. */
   readonly errors: number;
   /** How late the generator was with requests it had a free connection for, in the slowest of a hundred of them. */
-  readonly lateP99Ms: number;
+  readonly lateP99Ms?: number;
 }
 
 /** One cold call. */

@@ -1,5 +1,5 @@
 import { median } from './measure.ts';
-import { openLoop } from './open-loop.ts';
+import { pacedLoad } from './paced-load.ts';
 import { printTable } from './print-table.ts';
 import type { Report } from './report.ts';
 import type { LoadStep } from './results.ts';
@@ -7,7 +7,6 @@ import type { LoadStep } from './results.ts';
 /** Offered load, as parts of what the slower of nginx and Ebb can take. The bar is for half of it. */
 const LOADS = [0.1, 0.25, 0.5, 0.75];
 const HALF = 0.5;
-const CONNECTIONS = 64;
 
 /** Latency while requests come at rates both proxies can take, in turns. */
 export async function addRisingLoad(
@@ -21,30 +20,27 @@ export async function addRisingLoad(
     url,
     steps: [] as LoadStep[],
     halfP99Ms: [] as number[],
-    halfLateMs: [] as number[],
   }));
   for (const part of LOADS) {
     const rate = Math.round(capacity * part);
     for (let round = 0; round < (part === HALF ? options.rounds : 1); round += 1) {
-      for (const { url, steps, halfP99Ms, halfLateMs } of rising) {
-        const step = await openLoop({ url, rate, seconds: options.seconds, connections: CONNECTIONS });
+      for (const { url, steps, halfP99Ms } of rising) {
+        const step = await pacedLoad({ url, rate, seconds: options.seconds });
         if (round === 0) steps.push(step);
-        if (part !== HALF) continue;
-        halfP99Ms.push(step.p99Ms);
-        halfLateMs.push(step.lateP99Ms);
+        if (part === HALF) halfP99Ms.push(step.p99Ms);
       }
     }
   }
   report.series.rising = rising.map(({ target, steps }) => ({ target, steps }));
   printTable(
     `Warm path at fixed rates (capacity ${capacity.toFixed(0)} requests/s)`,
-    ['target', 'offered/s', 'good/s', 'p50 ms', 'p99 ms', 'sent late by, p99 ms'],
+    ['target', 'offered/s', 'good/s', 'p50 ms', 'p99 ms'],
     rising.flatMap(({ target, steps }) =>
-      steps.map(({ offered, goodput, p50Ms, p99Ms, lateP99Ms }) => [
+      steps.map(({ offered, goodput, p50Ms, p99Ms }) => [
         target,
         offered.toFixed(0),
         goodput.toFixed(0),
-        ...[p50Ms, p99Ms, lateP99Ms].map((ms) => ms.toFixed(2)),
+        ...[p50Ms, p99Ms].map((ms) => ms.toFixed(2)),
       ]),
     ),
   );
@@ -58,8 +54,6 @@ export async function addRisingLoad(
       offered: Math.round(capacity * HALF),
       nginxMs: halfOf('nginx'),
       ebbMs: halfOf('Ebb'),
-      // Where these come near the others, the machine was too busy to tell.
-      generatorLateMs: rising.flatMap(({ halfLateMs }) => halfLateMs),
     },
   });
 }

@@ -1,0 +1,46 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { percentile } from './measure.ts';
+import type { LoadStep } from './results.ts';
+
+const run = promisify(execFile);
+const CONNECTIONS = 32;
+/** Connections begin one after the other, so that their requests do not come in volleys. */
+const STAGGER = ['-r1', '--rate-period=3ms'];
+
+/**
+ * Has each of some connections send a request at a fixed rate with h2load, which takes so little CPU itself that
+ * tails of a millisecond can be told apart on a machine it shares with what it measures. A connection sends its next
+ * request only after the last answer, so this is for loads well below saturation.
+ */
+export async function pacedLoad(options: {
+  readonly url: string;
+  readonly rate: number;
+  readonly seconds: number;
+}): Promise<LoadStep> {
+  const { url, seconds } = options;
+  const each = Math.max(1, Math.round(options.rate / CONNECTIONS));
+  const requests = each * CONNECTIONS * seconds;
+  const directory = await mkdtemp('/tmp/ebb-bench-paced-');
+  try {
+    const log = join(directory, 'log');
+    const args = ['--h1', `-c${CONNECTIONS}`, ...STAGGER, `--rps=${each}`, `-n${requests}`, `--log-file=${log}`, url];
+    await run('h2load', args, { maxBuffer: 2 ** 24 });
+    const lines = (await readFile(log, 'utf8')).trim().split('\n');
+    const good = lines.map((line) => line.split('\t')).filter(([, status]) => status === '200');
+    const latencies = good.map(([, , us]) => Number(us) / 1000);
+    return {
+      offered: each * CONNECTIONS,
+      goodput: latencies.length / seconds,
+      p50Ms: percentile(latencies, 0.5),
+      p99Ms: percentile(latencies, 0.99),
+      shed: 0,
+      shedP99Ms: 0,
+      errors: requests - latencies.length,
+    };
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
