@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { LogBook, Version } from '../core/ports.ts';
+import { rejectOnAbort } from '../core/reject-on-abort.ts';
 import { awaitReady, describeExit } from '../engines/await-ready.ts';
 import type { Engine, Instance, InstanceExit, InstanceSpec } from '../engines/engine.ts';
 import { classifyStartFailure, type StartFailure } from './classify-start-failure.ts';
@@ -127,7 +128,8 @@ export function createLauncher(options: LauncherOptions): Launcher {
     const limit = AbortSignal.timeout(SPECIALISE_MS);
     try {
       const either = signal ? AbortSignal.any([signal, limit]) : limit;
-      return await engine.specialise({ ...spec, id: spare.id }, either);
+      // A mount that hangs cannot be called off, but need not be waited for.
+      return await Promise.race([engine.specialise({ ...spec, id: spare.id }, either), rejectOnAbort(either)]);
     } catch (error) {
       exits.forget(spare.id);
       void engine.stop(spare.id, { graceMs: 0 }).catch((failure: unknown) => {

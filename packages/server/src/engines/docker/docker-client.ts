@@ -1,5 +1,6 @@
 import Dockerode from 'dockerode';
 import { EbbError } from '../../core/errors.ts';
+import { rejectOnAbort } from '../../core/reject-on-abort.ts';
 
 /** How long each kind of engine call may take, in milliseconds. */
 export interface DockerDeadlines {
@@ -116,13 +117,3 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
   'EACCES',
   'ENOTSOCK',
 ]);
-
-/** Rejects with the signal's reason when it aborts, at once if it has. Never an unhandled rejection. */
-export function rejectOnAbort(signal: AbortSignal): Promise<never> {
-  const rejection = new Promise<never>((_resolve, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
-  rejection.catch(() => {});
-  return rejection;
-}

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Logger } from '../../core/logger.ts';
 import { EbbError } from '../../core/errors.ts';
+import { rejectOnAbort } from '../../core/reject-on-abort.ts';
 import type { Engine, EngineLogLine, Instance, InstanceSpec } from '../engine.ts';
 import { instanceDirPaths, removeInstanceDir } from '../instance-dir.ts';
 import { createCompiledStore } from './compiled-store.ts';
@@ -8,7 +9,7 @@ import { containerName, type HostFacts, type ImageFacts } from './build-host-con
 import { createContainerDriver } from './container-driver.ts';
 import { createContainerFreezer } from './container-freezer.ts';
 import { ask, askStream } from './dial.ts';
-import { createDockerClient, type DockerDeadlines, rejectOnAbort, statusOf } from './docker-client.ts';
+import { createDockerClient, type DockerDeadlines, statusOf } from './docker-client.ts';
 import { watchEvents } from './events.ts';
 import { applyFirewall, removeFirewall, sweepFirewalls } from './firewall.ts';
 import { ensureHolderImage } from './holder-image.ts';
