@@ -23,7 +23,7 @@ export async function addRisingLoad(
   }));
   for (const part of LOADS) {
     const rate = Math.round(capacity * part);
-    for (let round = 0; round < (part === HALF ? options.rounds : 1); round += 1) {
+    for (let round = 0; round < (part === HALF ? Math.max(7, options.rounds) : 1); round += 1) {
       for (const { url, steps, halfP99Ms } of rising) {
         const step = await pacedLoad({ url, rate, seconds: options.seconds });
         if (round === 0) steps.push(step);
