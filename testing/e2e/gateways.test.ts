@@ -162,6 +162,12 @@ describe('two gateways', () => {
     expect(await Promise.all(again)).toEqual(Array.from({ length: 8 }, () => 200));
   });
 
+  test('an answer that comes before the last write of its request is not lost', async () => {
+    const spec = { scale: { min: 1, max: 1 } };
+    // All but the first change nothing, and are answered at once.
+    for (let round = 0; round < 40; round += 1) await deployCold('unchanged', spec);
+  });
+
   test('the control API answers through any of them: uploads, followed logs, refusals', async () => {
     await deployLab(server, 'told');
     const leave = new AbortController();

@@ -12,13 +12,20 @@ const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'upg
  * side is gone on the other.
  */
 export function proxyControl(socketPath: string, request: IncomingMessage, response: ServerResponse): void {
+  // One request a connection, but this side closes it: an answer that comes before the request's last write is not lost.
   const upstream = httpRequest({
     socketPath,
     agent: false,
     setHost: false,
     method: request.method,
     path: request.url,
-    headers: [...passed(request.rawHeaders), PEER_HEADER, request.socket.remoteAddress ?? '', 'Connection', 'close'],
+    headers: [
+      ...passed(request.rawHeaders),
+      PEER_HEADER,
+      request.socket.remoteAddress ?? '',
+      'Connection',
+      'keep-alive',
+    ],
   });
   upstream.on('response', (answer) => {
     response.writeHead(answer.statusCode ?? 502, answer.statusMessage, passed(answer.rawHeaders));
