@@ -1,17 +1,9 @@
 import type { VersionKey, WaitReport } from '@ebb/contract';
-import type { EbbError } from '../core/errors.ts';
 import type { HeldSlot } from '../gateway/gateway-context.ts';
 import type { Fifo } from '../pool/fifo.ts';
 import type { InstanceConnections } from '../pool/instance-connections.ts';
+import type { Waiter } from '../pool/wait-in-line.ts';
 import type { SlotMessage } from './messages.ts';
-
-/** A call that waits for a slot. */
-export interface Waiter {
-  /** Number of the last grant that was waited for before it joined the line. */
-  readonly after: number;
-  resolve(slot: HeldSlot): void;
-  reject(error: EbbError): void;
-}
 
 /** A slot this gateway has for one call after another. */
 export interface Lease {
@@ -42,7 +34,7 @@ export interface Place {
 export interface Desk {
   readonly key: VersionKey;
   readonly places: Map<string, Place>;
-  readonly waiters: Fifo<Waiter>;
+  readonly waiters: Fifo<Waiter<HeldSlot>>;
   /** Slots that were asked for and not answered. */
   asked: number;
   /** Of those, the ones asked to be taken back. */

@@ -1,11 +1,11 @@
-import { formatDuration, type VersionKey, type WaitReport } from '@ebb/contract';
-import { EbbError } from '../core/errors.ts';
+import type { VersionKey, WaitReport } from '@ebb/contract';
 import type { Version } from '../core/ports.ts';
 import type { HeldSlot, SlotSource } from '../gateway/gateway-context.ts';
 import { BUSY_WAIT, type SlotFailure } from '../pool/admission.ts';
 import type { Ending } from '../pool/ending.ts';
 import { Fifo } from '../pool/fifo.ts';
 import { InstanceConnections } from '../pool/instance-connections.ts';
+import { waitInLine } from '../pool/wait-in-line.ts';
 import { EndingQuestions } from './ending-questions.ts';
 import type { Desk, Lease, Place } from './leased-desk.ts';
 import { type SlotMessage, type SlotRequest, received } from './messages.ts';
@@ -186,40 +186,16 @@ export class LeasedSlots implements SlotSource, Disposable {
   }
 
   #wait(version: Version, signal: AbortSignal): Promise<HeldSlot> {
-    if (signal.aborted) return Promise.reject(signal.reason as Error);
     const desk = this.#deskOf(version.key);
-    const { queueWaitMs } = version.limits;
-    return new Promise<HeldSlot>((resolve, reject) => {
-      const settle = () => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', onAbort);
-      };
-      const leave = (error: Error) => {
-        place.leave();
-        settle();
-        this.#demand.changed(desk);
-        reject(error);
-      };
-      const onAbort = () => leave(signal.reason as Error);
-      const place = desk.waiters.push({
-        after: desk.waited,
-        resolve: (slot) => {
-          settle();
-          resolve(slot);
-        },
-        reject: (error) => {
-          settle();
-          reject(error);
-        },
-      });
-      const timer = setTimeout(() => {
-        const label = `${version.name}.${version.namespace}`;
-        const message = `no instance of ${label} became free within ${formatDuration(queueWaitMs)}`;
-        leave(new EbbError('NO_INSTANCE_IN_TIME', message, { retryAfterSeconds: 1 }));
-      }, queueWaitMs);
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#demand.changed(desk);
+    const waiting = waitInLine(desk.waiters, {
+      after: desk.waited,
+      label: `${version.name}.${version.namespace}`,
+      waitMs: version.limits.queueWaitMs,
+      signal,
+      onLeft: () => this.#demand.changed(desk),
     });
+    this.#demand.changed(desk);
+    return waiting;
   }
 
   #granted(grant: Extract<SlotMessage, { readonly kind: 'grant' }>): void {

@@ -1,9 +1,10 @@
-import { formatDuration, type WaitReport } from '@ebb/contract';
+import type { WaitReport } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import type { Ending } from './ending.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Fifo } from './fifo.ts';
 import { pickEndpoint } from './pick-endpoint.ts';
+import { waitInLine, type Waiter } from './wait-in-line.ts';
 
 /**
  * How an instance let a request down: `hard` refused the connection, `full` did not take it in time, `broken` cut it,
@@ -60,13 +61,6 @@ export class Slot {
   }
 }
 
-interface Waiter {
-  /** Number of the last arrival of an instance before it joined the line. */
-  readonly after: number;
-  resolve(slot: Slot): void;
-  reject(error: EbbError): void;
-}
-
 /** What an {@link Admission} is made with. */
 export interface AdmissionOptions {
   /** Shown in errors: `name.namespace`. */
@@ -96,7 +90,7 @@ export interface AdmissionOptions {
  */
 export class Admission {
   readonly #options: AdmissionOptions;
-  readonly #waiting = new Fifo<Waiter>();
+  readonly #waiting = new Fifo<Waiter<Slot>>();
   readonly #endpoints: Endpoint[] = [];
   readonly #random: () => number;
   #inFlight = 0;
@@ -213,35 +207,9 @@ export class Admission {
       const message = `${label} is busy: ${this.#waiting.length} calls wait already and "queue.length" is ${queueLength}`;
       return Promise.reject(new EbbError('QUEUE_FULL', message, { retryAfterSeconds: 1 }));
     }
-    return new Promise<Slot>((resolve, reject) => {
-      const settle = () => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', onAbort);
-      };
-      const onAbort = () => {
-        place.leave();
-        settle();
-        reject(signal?.reason as Error);
-      };
-      const place = this.#waiting.push({
-        after: this.#cameLast,
-        resolve: (slot) => {
-          settle();
-          resolve(slot);
-        },
-        reject: (error) => {
-          settle();
-          reject(error);
-        },
-      });
-      const timer = setTimeout(() => {
-        place.leave();
-        settle();
-        const message = `no instance of ${label} became free within ${formatDuration(queueWaitMs)}`;
-        reject(new EbbError('NO_INSTANCE_IN_TIME', message, { retryAfterSeconds: 1 }));
-      }, queueWaitMs);
-      signal?.addEventListener('abort', onAbort, { once: true });
-      this.#options.onDemand();
-    });
+    const options = { after: this.#cameLast, label, waitMs: queueWaitMs, signal };
+    const waiting = waitInLine(this.#waiting, options);
+    this.#options.onDemand();
+    return waiting;
   }
 }
