@@ -120,7 +120,9 @@ export function isMet(
 /** A bar in words: `≤ 25 ms`. */
 export function describeBar({ bar, unit }: Pick<Figure, 'bar' | 'unit'>): string {
   if (!bar) return '–';
-  return `${bar.atLeast === undefined ? '≤' : '≥'} ${bar.atLeast ?? bar.atMost} ${unit}`.trim();
+  const { atLeast, atMost } = bar;
+  const sign = atLeast === atMost ? '=' : atLeast === undefined ? '≤' : '≥';
+  return `${sign} ${atLeast ?? atMost} ${unit}`.trim();
 }
 
 /** A value in words: `21.4 ms`. */

@@ -138,6 +138,20 @@ describeWithDocker('prepared network namespaces', (socketPath) => {
     expect(await ask(instance)).toBe('ok');
   }, 60_000);
 
+  test('E1: when somebody removes the container of an instance its namespace goes too', async () => {
+    await stocked();
+    const instance = await start();
+    const own = (await holderOf(instance)) ?? '';
+    await harness.engine.list();
+    await docker.getContainer(containerName(harness.installation, instance.id)).remove({ force: true });
+    await eventually(async () => {
+      await harness.engine.list();
+      return !(await holders()).includes(own);
+    }, 20_000);
+    expect(await holders()).not.toContain(own);
+    await harness.engine.stop(instance.id, { graceMs: 0 });
+  }, 60_000);
+
   test('E1: what a killed server kept ready is removed, and its instances keep theirs until they end', async () => {
     await stocked();
     const instance = await start();
