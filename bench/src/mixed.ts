@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { load, median } from './measure.ts';
+import { pacedLoad } from './paced-load.ts';
 import type { Report } from './report.ts';
 import { functionDir, instanceSockets, startEbb } from './start-ebb.ts';
 import { startNginx } from './start-nginx.ts';
@@ -57,6 +58,7 @@ export async function benchMixed(
     }
   }
   await rm(directory, { recursive: true });
+  await addSameRate(report, ebb.url, median(rates.ebbOne) / 2, options);
   const ofOne = median(rates.ebbMany) / median(rates.ebbOne);
   const nginxOfOne = median(rates.nginxMany) / median(rates.nginxOne);
   report.add({
@@ -71,5 +73,32 @@ export async function benchMixed(
     measure: `throughput of the ${FUNCTIONS} functions, of nginx's to the same`,
     value: median(rates.ebbMany) / median(rates.nginxMany),
     unit: '',
+  });
+}
+
+/** Good answers of all functions by turns and of one of them, while requests come at the same rate. */
+async function addSameRate(
+  report: Report,
+  url: string,
+  rate: number,
+  options: { readonly seconds: number; readonly rounds: number },
+): Promise<void> {
+  const pathsOf = (count: number) =>
+    Array.from({ length: FUNCTIONS }, (_, index) => `/function/mixed-${index % count}`);
+  const good = { one: [] as number[], many: [] as number[] };
+  for (let round = 0; round < options.rounds; round += 1) {
+    for (const [name, count] of [
+      ['one', 1],
+      ['many', FUNCTIONS],
+    ] as const) {
+      const step = await pacedLoad({ url, paths: pathsOf(count), rate, seconds: options.seconds });
+      good[name].push(step.goodput);
+    }
+  }
+  report.add({
+    measure: `${FUNCTIONS} functions at half the rate one can take, good answers of one's at that rate`,
+    value: median(good.many) / median(good.one),
+    unit: '',
+    detail: { offered: rate, ...good },
   });
 }

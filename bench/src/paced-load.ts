@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { percentile } from './measure.ts';
@@ -17,23 +17,38 @@ const STAGGER = ['-r1', '--rate-period=3ms'];
  */
 export async function pacedLoad(options: {
   readonly url: string;
+  /** Asked for by turns instead of the path of the URL. */
+  readonly paths?: readonly string[];
   readonly rate: number;
   readonly seconds: number;
 }): Promise<LoadStep> {
-  const { url, seconds } = options;
+  const { url, seconds, paths } = options;
   const each = Math.max(1, Math.round(options.rate / CONNECTIONS));
   const requests = each * CONNECTIONS * seconds;
   const directory = await mkdtemp('/tmp/ebb-bench-paced-');
   try {
     const log = join(directory, 'log');
-    const args = ['--h1', `-c${CONNECTIONS}`, ...STAGGER, `--rps=${each}`, `-n${requests}`, `--log-file=${log}`, url];
+    const list = join(directory, 'urls');
+    await writeFile(list, (paths ?? [new URL(url).pathname]).map((path) => `${new URL(path, url).href}\n`).join(''));
+    const args = [
+      '--h1',
+      `-c${CONNECTIONS}`,
+      ...STAGGER,
+      `--rps=${each}`,
+      `-n${requests}`,
+      `--log-file=${log}`,
+      `--input-file=${list}`,
+    ];
     await run('h2load', args, { maxBuffer: 2 ** 24 });
     const lines = (await readFile(log, 'utf8')).trim().split('\n');
     const good = lines.map((line) => line.split('\t')).filter(([, status]) => status === '200');
     const latencies = good.map(([, , us]) => Number(us) / 1000);
+    // What falls behind the rate takes longer.
+    const begins = good.map(([startedUs]) => Number(startedUs) / 1e6);
+    const tookSeconds = Math.max(seconds, percentile(begins, 1) - percentile(begins, 0));
     return {
       offered: each * CONNECTIONS,
-      goodput: latencies.length / seconds,
+      goodput: latencies.length / tookSeconds,
       p50Ms: percentile(latencies, 0.5),
       p99Ms: percentile(latencies, 0.99),
       shed: 0,

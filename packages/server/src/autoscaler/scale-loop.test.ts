@@ -168,6 +168,47 @@ describe('a memory budget', () => {
   });
 });
 
+describe('calls that come together', () => {
+  test('are one decision, though they are read in several turns of the event loop (S3)', async () => {
+    const version = createVersion({ spec: { concurrency: 10, scale: { max: 20 } } });
+    using loop = createLoop([version]);
+    const come = (count: number) => {
+      for (let call = 0; call < count; call += 1) {
+        version.call();
+        loop.poke(version.scalable);
+      }
+    };
+    come(37);
+    await vi.advanceTimersByTimeAsync(1);
+    come(100);
+    await vi.advanceTimersByTimeAsync(2);
+    come(63);
+    await vi.advanceTimersByTimeAsync(20);
+    expect(version.told).toEqual([20]);
+  });
+
+  test('do not put the decision off for as long as they keep coming', async () => {
+    const version = createVersion({ spec: { concurrency: 1, scale: { max: 1000 } } });
+    using loop = createLoop([version]);
+    for (let count = 0; count < 15; count += 1) {
+      version.call();
+      version.call();
+      loop.poke(version.scalable);
+      await vi.advanceTimersByTimeAsync(1);
+    }
+    expect(version.told.length).toBeGreaterThan(0);
+  });
+
+  test('and one that comes alone is decided at once', async () => {
+    const version = createVersion({});
+    using loop = createLoop([version]);
+    version.call();
+    loop.poke(version.scalable);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(version.told).toEqual([1]);
+  });
+});
+
 describe('calls that come at regular times', () => {
   /** Calls every 20 minutes for some hours; how many found no instance. */
   async function coldCalls(keepAlive: 'fixed' | 'histogram' | 'auto'): Promise<{ cold: boolean[]; reasons: string[] }> {

@@ -10,6 +10,10 @@ import { type HostScaling, VersionScaler } from './version-scaler.ts';
 
 /** How often the CPU use of instances is asked for, where a function scales by it. */
 const CPU_EVERY_MS = 5_000;
+/** Where several calls came at once, the decision waits until none has come for this long, in milliseconds, ... */
+const GATHER_QUIET_MS = 2;
+/** ... but never longer than this. */
+const GATHER_AT_MOST_MS = 10;
 /** How soon it is looked again whether others have made room. */
 const LOOK_AGAIN_MS = 25;
 /** The usage of a function that was not called for this long is forgotten. */
@@ -39,7 +43,8 @@ export interface ScaleLoopOptions {
 export class ScaleLoop implements Disposable {
   readonly #options: ScaleLoopOptions;
   readonly #host: HostScaling;
-  readonly #poked = new Set<Scalable>();
+  /** The versions that are about to be decided, each with how many of its calls waited when it was last looked at. */
+  readonly #poked = new Map<Scalable, { readonly sinceMs: number; waiting: number }>();
   readonly #scalers = new WeakMap<Scalable, VersionScaler>();
   readonly #samplers = new WeakMap<Scalable, CpuSampler>();
   readonly #lacking = new Set<Scalable>();
@@ -69,11 +74,13 @@ export class ScaleLoop implements Disposable {
   }
 
   /**
-   * Has one version decided soon: after what runs now, so that misses of the same moment are one decision (S3).
+   * Has one version decided soon. A call that comes alone is decided after what runs now; misses that come together
+   * are one decision (S3), though the sockets they come by are read in several turns of the event loop.
    */
   poke(scalable: Scalable): void {
-    if (this.#poked.size === 0) setImmediate(() => this.#applyPoked());
-    this.#poked.add(scalable);
+    if (this.#poked.has(scalable)) return;
+    this.#poked.set(scalable, { sinceMs: this.#options.clock.monotonic(), waiting: scalable.waiting });
+    setImmediate(() => this.#gather(scalable));
   }
 
   [Symbol.dispose](): void {
@@ -84,10 +91,20 @@ export class ScaleLoop implements Disposable {
     this.#timers.push(setInterval(act, ms).unref());
   }
 
-  #applyPoked(): void {
-    const poked = [...this.#poked];
-    this.#poked.clear();
-    for (const scalable of poked) this.#apply(this.#scalerOf(scalable));
+  /** Decides a version that was poked, unless more calls came since it was last looked at: then soon. */
+  #gather(scalable: Scalable): void {
+    const poked = this.#poked.get(scalable);
+    if (!poked) return;
+    const { waiting } = scalable;
+    const isGrowing = waiting > poked.waiting;
+    if (isGrowing && this.#options.clock.monotonic() - poked.sinceMs < GATHER_AT_MOST_MS) {
+      poked.waiting = waiting;
+      // Timers come before what was read from the sockets in the same turn; what is decided is the state after it.
+      setTimeout(() => setImmediate(() => this.#gather(scalable)), GATHER_QUIET_MS).unref();
+      return;
+    }
+    this.#poked.delete(scalable);
+    this.#apply(this.#scalerOf(scalable));
   }
 
   #scalerOf(scalable: Scalable): VersionScaler {
