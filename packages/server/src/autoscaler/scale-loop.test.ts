@@ -94,7 +94,7 @@ function createLoop(all: readonly Version[], more: Partial<ScaleLoopOptions> = {
 async function poke(all: readonly Version[], more: Partial<ScaleLoopOptions>): Promise<void> {
   const loop = createLoop(all, more);
   for (const { scalable } of all) if (scalable.waiting > 0) loop.poke(scalable);
-  await vi.advanceTimersByTimeAsync(1);
+  await vi.advanceTimersByTimeAsync(2);
 }
 
 const kept = { scale: { idle: '1h' } };
@@ -163,7 +163,7 @@ describe('a memory budget', () => {
     for (let count = 0; count < 5; count += 1) often.call();
     seldom.call();
     for (const { scalable } of [often, seldom, third]) loop.poke(scalable);
-    await vi.advanceTimersByTimeAsync(1);
+    await vi.advanceTimersByTimeAsync(2);
     expect([often.told, seldom.told]).toEqual([[], [0]]);
   });
 });
@@ -178,10 +178,10 @@ describe('calls that come together', () => {
         loop.poke(version.scalable);
       }
     };
-    come(37);
+    come(1);
+    await vi.advanceTimersByTimeAsync(0);
+    come(136);
     await vi.advanceTimersByTimeAsync(1);
-    come(100);
-    await vi.advanceTimersByTimeAsync(2);
     come(63);
     await vi.advanceTimersByTimeAsync(20);
     expect(version.told).toEqual([20]);
@@ -199,12 +199,12 @@ describe('calls that come together', () => {
     expect(version.told.length).toBeGreaterThan(0);
   });
 
-  test('and one that comes alone is decided at once', async () => {
+  test('and one that comes alone is decided within a moment', async () => {
     const version = createVersion({});
     using loop = createLoop([version]);
     version.call();
     loop.poke(version.scalable);
-    await vi.advanceTimersByTimeAsync(0);
+    await vi.advanceTimersByTimeAsync(2);
     expect(version.told).toEqual([1]);
   });
 });

@@ -10,9 +10,9 @@ import { type HostScaling, VersionScaler } from './version-scaler.ts';
 
 /** How often the CPU use of instances is asked for, where a function scales by it. */
 const CPU_EVERY_MS = 5_000;
-/** Where several calls came at once, the decision waits until none has come for this long, in milliseconds, ... */
-const GATHER_QUIET_MS = 2;
-/** ... but never longer than this. */
+/** A decision for calls that wait is put off until no more have come for this long, in milliseconds, ... */
+const GATHER_QUIET_MS = 1;
+/** ... but no longer than this. */
 const GATHER_AT_MOST_MS = 10;
 /** How soon it is looked again whether others have made room. */
 const LOOK_AGAIN_MS = 25;
@@ -74,13 +74,13 @@ export class ScaleLoop implements Disposable {
   }
 
   /**
-   * Has one version decided soon. A call that comes alone is decided after what runs now; misses that come together
-   * are one decision (S3), though the sockets they come by are read in several turns of the event loop.
+   * Has one version decided soon: misses that come together are one decision (S3), though the sockets they come by
+   * are read in several turns of the event loop.
    */
   poke(scalable: Scalable): void {
     if (this.#poked.has(scalable)) return;
     this.#poked.set(scalable, { sinceMs: this.#options.clock.monotonic(), waiting: scalable.waiting });
-    setImmediate(() => this.#gather(scalable));
+    this.#gatherSoon(scalable);
   }
 
   [Symbol.dispose](): void {
@@ -91,16 +91,19 @@ export class ScaleLoop implements Disposable {
     this.#timers.push(setInterval(act, ms).unref());
   }
 
-  /** Decides a version that was poked, unless more calls came since it was last looked at: then soon. */
+  #gatherSoon(scalable: Scalable): void {
+    // Timers come before what was read from the sockets in the same turn; what is decided is the state after it.
+    setTimeout(() => setImmediate(() => this.#gather(scalable)), GATHER_QUIET_MS).unref();
+  }
+
+  /** Decides a version that was poked, unless more calls came since it was last looked at. */
   #gather(scalable: Scalable): void {
     const poked = this.#poked.get(scalable);
     if (!poked) return;
     const { waiting } = scalable;
-    const isGrowing = waiting > poked.waiting;
-    if (isGrowing && this.#options.clock.monotonic() - poked.sinceMs < GATHER_AT_MOST_MS) {
+    if (waiting > poked.waiting && this.#options.clock.monotonic() - poked.sinceMs < GATHER_AT_MOST_MS) {
       poked.waiting = waiting;
-      // Timers come before what was read from the sockets in the same turn; what is decided is the state after it.
-      setTimeout(() => setImmediate(() => this.#gather(scalable)), GATHER_QUIET_MS).unref();
+      this.#gatherSoon(scalable);
       return;
     }
     this.#poked.delete(scalable);
