@@ -1,3 +1,4 @@
+export * from './alias.ts';
 export * from './describe-issue.ts';
 export * from './errors.ts';
 export * from './function-spec.ts';

@@ -1,5 +1,6 @@
 /** The interfaces modules call each other by. Implementations are handed over by the composition root. */
 import type {
+  AliasSpec,
   CodeResource,
   ColdStart,
   FunctionSpec,
@@ -33,20 +34,34 @@ export interface Version {
   readonly createdAt: number;
 }
 
-/** A function as the registry holds it. */
+/** A name for one version of a function, or for a split of calls between several. */
+export interface Alias {
+  readonly name: string;
+  readonly spec: AliasSpec;
+  /** Milliseconds since the Unix epoch. */
+  readonly updatedAt: number;
+}
+
+/** A function as the registry holds it. Replaced as a whole by every change, never changed. */
 export interface FunctionRecord {
   readonly namespace: string;
   readonly name: string;
-  /** The version a bare name means. */
+  /** The version that gets most of what the bare name is called with; of equals the newest. */
   readonly live: Version;
+  /** `live` first, the others by name. */
+  readonly aliases: readonly Alias[];
+  /** The versions that serve: those an alias refers to, by number. */
+  readonly versions: readonly Version[];
+  /** Number of the version that was live before, where it is still there: what a rollback goes back to. */
+  readonly before?: number;
   readonly createdAt: number;
   readonly updatedAt: number;
 }
 
-/** What changed in the registry; `previous` is the version that served before. */
+/** What changed in the registry. */
 export type RegistryChange =
-  | { readonly kind: 'live'; readonly live: Version; readonly previous?: Version }
-  | { readonly kind: 'removed'; readonly previous: Version };
+  | { readonly kind: 'changed'; readonly record: FunctionRecord; readonly previous?: FunctionRecord }
+  | { readonly kind: 'removed'; readonly previous: FunctionRecord };
 
 /** A new version before it is live. */
 export interface DeployInput {
@@ -56,9 +71,20 @@ export interface DeployInput {
   readonly code?: string;
 }
 
+/** How a deploy is done. */
+export interface DeployOptions {
+  /** Whether a first instance must have become ready before the version serves. */
+  readonly probe: boolean;
+  /** False to store and prove the version without giving it calls; a function's first version serves anyhow. Default: true. */
+  readonly serve?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** What a deploy came to; `unchanged` made no version. */
 export interface DeployOutcome {
   readonly record: FunctionRecord;
+  /** The version that was asked for: the new one, or the one that was there. */
+  readonly version: Version;
   readonly change: 'created' | 'updated' | 'unchanged';
 }
 
@@ -73,12 +99,21 @@ export interface FunctionRegistry {
   list(namespace?: string): readonly FunctionRecord[];
   /** The versions of a function, newest first. Throws FUNCTION_NOT_FOUND. */
   versions(namespace: string, name: string): Promise<readonly Version[]>;
+  /** One version. Throws FUNCTION_NOT_FOUND, VERSION_NOT_FOUND. */
+  version(namespace: string, name: string, version: number): Promise<Version>;
   /**
-   * Freezes the input into a version, proves it through the {@link DeployGate}, then makes it live. Deploys of
+   * Freezes the input into a version, proves it through the {@link DeployGate}, then points `live` at it. Deploys of
    * one function are done one after the other. Throws NAMESPACE_NOT_FOUND, SECRET_NOT_FOUND, CODE_NOT_FOUND, and
    * whatever the gate throws; then the old version keeps serving and nothing of the new one stays.
    */
-  put(input: DeployInput, options: { readonly probe: boolean; readonly signal?: AbortSignal }): Promise<DeployOutcome>;
+  put(input: DeployInput, options: DeployOptions): Promise<DeployOutcome>;
+  /**
+   * Makes an alias or replaces what it says; in force when the promise resolves. Throws FUNCTION_NOT_FOUND,
+   * VERSION_NOT_FOUND, ALIAS_NAME_INVALID, WEIGHTS_INVALID.
+   */
+  setAlias(namespace: string, name: string, alias: string, spec: AliasSpec): Promise<FunctionRecord>;
+  /** Removes an alias. Throws FUNCTION_NOT_FOUND, ALIAS_NOT_FOUND, and ALIAS_REQUIRED for `live`. */
+  removeAlias(namespace: string, name: string, alias: string): Promise<FunctionRecord>;
   /** Removes a function with all its versions. Throws FUNCTION_NOT_FOUND. */
   remove(namespace: string, name: string): Promise<void>;
   /** Calls `listener` after every change, in order, until the returned object is disposed. */

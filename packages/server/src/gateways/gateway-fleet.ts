@@ -24,7 +24,7 @@ export interface GatewayFleetOptions {
   readonly count: number;
   /** The program of a gateway. */
   readonly program: URL;
-  readonly setup: Omit<GatewaySetup, 'versions'>;
+  readonly setup: Omit<GatewaySetup, 'records'>;
   readonly maxConnections: number;
   readonly broker: LeaseBroker;
   readonly feed: RouteFeed;
@@ -144,7 +144,7 @@ export class GatewayFleet implements AsyncDisposable {
       ? process.execArgv
       : [...process.execArgv, ...GARBAGE_FLAGS];
     const child = fork(program, [], { execArgv, stdio: ['ignore', 2, 2, 'ipc'] });
-    const { versions, follower } = feed.join((message) => send(child, message));
+    const { records, follower } = feed.join((message) => send(child, message));
     const ready = Promise.withResolvers<void>();
     const drained = Promise.withResolvers<void>();
     const exited = Promise.withResolvers<void>();
@@ -174,7 +174,7 @@ export class GatewayFleet implements AsyncDisposable {
       this.#ended(gateway, 'it could not be started');
       exited.resolve();
     });
-    send(child, { kind: 'setup', setup: { ...setup, versions } });
+    send(child, { kind: 'setup', setup: { ...setup, records } });
     return gateway;
   }
 

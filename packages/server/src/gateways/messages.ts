@@ -1,6 +1,6 @@
 import type { ErrorCode, LogLine, VersionKey, WaitReport } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
-import type { RegistryChange, Version } from '../core/ports.ts';
+import type { FunctionRecord, RegistryChange, Version } from '../core/ports.ts';
 import type { Target } from '../engines/engine.ts';
 import type { SlotFailure } from '../pool/admission.ts';
 import type { Ending } from '../pool/ending.ts';
@@ -13,8 +13,8 @@ export interface GatewaySetup {
   readonly logLevel: string;
   /** Unix socket at which the first process answers what is not a function. */
   readonly controlSocket: string;
-  /** The versions that serve. */
-  readonly versions: readonly Version[];
+  /** The functions there are. */
+  readonly records: readonly FunctionRecord[];
 }
 
 /** An error on its way to another process. */
@@ -111,7 +111,11 @@ export function received({ code, message, retryAfterSeconds, logs }: SentError):
   });
 }
 
-/** A version as a gateway needs it: without what only its instances may know. */
-export function routed(version: Version): Version {
+/** A function as a gateway needs it: without what only its instances may know. */
+export function routedRecord(record: FunctionRecord): FunctionRecord {
+  return { ...record, live: routed(record.live), versions: record.versions.map(routed) };
+}
+
+function routed(version: Version): Version {
   return { ...version, spec: { ...version.spec, env: {}, secrets: [] } };
 }

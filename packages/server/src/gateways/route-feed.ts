@@ -1,6 +1,6 @@
 import type { VersionKey } from '@ebb/contract';
-import type { FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
-import { routed, type ToGateway } from './messages.ts';
+import type { FunctionRecord, FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
+import { routedRecord, type ToGateway } from './messages.ts';
 
 /** A version that was replaced is still found for this long: calls resolved to it may be on their way (V2). */
 const REPLACED_MS = 60_000;
@@ -17,7 +17,10 @@ export interface RouteFollower {
 /** Tells gateways which versions serve. */
 export interface RouteFeed extends Disposable {
   /** What a new gateway begins with; what changes from now on it is sent. */
-  join(send: (message: ToGateway) => void): { readonly versions: readonly Version[]; readonly follower: RouteFollower };
+  join(send: (message: ToGateway) => void): {
+    readonly records: readonly FunctionRecord[];
+    readonly follower: RouteFollower;
+  };
   /** Resolves when every gateway knows what the registry knows now, so that who deployed calls the new version. */
   settled(): Promise<void>;
   /** A version that serves or did a moment ago. */
@@ -37,7 +40,7 @@ export function createRouteFeed(registry: Pick<FunctionRegistry, 'list' | 'watch
   let seq = 0;
 
   const watching = registry.watch((change) => {
-    if (change.previous) keep(change.previous);
+    for (const version of change.previous?.versions ?? []) keep(version);
     seq += 1;
     const message: ToGateway = { kind: 'route', seq, change: trimmed(change) };
     for (const { send } of followers) send(message);
@@ -61,7 +64,7 @@ export function createRouteFeed(registry: Pick<FunctionRegistry, 'list' | 'watch
       const follower: Follower = { send, knownSeq: seq };
       followers.add(follower);
       return {
-        versions: registry.list().map(({ live }) => routed(live)),
+        records: registry.list().map(routedRecord),
         follower: {
           knows(known) {
             follower.knownSeq = known;
@@ -94,8 +97,8 @@ export function createRouteFeed(registry: Pick<FunctionRegistry, 'list' | 'watch
     versionOf(key) {
       const [path = '', number] = key.split('@');
       const [namespace = '', name = ''] = path.split('/');
-      const live = registry.resolve(namespace, name)?.live;
-      return live && live.version === Number(number) ? live : replaced.get(key);
+      const versions = registry.resolve(namespace, name)?.versions;
+      return versions?.find(({ version }) => version === Number(number)) ?? replaced.get(key);
     },
     [Symbol.dispose]() {
       watching[Symbol.dispose]();
@@ -106,21 +109,23 @@ export function createRouteFeed(registry: Pick<FunctionRegistry, 'list' | 'watch
 
 /** A registry whose changes are done only when every gateway knows of them: the control API's. */
 export function knownEverywhere<T extends FunctionRegistry>(registry: T, feed: RouteFeed): T {
+  const settled = async <R>(change: Promise<R>): Promise<R> => {
+    const result = await change;
+    await feed.settled();
+    return result;
+  };
   return {
     ...registry,
-    put: async (input, options) => {
-      const outcome = await registry.put(input, options);
-      await feed.settled();
-      return outcome;
-    },
-    remove: async (namespace, name) => {
-      await registry.remove(namespace, name);
-      await feed.settled();
-    },
+    put: (input, options) => settled(registry.put(input, options)),
+    setAlias: (namespace, name, alias, spec) => settled(registry.setAlias(namespace, name, alias, spec)),
+    removeAlias: (namespace, name, alias) => settled(registry.removeAlias(namespace, name, alias)),
+    remove: (namespace, name) => settled(registry.remove(namespace, name)),
   };
 }
 
 function trimmed(change: RegistryChange): RegistryChange {
-  if (change.kind === 'removed') return { kind: 'removed', previous: routed(change.previous) };
-  return { kind: 'live', live: routed(change.live) };
+  // What was before is known there.
+  if (change.kind === 'removed') return { kind: 'removed', previous: routedRecord(change.previous) };
+  const { record, previous } = change;
+  return { kind: 'changed', record: routedRecord(record), ...(previous && { previous: routedRecord(previous) }) };
 }

@@ -10,7 +10,7 @@ const instance = (id: string, more: Partial<Instance> = {}, generation = 'old'):
   startedAt: 0,
   ...more,
 });
-const view: ReconcileView = { known: (id) => id === 'mine', live: (key) => key === 'n/f@2', generation: 'new' };
+const view: ReconcileView = { known: (id) => id === 'mine', serving: (key) => key === 'n/f@2', generation: 'new' };
 
 describe('decideReconcile (E1)', () => {
   test('an instance that serves the live version for an earlier server is adopted', () => {

@@ -11,7 +11,7 @@ export interface ReconcileView {
   /** Whether a pool counts the instance among its own, or is starting it. */
   readonly known: (id: string) => boolean;
   /** Whether a version serves. */
-  readonly live: (key: VersionKey) => boolean;
+  readonly serving: (key: VersionKey) => boolean;
   /** Id of this server process. */
   readonly generation: string;
 }
@@ -31,7 +31,7 @@ export function decideReconcile(instances: readonly Instance[], view: ReconcileV
     const { labels } = instance;
     const key: VersionKey = `${labels.namespace}/${labels.function}@${labels.version}`;
     if (instance.state === 'exited') actions.push({ kind: 'stop', id: instance.id, reason: 'it has ended' });
-    else if (!view.live(key)) actions.push({ kind: 'stop', id: instance.id, reason: 'its version does not serve' });
+    else if (!view.serving(key)) actions.push({ kind: 'stop', id: instance.id, reason: 'its version does not serve' });
     else if (labels.generation === view.generation) {
       actions.push({ kind: 'stop', id: instance.id, reason: 'nobody here started it' });
     } else actions.push({ kind: 'adopt', key, instance });

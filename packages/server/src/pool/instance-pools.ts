@@ -43,7 +43,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     this.#keeper = new IdleKeeper({ ...options.idle, all: () => this.#pools.values() });
     this.#reconciler = new Reconciler({
       ...options,
-      live: (key) => this.#liveVersion(key),
+      serving: (key) => this.#servingVersion(key),
       isPooled: (id) => [...this.#pools.values()].some((pool) => pool.has(id)),
       isSpare: (id) => options.spares?.has(id) === true,
       adopt: (version, instance) => this.of(version).adopt(instance),
@@ -59,7 +59,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     this.#watching = registry.watch((change) => this.#follow(change));
     await this.#reconciler.start();
     this.#options.spares?.start();
-    for (const { live } of registry.list()) this.#keep(live);
+    for (const { versions } of registry.list()) for (const version of versions) this.#keep(version);
     this.#keeper.start();
   }
 
@@ -70,7 +70,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     const pool = this.of(version);
     const slot = pool.acquire(signal);
     // Replaced since the request was resolved to it: this request is served by it still (V2), and nothing is kept.
-    if (this.#liveVersion(version.key) === undefined) pool.retire();
+    if (this.#servingVersion(version.key) === undefined) pool.retire();
     return slot;
   }
 
@@ -197,8 +197,11 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   }
 
   #follow(change: RegistryChange): void {
-    if (change.kind === 'live') this.#keep(change.live);
-    if (change.previous) this.#pools.get(change.previous.key)?.retire();
+    const serving = change.kind === 'changed' ? change.record.versions : [];
+    for (const version of serving) this.#keep(version);
+    const numbers = new Set(serving.map(({ version }) => version));
+    const gone = change.previous?.versions.filter(({ version }) => !numbers.has(version)) ?? [];
+    for (const { key } of gone) this.#pools.get(key)?.retire();
     if (change.kind === 'removed') this.#history.forget(change.previous.namespace, change.previous.name);
   }
 
@@ -218,11 +221,11 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     if (this.#pools.get(pool.version.key) === pool) this.#pools.delete(pool.version.key);
   }
 
-  #liveVersion(key: VersionKey): Version | undefined {
+  #servingVersion(key: VersionKey): Version | undefined {
     const [path, number] = key.split('@');
     const [namespace, name] = (path ?? '').split('/');
-    const live = this.#registry?.resolve(namespace ?? '', name ?? '')?.live;
-    return live && live.version === Number(number) ? live : undefined;
+    const versions = this.#registry?.resolve(namespace ?? '', name ?? '')?.versions;
+    return versions?.find(({ version }) => version === Number(number));
   }
 }
 

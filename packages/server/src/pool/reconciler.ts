@@ -18,7 +18,7 @@ export interface ReconcilerOptions {
   readonly generation: string;
   readonly logger: Logger;
   /** The version of that key, if it serves. */
-  readonly live: (key: VersionKey) => Version | undefined;
+  readonly serving: (key: VersionKey) => Version | undefined;
   /** Whether an instance is in a pool of a version. */
   readonly isPooled: (instanceId: string) => boolean;
   /** Whether an instance is a spare that waits. */
@@ -81,14 +81,14 @@ export class Reconciler {
   }
 
   async #reconcile(): Promise<void> {
-    const { engine, exits, generation, logger, live, isPooled, isSpare, adopt } = this.#options;
+    const { engine, exits, generation, logger, serving, isPooled, isSpare, adopt } = this.#options;
     // What is being made now may be missing in the list and in service before it is compared.
     const expected = new Set(exits.ids().filter((id) => isPooled(id) || isSpare(id)));
     const instances = await engine.list();
     const actions = decideReconcile(instances, {
       generation,
       known: (id) => exits.watches(id) || isPooled(id),
-      live: (key) => live(key) !== undefined,
+      serving: (key) => serving(key) !== undefined,
     });
     this.#noticeExits(expected, instances);
     await Promise.all(
@@ -99,7 +99,7 @@ export class Reconciler {
             await engine.stop(action.id, { graceMs: REAP_GRACE_MS });
             return;
           }
-          const version = live(action.key);
+          const version = serving(action.key);
           if (version && (await adopt(version, action.instance))) {
             logger.info({ instance: action.instance.id }, 'an instance of the last run was adopted');
           }

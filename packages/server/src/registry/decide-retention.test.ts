@@ -2,20 +2,20 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decideRetention } from './decide-retention.ts';
 
-test('the live version and the newest others stay, the oldest go', () => {
-  expect(decideRetention([1, 2, 3, 4, 5], 5, 2)).toEqual([2, 1]);
-  expect(decideRetention([1, 2, 3, 4, 5], 1, 2)).toEqual([3, 2]);
-  expect(decideRetention([1], 1, 0)).toEqual([]);
+test('versions that are needed and the newest others stay, the oldest go', () => {
+  expect(decideRetention([1, 2, 3, 4, 5], new Set([5]), 2)).toEqual([2, 1]);
+  expect(decideRetention([1, 2, 3, 4, 5], new Set([1, 5]), 2)).toEqual([2]);
+  expect(decideRetention([1], new Set([1]), 0)).toEqual([]);
 });
 
-test('never drops the live version, and leaves at most what is kept besides it', () => {
+test('never drops one that is needed, and leaves at most what is kept besides them', () => {
   const numbers = fc.uniqueArray(fc.integer({ min: 1, max: 1000 }), { minLength: 1 });
   fc.assert(
-    fc.property(numbers, fc.nat(1000), fc.nat(60), (stored, pick, kept) => {
-      const live = stored[pick % stored.length] ?? 0;
-      const dropped = new Set(decideRetention(stored, live, kept));
-      expect(dropped.has(live)).toBe(false);
-      expect(stored.length - dropped.size).toBe(Math.min(stored.length, kept + 1));
+    fc.property(numbers, fc.array(fc.nat(1000)), fc.nat(60), (stored, picks, kept) => {
+      const needed = new Set(picks.map((pick) => stored[pick % stored.length] ?? 0));
+      const dropped = decideRetention(stored, needed, kept);
+      expect(dropped.filter((version) => needed.has(version))).toEqual([]);
+      expect(stored.length - dropped.length).toBe(Math.min(stored.length, kept + needed.size));
     }),
   );
 });

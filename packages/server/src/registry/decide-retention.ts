@@ -1,14 +1,14 @@
-/** Versions of a function that are kept besides the live one. */
+/** Versions of a function that are kept besides those that are needed. */
 export const KEPT_VERSIONS = 50;
 
-/** Which stored version numbers to drop so that besides `live` the newest `kept` stay. */
+/** Which stored version numbers to drop so that besides those `needed` the newest `kept` stay. */
 export function decideRetention(
   stored: readonly number[],
-  live: number,
+  needed: ReadonlySet<number>,
   kept: number = KEPT_VERSIONS,
 ): readonly number[] {
   return stored
-    .filter((version) => version !== live)
+    .filter((version) => !needed.has(version))
     .toSorted((left, right) => right - left)
     .slice(kept);
 }

@@ -1,3 +1,4 @@
+import { LIVE_ALIAS } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
@@ -5,7 +6,7 @@ import type {
   CodeStore,
   DeployGate,
   DeployInput,
-  DeployOutcome,
+  DeployOptions,
   FunctionRecord,
   NamespaceRegistry,
   SecretRegistry,
@@ -14,6 +15,7 @@ import type {
 import type { CommitResult, KeyValue, Write } from '../store/key-value.ts';
 import { decideVersionNumber } from './decide-version-number.ts';
 import { decideRetention } from './decide-retention.ts';
+import { findAlias, liveAlias, makeRecord, withAlias } from './function-record.ts';
 import { functionKey, versionCounterKey, versionRecordKey } from './store-keys.ts';
 import { versionDigest } from './version-digest.ts';
 import { functionText, makeVersion, versionText } from './version-record.ts';
@@ -29,21 +31,30 @@ export interface DeployerOptions {
   readonly logger?: Logger | undefined;
 }
 
-/** How a deploy is to be done. */
-export interface DeployOptions {
-  readonly probe: boolean;
-  readonly signal?: AbortSignal | undefined;
+/** A version that was made, and proved if that was asked for, but is stored nowhere yet. */
+export interface Prepared {
+  readonly version: Version;
+  /**
+   * Stores it, and points `live` at it if `serve` says so or the function is new. `current` is the function now, which
+   * may have changed since. Throws NAMESPACE_NOT_FOUND, CONFLICT, STORE_FAILED.
+   */
+  commit(current: FunctionRecord | undefined, serve: boolean): Promise<FunctionRecord>;
+  /** Stops what was started for it. */
+  discard(): Promise<void>;
 }
 
-/**
- * Turns a deploy into a stored version; the caller makes it live in memory. `current` is what serves now. It throws
- * as {@link FunctionRegistry.put} says, and then neither a record nor an instance of the new version is left.
- */
-export type Deployer = (
-  input: DeployInput,
-  current: FunctionRecord | undefined,
-  options: DeployOptions,
-) => Promise<DeployOutcome>;
+/** Turns deploys into versions, for one function at a time. */
+export interface Deployer {
+  /**
+   * Makes a version of the input; undefined when `current` is the same. Throws as {@link FunctionRegistry.put} says,
+   * and then no instance of the new version is left.
+   */
+  prepare(
+    input: DeployInput,
+    current: FunctionRecord | undefined,
+    options: Omit<DeployOptions, 'serve'>,
+  ): Promise<Prepared | undefined>;
+}
 
 /** Makes the deployer of a registry, which calls it for one function at a time. */
 export function createDeployer(options: DeployerOptions): Deployer {
@@ -82,19 +93,30 @@ export function createDeployer(options: DeployerOptions): Deployer {
     return version;
   };
 
-  const commit = async (record: FunctionRecord): Promise<void> => {
-    const { namespace, name, live } = record;
+  const commit = async (version: Version, current: FunctionRecord | undefined, serve: boolean) => {
+    const { namespace, name } = version;
+    const now = clock.now();
+    const record = makeLive(version, current, now);
+    const next = current === undefined || serve ? record : { ...current, updatedAt: now };
     const prefix = versionRecordKey(namespace, name);
     const stored = (await store.list(prefix)).map(({ key }) => Number(key.slice(prefix.length)));
-    const dropped = decideRetention([...stored, live.version], live.version);
+    const needed = new Set([version.version, ...next.versions.map((one) => one.version)]);
+    if (next.before !== undefined) needed.add(next.before);
+    const dropped = decideRetention([...stored, version.version], needed);
     // From here to the commit nothing is awaited: a namespace removed after this check sees the function.
     requireNamespace(namespace);
     const result = await store.commit([
-      { kind: 'set', key: versionRecordKey(namespace, name, live.version), value: versionText(live), ifVersion: 0 },
-      { kind: 'set', key: functionKey(namespace, name), value: functionText(record) },
-      ...dropped.map((version): Write => ({ kind: 'delete', key: versionRecordKey(namespace, name, version) })),
+      {
+        kind: 'set',
+        key: versionRecordKey(namespace, name, version.version),
+        value: versionText(version),
+        ifVersion: 0,
+      },
+      { kind: 'set', key: functionKey(namespace, name), value: functionText(next) },
+      ...dropped.map((number): Write => ({ kind: 'delete', key: versionRecordKey(namespace, name, number) })),
     ]);
-    requireCommitted(result, record);
+    requireCommitted(result, version);
+    return next;
   };
 
   const discard = async (version: Version): Promise<void> => {
@@ -105,29 +127,41 @@ export function createDeployer(options: DeployerOptions): Deployer {
     }
   };
 
-  return async (input, current, { probe, signal }) => {
-    signal?.throwIfAborted();
-    await requireParts(input);
-    const { imageDigest } = await gate.admit(input.spec, signal);
-    const digest = versionDigest({ spec: input.spec, code: input.code, imageDigest });
-    if (current && current.live.digest === digest) return { record: current, change: 'unchanged' };
-
-    const { namespace, name, spec } = input;
-    const version = await takeNumber(current?.live, input);
-    const now = clock.now();
-    const facts = { version, digest, spec, code: input.code, imageDigest, createdAt: now };
-    const live = makeVersion(namespace, name, facts);
-    const record = { namespace, name, live, createdAt: current?.createdAt ?? now, updatedAt: now };
-    try {
-      if (probe) await gate.prove(live, signal);
+  return {
+    async prepare(input, current, { probe, signal }) {
       signal?.throwIfAborted();
-      await commit(record);
-    } catch (error) {
-      if (probe) await discard(live);
-      throw error;
-    }
-    return { record, change: current ? 'updated' : 'created' };
+      await requireParts(input);
+      const { imageDigest } = await gate.admit(input.spec, signal);
+      const digest = versionDigest({ spec: input.spec, code: input.code, imageDigest });
+      if (current?.live.digest === digest) return undefined;
+      const { namespace, name, spec } = input;
+      const number = await takeNumber(current?.live, input);
+      const facts = { version: number, digest, spec, code: input.code, imageDigest, createdAt: clock.now() };
+      const version = makeVersion(namespace, name, facts);
+      try {
+        if (probe) await gate.prove(version, signal);
+        signal?.throwIfAborted();
+      } catch (error) {
+        if (probe) await discard(version);
+        throw error;
+      }
+      return {
+        version,
+        commit: (now, serve) => commit(version, now, serve),
+        discard: async () => {
+          if (probe) await discard(version);
+        },
+      };
+    },
   };
+}
+
+/** A function all of whose calls go to a new version. */
+function makeLive(version: Version, current: FunctionRecord | undefined, now: number): FunctionRecord {
+  const { namespace, name } = version;
+  const alias = liveAlias(version.version, current && findAlias(current, LIVE_ALIAS), now);
+  if (current) return withAlias(current, alias, [...current.versions, version]);
+  return makeRecord({ namespace, name, aliases: [alias], createdAt: now, updatedAt: now }, [version]);
 }
 
 function requireCommitted(result: CommitResult, { namespace, name }: { namespace: string; name: string }): void {

@@ -1,4 +1,4 @@
-import { type FunctionSpecInput, functionSpecSchema } from '@ebb/contract';
+import { type AliasSpecInput, aliasSpecSchema, type FunctionSpecInput, functionSpecSchema } from '@ebb/contract';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';
@@ -73,7 +73,7 @@ describe('a deploy', () => {
     expect(record.live).toMatchObject({ key: 'openfaas-fn/hello@1', version: 1, code: CODE, limits: { pids: 256 } });
     expect(gate.calls).toEqual(['admit', 'prove openfaas-fn/hello@1']);
     expect(registry.resolve('openfaas-fn', 'hello')).toBe(record);
-    expect(changes).toEqual([{ kind: 'live', live: record.live }]);
+    expect(changes).toEqual([{ kind: 'changed', record }]);
   });
 
   test('of the same content makes no version and starts nothing', async () => {
@@ -97,7 +97,7 @@ describe('a deploy', () => {
       if (image !== undefined) gate.imageDigest = image;
       const { record, change } = await registry.put({ ...deploy(input), code }, PROBED);
       expect([change, record.live.version, record.createdAt]).toEqual(['updated', 2, first.record.createdAt]);
-      expect(changes.at(-1)).toEqual({ kind: 'live', live: record.live, previous: first.record.live });
+      expect(changes.at(-1)).toEqual({ kind: 'changed', record, previous: first.record });
       expect(await registry.versions('openfaas-fn', 'hello')).toEqual([record.live, first.record.live]);
     },
   );
@@ -200,7 +200,107 @@ describe('a deploy', () => {
     const { registry } = await setUp();
     for (let n = 0; n < KEPT_VERSIONS + 3; n += 1) await registry.put(deploy({ env: { N: `${n}` } }), UNPROBED);
     const numbers = (await registry.versions('openfaas-fn', 'hello')).map(({ version }) => version);
-    expect(numbers).toEqual(Array.from({ length: KEPT_VERSIONS + 1 }, (_, index) => KEPT_VERSIONS + 3 - index));
+    expect(numbers).toEqual(Array.from({ length: KEPT_VERSIONS + 2 }, (_, index) => KEPT_VERSIONS + 3 - index));
+  });
+});
+
+describe('an alias', () => {
+  const alias = (versions: Record<string, number>, more: Partial<AliasSpecInput> = {}) =>
+    aliasSpecSchema.parse({ versions, ...more });
+
+  async function setUpThree() {
+    const parts = await setUp();
+    for (const n of ['1', '2', '3']) await parts.registry.put(deploy({ env: { N: n } }), UNPROBED);
+    return parts;
+  }
+
+  test('"live" is what a deploy points at the new version', async () => {
+    const { registry } = await setUpThree();
+    const record = registry.resolve('openfaas-fn', 'hello');
+    expect(record?.aliases.map(({ name, spec: { versions } }) => [name, versions])).toEqual([['live', { 3: 100 }]]);
+    expect([record?.live.version, record?.before, record?.versions.map(({ version }) => version)]).toEqual([3, 2, [3]]);
+  });
+
+  test('splits calls between versions that were replaced long ago, and says so', async () => {
+    const { registry, changes, store } = await setUpThree();
+    const previous = registry.resolve('openfaas-fn', 'hello');
+    const record = await registry.setAlias('openfaas-fn', 'hello', 'live', alias({ 1: 90, 3: 10 }));
+    expect(record.versions.map(({ version, spec: { env } }) => [version, env['N']])).toEqual([
+      [1, '1'],
+      [3, '3'],
+    ]);
+    expect([record.live.version, record.before]).toEqual([1, 3]);
+    expect(changes.at(-1)).toEqual({ kind: 'changed', record, previous });
+    expect((await setUp(store)).registry.list()).toEqual([record]);
+  });
+
+  test('of another name does not change what the bare name means, and can be removed', async () => {
+    const { registry } = await setUpThree();
+    const record = await registry.setAlias('openfaas-fn', 'hello', 'beta', alias({ 2: 100 }));
+    expect([record.live.version, record.versions.map(({ version }) => version)]).toEqual([3, [2, 3]]);
+    const without = await registry.removeAlias('openfaas-fn', 'hello', 'beta');
+    expect(without.versions.map(({ version }) => version)).toEqual([3]);
+  });
+
+  test('that refers to a version keeps it from being dropped', async () => {
+    const { registry } = await setUpThree();
+    await registry.setAlias('openfaas-fn', 'hello', 'old', alias({ 1: 100 }));
+    for (let n = 0; n < KEPT_VERSIONS + 3; n += 1) await registry.put(deploy({ env: { M: `${n}` } }), UNPROBED);
+    const numbers = (await registry.versions('openfaas-fn', 'hello')).map(({ version }) => version);
+    expect([numbers.at(-1), numbers.includes(2)]).toEqual([1, false]);
+  });
+
+  test('is set while a deploy is still being proved, and the deploy keeps it', async () => {
+    const { registry, gate } = await setUpThree();
+    gate.onProve = async () => {
+      await registry.setAlias('openfaas-fn', 'hello', 'beta', alias({ 1: 100 }));
+    };
+    const { record } = await registry.put(deploy({ env: { N: '4' } }), PROBED);
+    expect(record.aliases.map(({ name, spec: { versions } }) => [name, versions])).toEqual([
+      ['live', { 4: 100 }],
+      ['beta', { 1: 100 }],
+    ]);
+  });
+
+  test.each([
+    ['WEIGHTS_INVALID', 'live', { 1: 60, 3: 60 }, 'the weights of "live" add up to 120, not to 100'],
+    ['WEIGHTS_INVALID', 'live', {}, 'the weights of "live" add up to 0, not to 100'],
+    [
+      'VERSION_NOT_FOUND',
+      'live',
+      { 9: 100 },
+      'function "hello" has no version 9; "ebb versions hello" lists those there are',
+    ],
+    ['ALIAS_NAME_INVALID', '7', { 1: 100 }, '"7" cannot name an alias: it could be taken for a version\'s number'],
+    ['ALIAS_NAME_INVALID', 'v7', { 1: 100 }, '"v7" cannot name an alias: it could be taken for a version\'s number'],
+    ['ALIAS_NAME_INVALID', 'a/b', { 1: 100 }, '"a/b" cannot name an alias: use lower-case letters, digits and "-"'],
+  ])('is refused with %s where it makes no sense', async (code, name, versions, message) => {
+    const { registry, changes } = await setUpThree();
+    const before = changes.length;
+    const set = registry.setAlias('openfaas-fn', 'hello', name, alias(versions));
+    await expect(set).rejects.toMatchObject({ code, message });
+    expect(changes).toHaveLength(before);
+  });
+
+  test('"live" cannot be removed, nor one that is not there', async () => {
+    const { registry } = await setUpThree();
+    await expect(registry.removeAlias('openfaas-fn', 'hello', 'live')).rejects.toMatchObject({
+      code: 'ALIAS_REQUIRED',
+    });
+    await expect(registry.removeAlias('openfaas-fn', 'hello', 'x')).rejects.toMatchObject({ code: 'ALIAS_NOT_FOUND' });
+  });
+});
+
+describe('a version', () => {
+  test('is stored and proved without being given calls, where that is asked for', async () => {
+    const { registry, gate } = await setUp();
+    const first = await registry.put(deploy({ env: { N: '1' } }), { probe: true, serve: false });
+    expect([first.change, first.record.live.version]).toEqual(['created', 1]);
+    const second = await registry.put(deploy({ env: { N: '2' } }), { probe: true, serve: false });
+    expect([second.change, second.version.version, second.record.live.version]).toEqual(['updated', 2, 1]);
+    expect(gate.calls.at(-1)).toBe('prove openfaas-fn/hello@2');
+    expect(await registry.version('openfaas-fn', 'hello', 2)).toEqual(second.version);
+    await expect(registry.version('openfaas-fn', 'hello', 3)).rejects.toMatchObject({ code: 'VERSION_NOT_FOUND' });
   });
 });
 
@@ -209,7 +309,7 @@ describe('removing a function', () => {
     const { registry, changes, store } = await setUp();
     const { record } = await registry.put(deploy(), UNPROBED);
     await registry.remove('openfaas-fn', 'hello');
-    expect(changes.at(-1)).toEqual({ kind: 'removed', previous: record.live });
+    expect(changes.at(-1)).toEqual({ kind: 'removed', previous: record });
     expect([...(await store.list('function/')), ...(await store.list('version/'))]).toEqual([]);
     await expect(registry.versions('openfaas-fn', 'hello')).rejects.toMatchObject({ code: 'FUNCTION_NOT_FOUND' });
     expect((await registry.put(deploy(), UNPROBED)).record.live.version).toBe(2);

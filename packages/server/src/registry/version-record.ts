@@ -1,8 +1,9 @@
-import { type FunctionSpec, functionSpecSchema, resolveLimits, versionKey } from '@ebb/contract';
+import { aliasSpecSchema, type FunctionSpec, functionSpecSchema, resolveLimits, versionKey } from '@ebb/contract';
 import { z } from 'zod';
 import { EbbError } from '../core/errors.ts';
 import type { FunctionRecord, Version } from '../core/ports.ts';
 import type { Entry } from '../store/key-value.ts';
+import { liveAlias, makeRecord } from './function-record.ts';
 import { FUNCTIONS } from './store-keys.ts';
 
 const versionSchema = z.object({
@@ -15,7 +16,17 @@ const versionSchema = z.object({
   createdAt: z.number(),
 });
 
-const functionSchema = z.object({ live: versionSchema, createdAt: z.number(), updatedAt: z.number() });
+const aliasSchema = z.object({ name: z.string(), spec: aliasSpecSchema, updatedAt: z.number() });
+
+const functionSchema = z.object({
+  live: versionSchema,
+  // A function of an older server has one alias, `live`.
+  aliases: z.array(aliasSchema).optional(),
+  others: z.array(versionSchema).default([]),
+  before: z.number().optional(),
+  createdAt: z.number(),
+  updatedAt: z.number(),
+});
 
 /** The parts of a version that are not derived from others. */
 export interface VersionFacts {
@@ -49,9 +60,10 @@ export function versionText(version: Version): string {
   return JSON.stringify(facts(version));
 }
 
-/** The text a function is stored as; it carries its live version, so that a start reads one range. */
-export function functionText({ live, createdAt, updatedAt }: FunctionRecord): string {
-  return JSON.stringify({ live: facts(live), createdAt, updatedAt });
+/** The text a function is stored as; it carries the versions that serve, so that a start reads one range. */
+export function functionText({ live, aliases, versions, before, createdAt, updatedAt }: FunctionRecord): string {
+  const others = versions.filter((version) => version !== live).map(facts);
+  return JSON.stringify({ live: facts(live), aliases, others, before, createdAt, updatedAt });
 }
 
 /** Reads a stored version. Throws STORE_FAILED. */
@@ -62,8 +74,14 @@ export function parseVersion(namespace: string, name: string, entry: Entry): Ver
 /** Reads a stored function. Throws STORE_FAILED. */
 export function parseFunction(entry: Entry): FunctionRecord {
   const [namespace = '', name = ''] = entry.key.slice(FUNCTIONS.length).split('/');
-  const { live, createdAt, updatedAt } = parse(functionSchema, entry);
-  return { namespace, name, live: makeVersion(namespace, name, live), createdAt, updatedAt };
+  const { live, others, aliases, before, createdAt, updatedAt } = parse(functionSchema, entry);
+  const own = aliases ?? [liveAlias(live.version, undefined, updatedAt)];
+  const versions = [live, ...others].map((one) => makeVersion(namespace, name, one));
+  try {
+    return makeRecord({ namespace, name, aliases: own, before, createdAt, updatedAt }, versions);
+  } catch (cause) {
+    throw unreadable(entry, cause);
+  }
 }
 
 /** Digest of the code a stored version refers to. Throws STORE_FAILED. */
@@ -79,10 +97,11 @@ function parse<T>(schema: z.ZodType<T>, entry: Entry): T {
   try {
     return schema.parse(JSON.parse(entry.value));
   } catch (cause) {
-    throw new EbbError(
-      'STORE_FAILED',
-      `the stored record "${entry.key}" cannot be read by this version of Ebb; start the version that wrote it, or put back a backup`,
-      { cause },
-    );
+    throw unreadable(entry, cause);
   }
+}
+
+function unreadable({ key }: Entry, cause: unknown): EbbError {
+  const message = `the stored record "${key}" cannot be read by this version of Ebb; start the version that wrote it, or put back a backup`;
+  return new EbbError('STORE_FAILED', message, { cause });
 }

@@ -36,7 +36,7 @@ function runGateway(setup: GatewaySetup): void {
   const authenticator = createRemoteAuthenticator(send);
   const listeners = new Set<(change: RegistryChange) => void>();
   const routes = new RouteTable({
-    list: () => setup.versions.map((live) => ({ ...live, live, updatedAt: live.createdAt })),
+    list: () => setup.records,
     watch: (listener) => {
       listeners.add(listener);
       return { [Symbol.dispose]: () => void listeners.delete(listener) };

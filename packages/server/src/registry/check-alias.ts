@@ -1,0 +1,25 @@
+import { type AliasSpec, looksLikeVersion, NAME_PATTERN, sharesOf, versionsOf, WEIGHT_TOTAL } from '@ebb/contract';
+import { EbbError } from '../core/errors.ts';
+
+/**
+ * Checks what can be checked of an alias without knowing its function; returns the numbers of all versions it names.
+ * Throws ALIAS_NAME_INVALID, WEIGHTS_INVALID.
+ */
+export function requireAliasSpec(name: string, spec: AliasSpec): ReadonlySet<number> {
+  if (!NAME_PATTERN.test(name)) {
+    throw new EbbError('ALIAS_NAME_INVALID', `"${name}" cannot name an alias: use lower-case letters, digits and "-"`);
+  }
+  if (looksLikeVersion(name)) {
+    throw new EbbError(
+      'ALIAS_NAME_INVALID',
+      `"${name}" cannot name an alias: it could be taken for a version's number`,
+    );
+  }
+  if (!sharesOf(spec.versions)) {
+    const sum = Object.values(spec.versions).reduce((total, weight) => total + weight, 0);
+    const shown = Number(sum.toFixed(2));
+    throw new EbbError('WEIGHTS_INVALID', `the weights of "${name}" add up to ${shown}, not to ${WEIGHT_TOTAL}`);
+  }
+  // One that gets nothing is named all the same, and may be meant for later.
+  return new Set([...versionsOf(spec), ...Object.keys(spec.versions).map(Number)]);
+}

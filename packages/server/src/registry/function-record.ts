@@ -1,0 +1,83 @@
+import { type AliasSpec, aliasSpecSchema, LIVE_ALIAS, sharesOf, versionsOf, WEIGHT_TOTAL } from '@ebb/contract';
+import type { Alias, FunctionRecord, Version } from '../core/ports.ts';
+
+/** The parts of a function that are not derived from others. */
+export interface FunctionFacts {
+  readonly namespace: string;
+  readonly name: string;
+  readonly aliases: readonly Alias[];
+  readonly before?: number | undefined;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+}
+
+/**
+ * Builds the record of a function. `known` has every version that its aliases refer to, and may have more. Throws
+ * RangeError when one is missing, or the alias `live` is.
+ */
+export function makeRecord(facts: FunctionFacts, known: Iterable<Version>): FunctionRecord {
+  const byNumber = new Map<number, Version>();
+  for (const version of known) byNumber.set(version.version, version);
+  const need = (number: number): Version => {
+    const version = byNumber.get(number);
+    if (version) return version;
+    throw new RangeError(`version ${number} of ${facts.namespace}/${facts.name} is missing`);
+  };
+  const live = facts.aliases.find(({ name }) => name === LIVE_ALIAS);
+  if (!live) throw new RangeError(`${facts.namespace}/${facts.name} has no alias "${LIVE_ALIAS}"`);
+  const referred = new Set(facts.aliases.flatMap(({ spec }) => [...versionsOf(spec)]));
+  const { before, ...rest } = facts;
+  return {
+    ...rest,
+    live: need(mainVersion(live.spec)),
+    aliases: facts.aliases.toSorted((left, right) => rank(left) - rank(right) || (left.name < right.name ? -1 : 1)),
+    versions: [...referred].toSorted((left, right) => left - right).map(need),
+    ...(before === undefined ? {} : { before }),
+  };
+}
+
+/** A record with one alias made or replaced; `known` as for {@link makeRecord}. */
+export function withAlias(record: FunctionRecord, alias: Alias, known: Iterable<Version>): FunctionRecord {
+  const others = record.aliases.filter(({ name }) => name !== alias.name);
+  const facts = { ...record, aliases: [...others, alias], updatedAt: alias.updatedAt };
+  const next = makeRecord(pick(facts), known);
+  if (next.live.version === record.live.version) return next;
+  return { ...next, before: record.live.version };
+}
+
+/** A record without one of its aliases. */
+export function withoutAlias(record: FunctionRecord, name: string, updatedAt: number): FunctionRecord {
+  const aliases = record.aliases.filter((alias) => alias.name !== name);
+  return makeRecord(pick({ ...record, aliases, updatedAt }), record.versions);
+}
+
+/** The alias `live` after a deploy: everything goes to one version, and one client still stays on one side later. */
+export function liveAlias(version: number, previous: Alias | undefined, updatedAt: number): Alias {
+  const { description, sticky } = previous?.spec ?? {};
+  const spec: AliasSpec = {
+    ...aliasSpecSchema.parse({ versions: { [version]: WEIGHT_TOTAL } }),
+    ...(description === undefined ? {} : { description }),
+    ...(sticky === undefined ? {} : { sticky }),
+  };
+  return { name: LIVE_ALIAS, spec, updatedAt };
+}
+
+/** The alias of that name. */
+export function findAlias(record: FunctionRecord, name: string): Alias | undefined {
+  return record.aliases.find((alias) => alias.name === name);
+}
+
+function pick({ namespace, name, aliases, before, createdAt, updatedAt }: FunctionFacts): FunctionFacts {
+  return { namespace, name, aliases, before, createdAt, updatedAt };
+}
+
+function rank({ name }: Alias): number {
+  return name === LIVE_ALIAS ? 0 : 1;
+}
+
+/** The version with the largest share; of equals the newest. */
+function mainVersion({ versions }: AliasSpec): number {
+  let main = { version: 0, share: -1 };
+  for (const share of sharesOf(versions) ?? []) if (share.share >= main.share) main = share;
+  return main.version;
+}
