@@ -10,15 +10,15 @@ import type { StartTask, Task } from '../terminal/progress.ts';
 import { installCommand, installDependencies, needsInstall } from './install-dependencies.ts';
 import type { Target } from './target.ts';
 
-/** Code that was uploaded in this run of `ebb`, by directory and namespace, so that nothing is sent twice. */
+/** Code the server is known to have, so that nothing is sent twice, and digests of files by directory. */
 export interface UploadMemory {
-  readonly uploads: Map<string, { readonly localDigest: string; readonly digest: string }>;
+  readonly present: Set<string>;
   readonly caches: Map<string, DigestCache>;
 }
 
 /** Makes an empty memory. */
 export function createUploadMemory(): UploadMemory {
-  return { uploads: new Map(), caches: new Map() };
+  return { present: new Set(), caches: new Map() };
 }
 
 /** What a deploy needs. */
@@ -81,7 +81,19 @@ async function install(name: string, directory: string, options: DeployOptions):
   }
 }
 
-/** Uploads the code unless the very same was uploaded in this run; returns the server's digest. */
+/** Files of a code directory and their digest. Throws INPUT_INVALID, FILE_FAILED. */
+export async function readCode(
+  directory: string,
+  memory: UploadMemory,
+): Promise<{ readonly files: readonly CodeFile[]; readonly digest: string }> {
+  const files = listFiles(directory);
+  if (files.length === 0) throw new CliError('INPUT_INVALID', `the code directory ${directory} has no files`);
+  const cache = memory.caches.get(directory) ?? new Map();
+  memory.caches.set(directory, cache);
+  return { files, digest: await digestFiles(files, cache) };
+}
+
+/** Uploads the code unless the server is known to have it; returns the server's digest. */
 async function upload(
   name: string,
   namespace: string,
@@ -90,20 +102,19 @@ async function upload(
   options: DeployOptions,
 ): Promise<string> {
   const { memory, client, signal } = options;
-  const files = listFiles(directory);
-  if (files.length === 0) throw new CliError('INPUT_INVALID', `the code directory ${directory} has no files`);
-  const cache = memory.caches.get(directory) ?? new Map();
-  memory.caches.set(directory, cache);
-  const key = `${namespace} ${directory}`;
-  const localDigest = await digestFiles(files, cache);
-  const known = memory.uploads.get(key);
-  if (known?.localDigest === localDigest) return known.digest;
+  const { files, digest: expected } = await readCode(directory, memory);
+  if (memory.present.has(presentKey(namespace, expected))) return expected;
   const archive = packFiles(files, progressOf(name, files, task));
   const { digest } = isLoopback(client.url)
     ? await client.code.upload(namespace, archive, 'tar', { signal })
     : await client.code.upload(namespace, compressed(archive), 'tar.gz', { signal });
-  memory.uploads.set(key, { localDigest, digest });
+  memory.present.add(presentKey(namespace, digest));
   return digest;
+}
+
+/** Names code of a namespace in an {@link UploadMemory}. */
+export function presentKey(namespace: string, digest: string): string {
+  return `${namespace} ${digest}`;
 }
 
 function progressOf(name: string, files: readonly CodeFile[], task: Task): (bytes: number) => void {

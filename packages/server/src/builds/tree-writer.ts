@@ -3,7 +3,8 @@ import { chmodSync, closeSync, constants, fchmodSync, mkdirSync, openSync, write
 import { join } from 'node:path';
 import { ArchiveError, refuseEntry } from './archive-error.ts';
 import { type CodeLimits, RATIO_FREE_BYTES } from './code-limits.ts';
-import { contentDigest, type FileFacts } from './content-digest.ts';
+import type { FileFacts } from '@ebb/contract/content-text';
+import { contentDigest } from './content-digest.ts';
 import { parseEntryPath } from './entry-path.ts';
 import { syncTree } from './sync-tree.ts';
 import { createTreeNames } from './tree-names.ts';
