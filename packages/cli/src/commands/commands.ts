@@ -1,6 +1,9 @@
 import type { CommandDefinition } from '../core/command.ts';
+import { applyCommand } from './function/apply.ts';
 import { deployCommand } from './function/deploy.ts';
 import { describeCommand } from './function/describe.ts';
+import { diffCommand } from './function/diff.ts';
+import { exportCommand } from './function/export.ts';
 import { invokeCommand } from './function/invoke.ts';
 import { listCommand } from './function/list.ts';
 import { logsCommand } from './function/logs.ts';
@@ -23,6 +26,9 @@ export const COMMANDS: readonly CommandDefinition[] = [
   upCommand,
   newCommand,
   deployCommand,
+  applyCommand,
+  diffCommand,
+  exportCommand,
   invokeCommand,
   listCommand,
   describeCommand,

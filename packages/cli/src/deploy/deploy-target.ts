@@ -1,7 +1,7 @@
 import { relative } from 'node:path';
 import { createGzip } from 'node:zlib';
 import { formatBytes, formatDuration } from '@ebb/contract';
-import type { DeployResult, EbbClient } from '@ebb/sdk';
+import { type DeployResult, EbbApiError, type EbbClient } from '@ebb/sdk';
 import { CliError } from '../core/cli-error.ts';
 import { type DigestCache, digestFiles } from '../packing/digest-files.ts';
 import { type CodeFile, listFiles } from '../packing/list-files.ts';
@@ -45,24 +45,32 @@ export interface Deployed {
 /** Installs, uploads and deploys one function, and waits until it serves. */
 export async function deployTarget(target: Target, options: DeployOptions): Promise<Deployed> {
   const startedAt = performance.now();
-  const { name, namespace } = target.ref;
+  const { name } = target.ref;
   if (target.codeDir !== undefined && options.install) await install(name, target.codeDir, options);
   const task = await options.startTask(`${name}: deploying`);
   try {
-    const code =
-      target.codeDir === undefined ? undefined : await upload(name, namespace, target.codeDir, task, options);
-    task.update(`${name}: starting`);
-    const resource = await options.client.functions.deploy(
-      target.ref,
-      { spec: target.spec, ...(code === undefined ? {} : { code }) },
-      { signal: options.signal, ...(options.probe ? {} : { probe: false }) },
-    );
+    const resource = await send(target, task, options).catch((error: unknown) => {
+      if (!(error instanceof EbbApiError) || error.code !== 'CODE_NOT_FOUND') throw error;
+      // What the server had a while ago was swept meanwhile.
+      options.memory.present.clear();
+      return send(target, task, options);
+    });
     task.done();
     return { resource, url: `${options.client.url}${resource.path}`, tookMs: performance.now() - startedAt };
   } catch (error) {
     task.failed();
     throw error;
   }
+}
+
+async function send({ ref, spec, codeDir }: Target, task: Task, options: DeployOptions): Promise<DeployResult> {
+  const code = codeDir === undefined ? undefined : await upload(ref.name, ref.namespace, codeDir, task, options);
+  task.update(`${ref.name}: starting`);
+  return options.client.functions.deploy(
+    ref,
+    { spec, ...(code === undefined ? {} : { code }) },
+    { signal: options.signal, ...(options.probe ? {} : { probe: false }) },
+  );
 }
 
 async function install(name: string, directory: string, options: DeployOptions): Promise<void> {

@@ -1,0 +1,77 @@
+import type { CommandContext } from '../../core/command.ts';
+import { defineCommand } from '../../core/command.ts';
+import type { Plan } from '../../apply/make-plan.ts';
+import type { DeployOptions } from '../../deploy/deploy-target.ts';
+
+/** Makes a server match an `ebb.yaml`: shows what differs, then deploys it. Doing it twice changes nothing. */
+export const applyCommand = defineCommand({
+  name: 'function apply',
+  aliases: ['apply'],
+  summary: 'make the server match ebb.yaml, and say what changes',
+  options: [
+    { flags: '-f, --file <file>', summary: 'another file than ./ebb.yaml' },
+    { flags: '--prune', summary: 'remove functions of the same namespaces that the file does not name' },
+    { flags: '--dry-run', summary: 'only say what would change' },
+    { flags: '--no-install', summary: 'do not install missing dependencies with npm' },
+    { flags: '--no-probe', summary: 'do not wait for a first instance before a version serves' },
+  ],
+  examples: ['ebb apply', 'ebb apply -f shop/ebb.yaml --dry-run', 'ebb apply --prune'],
+  async run(context) {
+    const { parameters, output, signal } = context;
+    const [{ makePlan }, { describePlan, planValue }, { createUploadMemory }] = await Promise.all([
+      import('../../apply/make-plan.ts'),
+      import('../../apply/describe-plan.ts'),
+      import('../../deploy/deploy-target.ts'),
+    ]);
+    const { client } = await context.connect();
+    const memory = createUploadMemory();
+    const plan = await makePlan(context, client, { memory, prune: parameters.flag('prune') });
+    const isDryRun = parameters.flag('dryRun');
+    if (!output.mode.json) {
+      output.result(undefined, () =>
+        [
+          ...plan.newNamespaces.map((name) => output.style('green', `+ create namespace ${name}`)),
+          describePlan(plan.changes, output),
+        ].join('\n'),
+      );
+    }
+    if (!isDryRun) {
+      for (const namespace of plan.newNamespaces) await client.namespaces.create(namespace, { signal });
+      await carryOut(context, plan, { client, memory });
+    }
+    if (output.mode.json) {
+      const { newNamespaces, changes } = plan;
+      output.result({ applied: !isDryRun, newNamespaces, changes: planValue(changes) }, () => undefined);
+    }
+  },
+});
+
+async function carryOut(
+  context: CommandContext,
+  { changes, targets }: Plan,
+  deploying: Pick<DeployOptions, 'client' | 'memory'>,
+): Promise<void> {
+  const { parameters, output, signal, startTask, env, cwd } = context;
+  const { deployTarget } = await import('../../deploy/deploy-target.ts');
+  const options = {
+    ...deploying,
+    startTask,
+    signal,
+    env,
+    cwd,
+    install: parameters.flag('install'),
+    probe: parameters.flag('probe'),
+  };
+  for (const { action, ref } of changes) {
+    const target = targets.find((one) => one.ref.name === ref.name && one.ref.namespace === ref.namespace);
+    // What is unchanged is deployed where only the server knows: the image behind a tag may be another one by now.
+    if (target && (action !== 'unchanged' || target.spec.image !== undefined)) {
+      const { resource, tookMs } = await deployTarget(target, options);
+      if (resource.change === 'unchanged') continue;
+      output.note(`${ref.name} version ${resource.version} ${resource.change} in ${Math.round(tookMs)} ms`);
+    } else if (action === 'remove') {
+      await deploying.client.functions.remove(ref, { signal });
+      output.note(`${ref.name} removed`);
+    }
+  }
+}
