@@ -2,8 +2,8 @@ import { chmod, chown, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Dockerode from 'dockerode';
 import { EbbError } from '../../core/errors.ts';
-import type { Instance, InstanceSpec, Target } from '../engine.ts';
-import { createInstanceDir, type InstanceDir, instanceDirPaths } from '../instance-dir.ts';
+import type { Instance, InstanceSpec } from '../engine.ts';
+import { createInstanceDir, type InstanceDir } from '../instance-dir.ts';
 import {
   buildContainerConfig,
   containerName,
@@ -17,8 +17,8 @@ import type { ContainerFreezer } from './container-freezer.ts';
 import { type DockerClient, daemonWords, statusOf } from './docker-client.ts';
 import { imageUid } from './image-user.ts';
 import type { PreparedNetwork, PreparedNetworks } from './prepared-networks.ts';
-import { readIdentity } from './identity.ts';
-import { fromDockerLabels, INSTALLATION_LABEL, type LabelledInstance } from './instance-labels.ts';
+import { addressOf, createContainerReader, NO_HOST } from './read-container.ts';
+import { fromDockerLabels } from './instance-labels.ts';
 import { inspectContainer, removeOwn } from './stop-container.ts';
 import { inspectImage, notFound } from './resolve-image.ts';
 import { spareDirs } from './spare-driver.ts';
@@ -58,9 +58,6 @@ interface CreateHow {
   readonly preparedNetwork?: PreparedNetwork | undefined;
 }
 
-/** Host of an instance that ended before it had an address; never resolves (RFC 2606). */
-const NO_HOST = 'exited.invalid';
-
 /**
  * The part of the engine that turns instances into containers and back. Names and labels are known before a container
  * exists, so one whose creation was denied is still found (case 6).
@@ -69,6 +66,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
   const { client, installation, runDir, preparedNetworks } = options;
   const { docker, deadlines } = client;
   const creating = new Map<string, Promise<Instance>>();
+  const reader = createContainerReader(options);
 
   async function create(spec: InstanceSpec, isSpare: boolean, signal?: AbortSignal): Promise<Instance> {
     const preparedNetwork = takeNetwork(spec);
@@ -149,7 +147,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     const labelled = info && fromDockerLabels(info.Config.Labels, installation);
     if (info?.State.Running && labelled) {
       const isFrozen = info.State.Paused || (await options.freezer.isFrozen(spec.id));
-      return toInstance(labelled, isFrozen ? 'frozen' : 'running', addressOf(info.NetworkSettings.Networks));
+      return reader.toInstance(labelled, isFrozen ? 'frozen' : 'running', addressOf(info.NetworkSettings.Networks));
     }
     if (labelled) await removeOwn({ client, container, installation });
     await options.removeDir(spec.id);
@@ -225,44 +223,6 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     return facts;
   }
 
-  function toInstance(labelled: LabelledInstance, state: Instance['state'], host: string | undefined): Instance {
-    const target: Target =
-      labelled.port === undefined
-        ? { kind: 'unix', path: instanceDirPaths(runDir, labelled.id).socketPath }
-        : { kind: 'tcp', host: labelled.address ?? host ?? NO_HOST, port: labelled.port };
-    return { id: labelled.id, labels: labelled.labels, target, state, startedAt: labelled.createdAt };
-  }
-
-  /** The instance of a container under the labels of what it became, if it was a spare. */
-  async function withIdentity(instance: Instance, { wasSpare }: LabelledInstance): Promise<Instance> {
-    if (!wasSpare) return instance;
-    const labels = await readIdentity(instanceDirPaths(runDir, instance.id).root, installation);
-    return labels ? { ...instance, labels } : { ...instance, spare: true };
-  }
-
-  async function toListed(info: Dockerode.ContainerInfo): Promise<Instance | undefined> {
-    const labelled = fromDockerLabels(info.Labels, installation);
-    // What is being made is not there yet; it must not be taken for a rest of a crash.
-    if (!labelled || creating.has(labelled.id)) return undefined;
-    const found = await toListedState(info, labelled);
-    return found && withIdentity(found, labelled);
-  }
-
-  async function toListedState(
-    info: Dockerode.ContainerInfo,
-    labelled: LabelledInstance,
-  ): Promise<Instance | undefined> {
-    const host = addressOf(info.NetworkSettings?.Networks ?? {});
-    if (info.State === 'running') {
-      return toInstance(labelled, (await options.freezer.isFrozen(labelled.id)) ? 'frozen' : 'running', host);
-    }
-    if (info.State === 'paused') return toInstance(labelled, 'frozen', host);
-    if (info.State === 'removing') return undefined;
-    const full = await inspectContainer(client, docker.getContainer(info.Id));
-    if (!full) return undefined;
-    return { ...toInstance(labelled, 'exited', host), exit: toExit(full.State.ExitCode, full.State.OOMKilled) };
-  }
-
   function createShared(spec: InstanceSpec, isSpare: boolean, signal?: AbortSignal): Promise<Instance> {
     const running = creating.get(spec.id) ?? create(spec, isSpare, signal).finally(() => creating.delete(spec.id));
     creating.set(spec.id, running);
@@ -277,15 +237,10 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     createSpare: (spec, signal) => createShared(spec, true, signal),
     async list() {
       const stock = preparedNetworks.stock();
-      const containers = await client.call('list containers', deadlines.queryMs, (abortSignal) =>
-        docker.listContainers({
-          all: true,
-          filters: JSON.stringify({ label: [`${INSTALLATION_LABEL}=${installation}`] }),
-          abortSignal,
-        }),
-      );
+      const containers = await reader.containers();
       await preparedNetworks.reap(containers, stock);
-      const instances = await Promise.all(containers.map(toListed));
+      // What is being made is not there yet; it must not be taken for a rest of a crash.
+      const instances = await Promise.all(containers.map((info) => reader.read(info, (id) => creating.has(id))));
       return instances.filter((instance) => instance !== undefined);
     },
   };
@@ -303,12 +258,6 @@ async function makeSpareDirs(dir: InstanceDir): Promise<SpareDirs> {
 async function giveSecretsTo(dir: InstanceDir, spec: InstanceSpec, uid: number): Promise<void> {
   if (process.getuid?.() !== 0) return;
   await Promise.all(Object.keys(spec.secrets).map((name) => chown(join(dir.secretsDir, name), uid, uid)));
-}
-
-function addressOf(networks: Readonly<Record<string, { readonly IPAddress?: string }>>): string | undefined {
-  return Object.values(networks)
-    .map(({ IPAddress }) => IPAddress)
-    .find((address) => address !== undefined && address !== '');
 }
 
 function isMissingImage(error: unknown): boolean {
