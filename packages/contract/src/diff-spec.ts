@@ -1,9 +1,6 @@
 import type { FunctionSpec } from './function-spec.ts';
 import type { FieldChange } from './version-resources.ts';
 
-/** A value as JSON has it. */
-type Json = NonNullable<FieldChange['before']>;
-
 /**
  * What differs between two specs, field by field in the order of their paths. Maps such as `env` are compared by key,
  * lists as a whole.
@@ -25,10 +22,10 @@ export function diffSpecs(before: FunctionSpec, after: FunctionSpec): readonly F
 }
 
 /** Every field with a value, by its path. */
-function* fieldsOf(value: unknown, path = ''): Generator<[string, Json]> {
+function* fieldsOf(value: unknown, path = ''): Generator<[string, unknown]> {
   if (value === undefined) return;
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    yield [path, value as Json];
+    yield [path, value];
     return;
   }
   for (const [key, inner] of Object.entries(value)) yield* fieldsOf(inner, path === '' ? key : `${path}.${key}`);

@@ -222,7 +222,8 @@ export const ERRORS = define({
     component: 'registry',
     fault: 'caller',
     retryable: false,
-    description: 'There is no secret of that name in the namespace, or no longer one that a version needs. `ebb secret list` shows what there is.',
+    description:
+      'There is no secret of that name in the namespace, or no longer one that a version needs. `ebb secret list` shows what there is.',
   },
   SECRET_IN_USE: {
     status: 409,

@@ -4,7 +4,12 @@ import { nameSchema } from './names.ts';
 
 /** What a version is given when it is published. */
 export const publishRequestSchema = z.strictObject({
-  description: z.string().min(1).max(1024).optional().describe('What the version is, for people; replaces what was said.'),
+  description: z
+    .string()
+    .min(1)
+    .max(1024)
+    .optional()
+    .describe('What the version is, for people; replaces what was said.'),
   alias: nameSchema.optional().describe('An alias that from now on sends every call to the version.'),
 });
 export type PublishRequest = z.output<typeof publishRequestSchema>;
@@ -30,8 +35,8 @@ export const diffQuerySchema = z.strictObject({
 /** A field whose value differs; `before` or `after` is absent where the field is not set. */
 export const fieldChangeSchema = z.object({
   field: z.string().describe('Its path, such as `env.QUALITY` or `scale.max`.'),
-  before: z.json().optional(),
-  after: z.json().optional(),
+  before: z.unknown().optional(),
+  after: z.unknown().optional(),
 });
 export type FieldChange = z.output<typeof fieldChangeSchema>;
 

@@ -33,6 +33,8 @@ export interface DeployOptions {
   readonly install: boolean;
   /** Whether the server starts an instance and waits for it before the version serves. */
   readonly probe: boolean;
+  /** Whether the version gets calls; else it is stored only. */
+  readonly serve: boolean;
 }
 
 /** What a deploy came to. */
@@ -55,7 +57,11 @@ export async function deployTarget(target: Target, options: DeployOptions): Prom
     const resource = await options.client.functions.deploy(
       target.ref,
       { spec: target.spec, ...(code === undefined ? {} : { code }) },
-      { signal: options.signal, ...(options.probe ? {} : { probe: false }) },
+      {
+        signal: options.signal,
+        ...(options.probe ? {} : { probe: false }),
+        ...(options.serve ? {} : { serve: false }),
+      },
     );
     task.done();
     return { resource, url: `${options.client.url}${resource.path}`, tookMs: performance.now() - startedAt };

@@ -1,4 +1,10 @@
-import { type AliasResource, DEFAULT_NAMESPACE, type FunctionResource, type VersionResource, versionsOf } from '@ebb/contract';
+import {
+  type AliasResource,
+  DEFAULT_NAMESPACE,
+  type FunctionResource,
+  type VersionResource,
+  versionsOf,
+} from '@ebb/contract';
 import type { Alias, FunctionRecord, InstanceDirectory, Version, VersionNote } from '../core/ports.ts';
 
 /** A function as the API shows it. */

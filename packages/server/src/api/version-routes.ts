@@ -59,7 +59,7 @@ function readRoutes(options: VersionRouteOptions): readonly Route[] {
       method: 'GET',
       path: PATH,
       scope: 'functions:read',
-      operation: 'getVersion',
+      operation: 'getFunctionVersion',
       summary: 'One version of a function.',
       params: versionParams,
       answer: { kind: 'json', schema: versionResourceSchema, description: 'The version.' },

@@ -20,8 +20,20 @@ async function tree(name: string, files: Readonly<Record<string, string>>): Prom
 }
 
 test('files are told apart by path, size, content and whether they may be run', async () => {
-  const before = await tree('before', { same: 'x', 'lib/gone.ts': 'x', 'lib/longer.ts': 'x', 'lib/other.ts': 'ab', run: 'x' });
-  const after = await tree('after', { same: 'x', 'lib/new.ts': 'x', 'lib/longer.ts': 'xx', 'lib/other.ts': 'ac', run: 'x' });
+  const before = await tree('before', {
+    same: 'x',
+    'lib/gone.ts': 'x',
+    'lib/longer.ts': 'x',
+    'lib/other.ts': 'ab',
+    run: 'x',
+  });
+  const after = await tree('after', {
+    same: 'x',
+    'lib/new.ts': 'x',
+    'lib/longer.ts': 'xx',
+    'lib/other.ts': 'ac',
+    run: 'x',
+  });
   await chmod(join(after, 'run'), 0o755);
   expect(await compareTrees(before, after)).toEqual({
     added: ['lib/new.ts'],

@@ -60,5 +60,10 @@ function shorten({ added, removed, changed }: Omit<FileChanges, 'omitted'>): Fil
     room -= taken.length;
     return taken;
   };
-  return { changed: take(changed), added: take(added), removed: take(removed), omitted: Math.max(0, all - LISTED_FILES) };
+  return {
+    changed: take(changed),
+    added: take(added),
+    removed: take(removed),
+    omitted: Math.max(0, all - LISTED_FILES),
+  };
 }

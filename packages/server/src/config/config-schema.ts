@@ -203,7 +203,8 @@ export const SETTINGS = {
     name: 'versionsMaxAge',
     min: '1m',
     max: '36500d',
-    description: 'Versions made longer ago are removed too, unless they are needed as above. Without it age does not matter.',
+    description:
+      'Versions made longer ago are removed too, unless they are needed as above. Without it age does not matter.',
   }),
   logMaxBytes: size({
     name: 'logMax',

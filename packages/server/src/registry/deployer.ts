@@ -126,9 +126,7 @@ export function createDeployer(options: DeployerOptions): Deployer {
     if (!serve) return current;
     const next = makeLive(version, current, clock.now());
     requireNamespace(version.namespace);
-    await store.commit([
-      { kind: 'set', key: functionKey(version.namespace, version.name), value: functionText(next) },
-    ]);
+    await store.commit([{ kind: 'set', key: functionKey(version.namespace, version.name), value: functionText(next) }]);
     return next;
   };
 

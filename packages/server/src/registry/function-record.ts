@@ -1,4 +1,12 @@
-import { type AliasSpec, aliasSpecSchema, LIVE_ALIAS, type Share, sharesOf, versionsOf, WEIGHT_TOTAL } from '@ebb/contract';
+import {
+  type AliasSpec,
+  aliasSpecSchema,
+  LIVE_ALIAS,
+  type Share,
+  sharesOf,
+  versionsOf,
+  WEIGHT_TOTAL,
+} from '@ebb/contract';
 import type { Alias, FunctionRecord, Version } from '../core/ports.ts';
 
 /** The parts of a function that are not derived from others. */
@@ -45,7 +53,7 @@ export function withAlias(record: FunctionRecord, alias: Alias, known: Iterable<
 }
 
 /** The version an alias sends every call to, whatever it matches or copies; undefined for a split. */
-export function wholeVersion({ versions }: AliasSpec): number | undefined {
+function wholeVersion({ versions }: AliasSpec): number | undefined {
   const shares = sharesOf(versions) ?? [];
   return shares.length === 1 ? shares[0]?.version : undefined;
 }

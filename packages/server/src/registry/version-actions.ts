@@ -1,10 +1,10 @@
-import { type AliasSpec, LIVE_ALIAS } from '@ebb/contract';
+import { type AliasSpec, LIVE_ALIAS, versionsOf } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';
 import type { FunctionRecord, FunctionRegistry, SecretRegistry, Version } from '../core/ports.ts';
 import type { KeyValue, Write } from '../store/key-value.ts';
 import { requireAliasName } from './check-alias.ts';
-import { findAlias, liveAlias, namedVersions, wholeAlias, wholeVersion, withAlias } from './function-record.ts';
+import { findAlias, liveAlias, namedVersions, wholeAlias, withAlias } from './function-record.ts';
 import { versionNoteKey, versionRecordKey } from './store-keys.ts';
 import type { Turns } from './turns.ts';
 import { noteText, parseNote, parseVersion } from './version-record.ts';
@@ -105,7 +105,8 @@ export function createVersionActions(options: VersionActionsOptions): VersionAct
           );
         }
         const current = findAlias(record, LIVE_ALIAS);
-        if (current && wholeVersion(current.spec) === target) {
+        const reached = current ? versionsOf(current.spec) : new Set();
+        if (reached.size === 1 && reached.has(target)) {
           throw new EbbError('NOTHING_TO_ROLL_BACK', `every call of "${name}" goes to version ${target} already`);
         }
         return point(record, liveAlias(target, current, clock.now()), [target]);
