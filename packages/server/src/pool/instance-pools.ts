@@ -158,6 +158,8 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     try {
       const pool = this.of(version);
       pool.revive();
+      // Another alias leads to it already.
+      if (pool.ready > 0) return;
       await pool.startOne('deploy', signal);
     } catch (error) {
       const failure = asEbbError(error);
