@@ -1,4 +1,9 @@
-import type { AliasResource } from '@ebb/contract';
+import type { AliasResource, VersionResource } from '@ebb/contract';
+
+/** The aliases that lead to a version, such as "live 90 %, beta". */
+export function describeAliases({ aliases }: Pick<VersionResource, 'aliases'>): string {
+  return aliases.map(({ name, weight }) => (weight === 100 ? name : `${name} ${weight} %`)).join(', ');
+}
 
 /** The shares of an alias, such as "90 % to 7, 10 % to 8". */
 export function describeShares({ versions }: Pick<AliasResource, 'versions'>): string {

@@ -174,7 +174,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
     removeVersion: actions.removeVersion,
 
     async collect() {
-      for (const key of [...records.keys()]) await deploys.run(key, () => collectOf(key));
+      for (const key of records.keys()) await deploys.run(key, () => collectOf(key));
     },
 
     async remove(namespace, name) {

@@ -386,7 +386,7 @@ const steps = fc.array(
       weight: fc.integer({ min: 0, max: 100 }),
     }),
     fc.record({ kind: fc.constantFrom('back', 'collect', 'unalias') }),
-  ) as fc.Arbitrary<Step>,
+  ),
   { maxLength: 25 },
 );
 

@@ -3,7 +3,7 @@ import { formatAge } from '../../core/format-time.ts';
 import { functionRefOf } from '../../core/function-ref.ts';
 import { versionNumberOf } from '../../core/version-number.ts';
 import { formatFields } from '../../terminal/table.ts';
-import { aliasesOf } from './list.ts';
+import { describeAliases } from '../../traffic/describe-alias.ts';
 
 /** Shows one version. Exits 3 when there is none. */
 export const describeVersionCommand = defineCommand({
@@ -25,7 +25,7 @@ export const describeVersionCommand = defineCommand({
       formatFields([
         ['Version', `${version.version} of ${ref.name}`],
         ['Description', version.description],
-        ['Gets calls of', aliasesOf(version) || 'no alias'],
+        ['Gets calls of', describeAliases(version) || 'no alias'],
         ['Made', formatAge(version.createdAt, Date.now())],
         ['Published', version.publishedAt && formatAge(version.publishedAt, Date.now())],
         ['Digest', version.digest],

@@ -3,6 +3,7 @@ import { defineCommand } from '../../core/command.ts';
 import { formatAge } from '../../core/format-time.ts';
 import { functionRefOf } from '../../core/function-ref.ts';
 import { type Column, formatTable } from '../../terminal/table.ts';
+import { describeAliases } from '../../traffic/describe-alias.ts';
 
 /** Shows the versions of a function, newest first. Exits 3 when there is no such function. */
 export const listVersionsCommand = defineCommand({
@@ -22,15 +23,10 @@ function columnsFor(versions: readonly VersionResource[]): Column<VersionResourc
   const optional: Column<VersionResource>[] = [{ title: 'description', value: ({ description }) => description ?? '' }];
   return [
     { title: 'version', value: ({ version }) => version, align: 'right' },
-    { title: 'gets calls of', value: aliasesOf },
+    { title: 'gets calls of', value: describeAliases },
     { title: 'runs', value: ({ spec }) => spec.image ?? spec.runtime ?? '' },
     { title: 'digest', value: ({ digest }) => digest.slice(0, 'sha256:'.length + 12) },
     { title: 'made', value: ({ createdAt }) => formatAge(createdAt, Date.now()) },
     ...optional.filter(({ value }) => versions.some((version) => value(version) !== '')),
   ];
-}
-
-/** The aliases that lead to a version, such as "live 90 %, beta". */
-export function aliasesOf({ aliases }: VersionResource): string {
-  return aliases.map(({ name, weight }) => (weight === 100 ? name : `${name} ${weight} %`)).join(', ');
 }
