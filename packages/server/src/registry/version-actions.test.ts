@@ -146,7 +146,7 @@ describe('a rollback', () => {
     const { registry } = await setUp({ deployed: 1 });
     await expect(registry.rollback(NS, 'hello')).rejects.toMatchObject({
       code: 'NOTHING_TO_ROLL_BACK',
-      message: 'no version of "hello" had all calls before version 1; name one with "to"',
+      message: 'no version of "hello" had all calls before version 1; say which one to go to',
     });
     await expect(registry.rollback(NS, 'hello', 1)).rejects.toMatchObject({
       code: 'NOTHING_TO_ROLL_BACK',

@@ -101,7 +101,7 @@ export function createVersionActions(options: VersionActionsOptions): VersionAct
         if (target === undefined) {
           throw new EbbError(
             'NOTHING_TO_ROLL_BACK',
-            `no version of "${name}" had all calls before version ${record.live.version}; name one with "to"`,
+            `no version of "${name}" had all calls before version ${record.live.version}; say which one to go to`,
           );
         }
         const current = findAlias(record, LIVE_ALIAS);
