@@ -12,7 +12,7 @@ import {
 import { systemClock } from '../../packages/server/src/core/clock.ts';
 import { EbbError } from '../../packages/server/src/core/errors.ts';
 import { createLogger } from '../../packages/server/src/core/logger.ts';
-import type { Authenticator, CodeStore, LogBook } from '../../packages/server/src/core/ports.ts';
+import type { Authenticator, CodeStore, FunctionRegistry, LogBook } from '../../packages/server/src/core/ports.ts';
 import {
   createMemoryEngine,
   type MemoryEngine,
@@ -58,6 +58,7 @@ export interface GatewayHarness extends AsyncDisposable {
   readonly port: number;
   readonly engine: MemoryEngine;
   readonly pools: InstancePools;
+  readonly registry: FunctionRegistry;
   readonly spares: WarmPool;
   readonly gateway: Gateway;
   readonly events: InvocationEvent[];
@@ -152,6 +153,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     port: listener.port,
     engine,
     pools,
+    registry,
     spares,
     gateway,
     events,

@@ -222,7 +222,8 @@ export const ERRORS = define({
     component: 'registry',
     fault: 'caller',
     retryable: false,
-    description: 'There is no secret of that name in the namespace. `ebb secret list` shows what there is.',
+    description:
+      'There is no secret of that name in the namespace, or no longer one that a version needs. `ebb secret list` shows what there is.',
   },
   SECRET_IN_USE: {
     status: 409,
@@ -244,7 +245,16 @@ export const ERRORS = define({
     component: 'registry',
     fault: 'caller',
     retryable: false,
-    description: 'An alias refers to the version, so it cannot be deleted. Point the alias elsewhere first.',
+    description:
+      'The version cannot be deleted: an alias refers to it, a rollback goes back to it, or it still has instances or work under way. The message says which.',
+  },
+  NOTHING_TO_ROLL_BACK: {
+    status: 409,
+    component: 'registry',
+    fault: 'caller',
+    retryable: false,
+    description:
+      'No other version served before this one, or every call goes to the named version already. `ebb versions NAME` lists those there are.',
   },
   ALIAS_NOT_FOUND: {
     status: 404,

@@ -1,5 +1,7 @@
+export * from './alias-resource.ts';
 export * from './alias.ts';
 export * from './describe-issue.ts';
+export * from './diff-spec.ts';
 export * from './errors.ts';
 export * from './function-spec.ts';
 export * from './headers.ts';
@@ -9,3 +11,4 @@ export * from './quantity.ts';
 export * from './resources.ts';
 export * from './scale-spec.ts';
 export * from './start-report.ts';
+export * from './version-resources.ts';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { aliasResourceSchema } from './alias-resource.ts';
 import { functionSpecSchema } from './function-spec.ts';
 import { nameSchema, secretNameSchema } from './names.ts';
 import { startReportSchema } from './start-report.ts';
@@ -48,8 +49,12 @@ export type ScalingResource = z.output<typeof scalingResourceSchema>;
 export const functionResourceSchema = z.object({
   namespace: nameSchema,
   name: nameSchema,
-  /** Number of the version that serves. */
+  /** Number of the version that serves; of several the one with most of the calls. */
   version: z.number().int(),
+  /** Number of the version a rollback goes to; absent when there is none. */
+  before: z.number().int().optional(),
+  /** `live` first, which is what the bare name means. */
+  aliases: z.array(aliasResourceSchema),
   spec: functionSpecSchema,
   code: digestSchema.optional(),
   /** Digest the image had when it was deployed. */
@@ -80,6 +85,8 @@ export type FunctionResource = z.output<typeof functionResourceSchema>;
 /** What a deploy came to: the function, and whether the deploy made it, changed it or found it as it was asked for. */
 export const deployResourceSchema = functionResourceSchema.extend({
   change: z.enum(['created', 'updated', 'unchanged']),
+  /** Number of the version that was asked for; not the one that serves where it was only stored. */
+  deployed: z.number().int(),
 });
 export type DeployResource = z.output<typeof deployResourceSchema>;
 
@@ -89,6 +96,12 @@ export const deployQuerySchema = z.strictObject({
     .stringbool()
     .default(true)
     .describe('Whether the deploy waits for a first instance to become ready before the version serves.'),
+  serve: z
+    .stringbool()
+    .default(true)
+    .describe(
+      'Whether the version gets the function’s calls. With `false` it is stored and proved only; a function’s first version serves anyhow.',
+    ),
 });
 
 /** One immutable version as the API shows it. */
@@ -99,8 +112,13 @@ export const versionResourceSchema = z.object({
   code: digestSchema.optional(),
   imageDigest: z.string().optional(),
   createdAt: z.iso.datetime(),
-  /** Whether the bare name means this version. */
+  /** What was said of it when it was published; the version itself never changes. */
+  description: z.string().optional(),
+  publishedAt: z.iso.datetime().optional(),
+  /** Whether the bare name means this version; of several the one with most of the calls. */
   live: z.boolean(),
+  /** The aliases that send calls to it, with its percentage; 0 where only matching or copied calls go to it. */
+  aliases: z.array(z.object({ name: nameSchema, weight: z.number() })),
 });
 export type VersionResource = z.output<typeof versionResourceSchema>;
 

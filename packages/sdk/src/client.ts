@@ -1,7 +1,10 @@
 import type {
+  AliasResource,
+  AliasSpecInput,
   CodeResource,
   ColdStart,
   DeployRequestInput,
+  DeployResource,
   Finding,
   FunctionName,
   FunctionResource,
@@ -10,7 +13,9 @@ import type {
   LogLine,
   LogQuery,
   NamespaceResource,
+  PublishRequest,
   SecretResource,
+  VersionDiff,
   VersionInfo,
   VersionResource,
 } from '@ebb/contract';
@@ -28,7 +33,7 @@ export interface CallOptions {
 }
 
 /** What a deploy came to. */
-export type DeployResult = FunctionResource & { readonly change: 'created' | 'updated' | 'unchanged' };
+export type DeployResult = DeployResource;
 
 /** Formats in which code may be uploaded. */
 export type CodeFormat = 'tar' | 'tar.gz' | 'zip';
@@ -80,12 +85,19 @@ export function createEbbClient(options: EbbClientOptions) {
       list: (namespace: string, call: CallOptions = {}) =>
         json<readonly FunctionResource[]>(`${namespacePath(namespace)}/functions`, call),
       get: (ref: FunctionName, call: CallOptions = {}) => json<FunctionResource>(functionPath(ref), call),
-      /** Deploys a version and waits until it serves; with `probe: false` it does not wait for an instance. */
-      deploy: (ref: FunctionName, body: DeployRequestInput, call: CallOptions & { readonly probe?: boolean } = {}) =>
+      /**
+       * Deploys a version and waits until it serves; with `probe: false` it does not wait for an instance, with
+       * `serve: false` the version is stored without getting calls.
+       */
+      deploy: (
+        ref: FunctionName,
+        body: DeployRequestInput,
+        call: CallOptions & { readonly probe?: boolean; readonly serve?: boolean } = {},
+      ) =>
         json<DeployResult>(functionPath(ref), {
           method: 'PUT',
           headers: { 'content-type': 'application/json' },
-          query: { probe: call.probe },
+          query: { probe: call.probe, serve: call.serve },
           body: JSON.stringify(body),
           signal: call.signal,
         }),
@@ -95,6 +107,13 @@ export function createEbbClient(options: EbbClientOptions) {
       /** Newest first. */
       versions: (ref: FunctionName, call: CallOptions = {}) =>
         json<readonly VersionResource[]>(`${functionPath(ref)}/versions`, call),
+      /** Gives every call to the version that had them before, or to `to`; at once. */
+      rollback: (ref: FunctionName, call: CallOptions & { readonly to?: number | undefined } = {}) =>
+        json<FunctionResource>(`${functionPath(ref)}/rollback`, {
+          method: 'POST',
+          query: { to: call.to },
+          signal: call.signal,
+        }),
       instances: (ref: FunctionName, call: CallOptions = {}) =>
         json<readonly InstanceResource[]>(`${functionPath(ref)}/instances`, call),
       /** The last starts that calls waited for, newest first. */
@@ -107,6 +126,34 @@ export function createEbbClient(options: EbbClientOptions) {
         call: CallOptions = {},
       ): AsyncGenerator<LogLine, void, undefined> {
         yield* readJsonLines<LogLine>(await request(`${functionPath(ref)}/logs`, { ...call, query }));
+      },
+    },
+
+    versions: {
+      get: (ref: FunctionName, version: number, call: CallOptions = {}) =>
+        json<VersionResource>(versionPath(ref, version), call),
+      /** What differs from version `from` to version `to`, by default the live one. */
+      diff: (ref: FunctionName, from: number, call: CallOptions & { readonly to?: number | undefined } = {}) =>
+        json<VersionDiff>(`${versionPath(ref, from)}/diff`, { query: { to: call.to }, signal: call.signal }),
+      /** Says what a version is, and may point an alias at it. */
+      publish: (ref: FunctionName, version: number, body: PublishRequest, call: CallOptions = {}) =>
+        json<VersionResource>(`${versionPath(ref, version)}/publish`, { ...call, ...jsonBody('POST', body) }),
+      async remove(ref: FunctionName, version: number, call: CallOptions = {}): Promise<void> {
+        await request(versionPath(ref, version), { ...call, method: 'DELETE' });
+      },
+    },
+
+    aliases: {
+      /** `live` first. */
+      list: (ref: FunctionName, call: CallOptions = {}) =>
+        json<readonly AliasResource[]>(`${functionPath(ref)}/aliases`, call),
+      get: (ref: FunctionName, alias: string, call: CallOptions = {}) =>
+        json<AliasResource>(aliasPath(ref, alias), call),
+      /** Makes an alias or replaces all it says; in force when the promise resolves. */
+      set: (ref: FunctionName, alias: string, spec: AliasSpecInput, call: CallOptions = {}) =>
+        json<AliasResource>(aliasPath(ref, alias), { ...call, ...jsonBody('PUT', spec) }),
+      async remove(ref: FunctionName, alias: string, call: CallOptions = {}): Promise<void> {
+        await request(aliasPath(ref, alias), { ...call, method: 'DELETE' });
       },
     },
 
@@ -148,6 +195,18 @@ function namespacePath(namespace: string): string {
 
 function functionPath(ref: FunctionName): string {
   return `${namespacePath(ref.namespace)}/functions/${encodeURIComponent(ref.name)}`;
+}
+
+function versionPath(ref: FunctionName, version: number): string {
+  return `${functionPath(ref)}/versions/${version}`;
+}
+
+function aliasPath(ref: FunctionName, alias: string): string {
+  return `${functionPath(ref)}/aliases/${encodeURIComponent(alias)}`;
+}
+
+function jsonBody(method: string, body: unknown) {
+  return { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
 }
 
 function secretPath(namespace: string, name: string): string {

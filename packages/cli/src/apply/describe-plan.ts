@@ -1,6 +1,6 @@
+import type { FieldChange } from '@ebb/contract';
 import type { Output, Style } from '../terminal/output.ts';
 import { escapeControls } from '../terminal/escape-controls.ts';
-import type { FieldChange } from './diff-fields.ts';
 import type { PlannedChange } from './plan-changes.ts';
 
 const SIGNS: Readonly<Record<PlannedChange['action'], { readonly sign: string; readonly style: Style }>> = {
@@ -50,9 +50,9 @@ function summarise(changes: readonly PlannedChange[]): string {
 
 function describeChange(change: FieldChange): string {
   if (isHidden(change)) return kindOf(change);
-  if (kindOf(change) === 'added') return `${show(change.to)} (was not set)`;
-  if (kindOf(change) === 'removed') return `not set any more (was ${show(change.from)})`;
-  return `${show(change.from)} → ${show(change.to)}`;
+  if (kindOf(change) === 'added') return `${show(change.after)} (was not set)`;
+  if (kindOf(change) === 'removed') return `not set any more (was ${show(change.before)})`;
+  return `${show(change.before)} → ${show(change.after)}`;
 }
 
 /** Values of variables may be what nobody else should read, and plans are kept in logs. */
@@ -61,7 +61,7 @@ function isHidden({ field }: FieldChange): boolean {
 }
 
 function kindOf(change: FieldChange): 'added' | 'removed' | 'changed' {
-  return 'from' in change ? ('to' in change ? 'changed' : 'removed') : 'added';
+  return 'before' in change ? ('after' in change ? 'changed' : 'removed') : 'added';
 }
 
 function show(value: unknown): string {

@@ -12,6 +12,7 @@ function resource(name: string, spec: FunctionSpecInput): FunctionResource {
     version: 1,
     spec: parsed,
     ...(parsed.runtime === undefined ? {} : { code: `sha256:${'a'.repeat(64)}` }),
+    aliases: [],
     state: 'idle',
     instances: 0,
     path: `/function/${name}`,

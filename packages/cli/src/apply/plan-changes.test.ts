@@ -18,6 +18,7 @@ function deployed(name: string, spec: FunctionSpecInput = {}, code = CODE): Func
     version: 1,
     spec: functionSpecSchema.parse({ runtime: 'node', ...spec }),
     code,
+    aliases: [],
     state: 'idle',
     instances: 0,
     path: `/function/${name}`,
@@ -39,9 +40,9 @@ describe('a plan', () => {
       'update other',
     ]);
     expect(changes[2]?.fields).toEqual([
-      { field: 'code', from: CODE, to: OTHER_CODE },
-      { field: 'memory', from: '256Mi', to: '512Mi' },
-      { field: 'scale.max', from: 20, to: 3 },
+      { field: 'memory', before: '256Mi', after: '512Mi' },
+      { field: 'scale.max', before: 20, after: 3 },
+      { field: 'code', before: CODE, after: OTHER_CODE },
     ]);
   });
 

@@ -1,5 +1,10 @@
-import type { FunctionName, FunctionResource, FunctionSpec } from '@ebb/contract';
-import { diffFields, type FieldChange } from './diff-fields.ts';
+import {
+  diffSpecs,
+  type FieldChange,
+  type FunctionName,
+  type FunctionResource,
+  type FunctionSpec,
+} from '@ebb/contract';
 
 /** A function as a file wants it. */
 export interface Desired {
@@ -30,7 +35,7 @@ export function planChanges(
   const changes = desired.map(({ ref, spec, code }): PlannedChange => {
     const current = byKey.get(keyOf(ref));
     if (!current) return { action: 'create', ref, fields: [] };
-    const fields = diffFields({ ...current.spec, code: current.code }, { ...spec, code });
+    const fields = [...diffSpecs(current.spec, spec), ...diffCode(current.code, code)];
     return { action: fields.length === 0 ? 'unchanged' : 'update', ref, fields };
   });
   if (!options.prune) return changes;
@@ -39,6 +44,12 @@ export function planChanges(
     .filter((resource) => !wanted.has(keyOf(resource)))
     .map(({ namespace, name }): PlannedChange => ({ action: 'remove', ref: { namespace, name }, fields: [] }));
   return [...changes, ...removed];
+}
+
+function diffCode(before: string | undefined, after: string | undefined): readonly FieldChange[] {
+  if (before === after) return [];
+  const change = { field: 'code', ...(before === undefined ? {} : { before }) };
+  return [{ ...change, ...(after === undefined ? {} : { after }) }];
 }
 
 function keyOf({ namespace, name }: FunctionName): string {

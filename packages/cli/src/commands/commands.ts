@@ -1,4 +1,8 @@
 import type { CommandDefinition } from '../core/command.ts';
+import { listAliasesCommand } from './alias/list.ts';
+import { removeAliasCommand } from './alias/remove.ts';
+import { setAliasCommand } from './alias/set.ts';
+import { showAliasCommand } from './alias/show.ts';
 import { applyCommand } from './function/apply.ts';
 import { deployCommand } from './function/deploy.ts';
 import { describeCommand } from './function/describe.ts';
@@ -9,6 +13,7 @@ import { listCommand } from './function/list.ts';
 import { logsCommand } from './function/logs.ts';
 import { newCommand } from './function/new.ts';
 import { removeCommand } from './function/remove.ts';
+import { rollbackCommand } from './function/rollback.ts';
 import { createNamespaceCommand } from './namespace/create.ts';
 import { listNamespacesCommand } from './namespace/list.ts';
 import { removeNamespaceCommand } from './namespace/remove.ts';
@@ -20,6 +25,11 @@ import { loginCommand } from './server/login.ts';
 import { simulateCommand } from './server/simulate.ts';
 import { upCommand } from './server/up.ts';
 import { versionCommand } from './server/version.ts';
+import { deleteVersionCommand } from './version/delete.ts';
+import { describeVersionCommand } from './version/describe.ts';
+import { diffVersionsCommand } from './version/diff.ts';
+import { listVersionsCommand } from './version/list.ts';
+import { publishVersionCommand } from './version/publish.ts';
 
 /** Every command, in the order `ebb --help` shows them. To add one, define it in a file and add it here. */
 export const COMMANDS: readonly CommandDefinition[] = [
@@ -34,6 +44,16 @@ export const COMMANDS: readonly CommandDefinition[] = [
   describeCommand,
   logsCommand,
   removeCommand,
+  listVersionsCommand,
+  describeVersionCommand,
+  diffVersionsCommand,
+  publishVersionCommand,
+  deleteVersionCommand,
+  rollbackCommand,
+  setAliasCommand,
+  listAliasesCommand,
+  showAliasCommand,
+  removeAliasCommand,
   setSecretCommand,
   listSecretsCommand,
   removeSecretCommand,

@@ -17,6 +17,11 @@ const NOUNS: Readonly<Record<string, { readonly aliases: readonly string[]; read
   namespace: { aliases: ['ns'], summary: 'make and remove namespaces' },
   secret: { aliases: [], summary: 'set and remove secrets' },
   server: { aliases: [], summary: 'start a server and look at it' },
+  version: {
+    aliases: [],
+    summary: 'look after the versions of functions; alone: show those of the command line and the server',
+  },
+  alias: { aliases: [], summary: 'point names at versions, or split calls between them' },
 };
 
 /** A command that was asked for, with all that was given to it. */
@@ -63,7 +68,9 @@ function groupOf(program: Command, groups: Map<string, Command>, noun: string): 
   const existing = groups.get(noun);
   if (existing) return existing;
   const { aliases, summary } = NOUNS[noun] ?? { aliases: [], summary: '' };
-  const group = program.command(noun).description(summary).usage('<verb> [options]').helpCommand(false);
+  // A noun may be a command of its own too, such as `ebb version`.
+  const group = program.commands.find((command) => command.name() === noun) ?? program.command(noun);
+  group.description(summary).usage('<verb> [options]').helpCommand(false);
   group.helpGroup('Commands by noun:');
   if (aliases.length > 0) group.aliases(aliases);
   groups.set(noun, group);

@@ -33,6 +33,8 @@ export interface DeployOptions {
   readonly install: boolean;
   /** Whether the server starts an instance and waits for it before the version serves. */
   readonly probe: boolean;
+  /** Whether the version gets calls; else it is stored only. */
+  readonly serve: boolean;
 }
 
 /** What a deploy came to. */
@@ -69,7 +71,11 @@ async function send({ ref, spec, codeDir }: Target, task: Task, options: DeployO
   return options.client.functions.deploy(
     ref,
     { spec, ...(code === undefined ? {} : { code }) },
-    { signal: options.signal, ...(options.probe ? {} : { probe: false }) },
+    {
+      signal: options.signal,
+      ...(options.probe ? {} : { probe: false }),
+      ...(options.serve ? {} : { serve: false }),
+    },
   );
 }
 

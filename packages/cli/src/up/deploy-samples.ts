@@ -38,6 +38,7 @@ export async function deploySamples(names: readonly string[], options: SampleOpt
           ...common,
           install: true,
           probe: true,
+          serve: true,
         });
         output.note(`sample ${target.ref.name} is ready after ${(tookMs / 1000).toFixed(1)} s: ${url}`);
       }

@@ -7,6 +7,7 @@ import type {
   NamespaceRegistry,
   SecretRegistry,
 } from '../core/ports.ts';
+import { aliasRoutes } from './alias-routes.ts';
 import { codeRoutes } from './code-routes.ts';
 import { functionRoutes } from './function-routes.ts';
 import { namespaceRoutes } from './namespace-routes.ts';
@@ -14,6 +15,7 @@ import { buildOpenApi } from './openapi.ts';
 import type { Route } from './route.ts';
 import { secretRoutes } from './secret-routes.ts';
 import { serverRoutes } from './server-routes.ts';
+import { versionRoutes } from './version-routes.ts';
 
 /** What a request may be at most; absent ones have defaults. */
 export interface ApiLimits {
@@ -48,6 +50,8 @@ export function apiRoutes(options: ApiRoutesOptions): readonly Route[] {
     }),
     ...namespaceRoutes(options),
     ...functionRoutes({ ...options, bodyMaxBytes }),
+    ...versionRoutes({ ...options, bodyMaxBytes }),
+    ...aliasRoutes({ ...options, bodyMaxBytes }),
     ...codeRoutes(options),
     ...secretRoutes({ ...options, secretMaxBytes }),
   ];

@@ -7,14 +7,12 @@ import {
   instanceResourceSchema,
   logLineSchema,
   logQuerySchema,
-  nameSchema,
-  versionResourceSchema,
 } from '@ebb/contract';
 import { z } from 'zod';
-import { EbbError } from '../core/errors.ts';
-import type { FunctionRecord, FunctionRegistry, InstanceDirectory, LogBook, NamespaceRegistry } from '../core/ports.ts';
+import type { FunctionRegistry, InstanceDirectory, LogBook, NamespaceRegistry } from '../core/ports.ts';
 import { jsonBody } from './body.ts';
-import { showFunction, showVersion } from './function-resource.ts';
+import { showFunction } from './function-resource.ts';
+import { FUNCTION_NOT_FOUND, FUNCTION_PATH, functionParams, requireFunction } from './require-function.ts';
 import { namespaceParams, requireNamespace } from './namespace-routes.ts';
 import { defineRoute, type Route } from './route.ts';
 
@@ -27,11 +25,7 @@ export interface FunctionRouteOptions {
   readonly bodyMaxBytes: number;
 }
 
-const functionParams = z.strictObject({ namespace: nameSchema, name: nameSchema });
-const PATH = '/v1/namespaces/{namespace}/functions/{name}';
-const NOT_FOUND = ['NAMESPACE_NOT_FOUND', 'FUNCTION_NOT_FOUND'] as const;
-
-/** Routes of functions and of what belongs to one: versions, instances, logs. */
+/** Routes of functions and of what runs of one: instances, logs. */
 export function functionRoutes(options: FunctionRouteOptions): readonly Route[] {
   return [...specRoutes(options), ...detailRoutes(options)];
 }
@@ -55,18 +49,18 @@ function specRoutes(options: FunctionRouteOptions): readonly Route[] {
     }),
     defineRoute({
       method: 'GET',
-      path: PATH,
+      path: FUNCTION_PATH,
       scope: 'functions:read',
       operation: 'getFunction',
       summary: 'One function.',
       params: functionParams,
       answer: { kind: 'json', schema: functionResourceSchema, description: 'The function.' },
-      errors: NOT_FOUND,
+      errors: FUNCTION_NOT_FOUND,
       handle: ({ params }) => showFunction(requireFunction(options, params), instances),
     }),
     defineRoute({
       method: 'PUT',
-      path: PATH,
+      path: FUNCTION_PATH,
       scope: 'functions:write',
       operation: 'deployFunction',
       summary:
@@ -93,19 +87,19 @@ function specRoutes(options: FunctionRouteOptions): readonly Route[] {
         requireNamespace(namespaces, params.namespace);
         const { spec, code } = body;
         const input = { ...params, spec, ...(code !== undefined && { code }) };
-        const { record, change } = await registry.put(input, { probe: query.probe });
-        return { ...showFunction(record, instances), change };
+        const { record, version, change } = await registry.put(input, { probe: query.probe, serve: query.serve });
+        return { ...showFunction(record, instances), change, deployed: version.version };
       },
     }),
     defineRoute({
       method: 'DELETE',
-      path: PATH,
+      path: FUNCTION_PATH,
       scope: 'functions:write',
       operation: 'deleteFunction',
       summary: 'Removes a function with its versions and its log; running calls finish.',
       params: functionParams,
       answer: { kind: 'nothing', description: 'The function is gone.' },
-      errors: [...NOT_FOUND, 'CONFLICT', 'STORE_FAILED'],
+      errors: [...FUNCTION_NOT_FOUND, 'CONFLICT', 'STORE_FAILED'],
       async handle({ params }) {
         requireNamespace(namespaces, params.namespace);
         await registry.remove(params.namespace, params.name);
@@ -116,32 +110,17 @@ function specRoutes(options: FunctionRouteOptions): readonly Route[] {
 }
 
 function detailRoutes(options: FunctionRouteOptions): readonly Route[] {
-  const { registry, instances, logs } = options;
+  const { instances, logs } = options;
   return [
     defineRoute({
       method: 'GET',
-      path: `${PATH}/versions`,
-      scope: 'functions:read',
-      operation: 'listVersions',
-      summary: 'The versions of a function, newest first.',
-      params: functionParams,
-      answer: { kind: 'json', schema: z.array(versionResourceSchema), description: 'The versions.' },
-      errors: [...NOT_FOUND, 'STORE_FAILED'],
-      async handle({ params }) {
-        const { live } = requireFunction(options, params);
-        const versions = await registry.versions(params.namespace, params.name);
-        return versions.map((version) => showVersion(version, live.version));
-      },
-    }),
-    defineRoute({
-      method: 'GET',
-      path: `${PATH}/instances`,
+      path: `${FUNCTION_PATH}/instances`,
       scope: 'functions:read',
       operation: 'listInstances',
       summary: 'The instances of a function, oldest first.',
       params: functionParams,
       answer: { kind: 'json', schema: z.array(instanceResourceSchema), description: 'The instances.' },
-      errors: NOT_FOUND,
+      errors: FUNCTION_NOT_FOUND,
       handle({ params }) {
         requireFunction(options, params);
         return instances.list(params.namespace, params.name);
@@ -149,13 +128,13 @@ function detailRoutes(options: FunctionRouteOptions): readonly Route[] {
     }),
     defineRoute({
       method: 'GET',
-      path: `${PATH}/cold-starts`,
+      path: `${FUNCTION_PATH}/cold-starts`,
       scope: 'functions:read',
       operation: 'listColdStarts',
       summary: 'The last starts of a function that calls waited for, newest first; a few, forgotten at a restart.',
       params: functionParams,
       answer: { kind: 'json', schema: z.array(coldStartSchema), description: 'The starts with cause and phases.' },
-      errors: NOT_FOUND,
+      errors: FUNCTION_NOT_FOUND,
       handle({ params }) {
         requireFunction(options, params);
         return [...instances.coldStarts(params.namespace, params.name)];
@@ -163,31 +142,18 @@ function detailRoutes(options: FunctionRouteOptions): readonly Route[] {
     }),
     defineRoute({
       method: 'GET',
-      path: `${PATH}/logs`,
+      path: `${FUNCTION_PATH}/logs`,
       scope: 'functions:read',
       operation: 'readLogs',
       summary: 'The log of a function, oldest line first, with `follow` also what comes.',
       params: functionParams,
       query: logQuerySchema,
       answer: { kind: 'lines', schema: logLineSchema, description: 'One line of the log per line of JSON.' },
-      errors: NOT_FOUND,
+      errors: FUNCTION_NOT_FOUND,
       handle({ params, query, signal }) {
         requireFunction(options, params);
         return logs.read(params, query, signal);
       },
     }),
   ];
-}
-
-function requireFunction(
-  { namespaces, registry }: FunctionRouteOptions,
-  { namespace, name }: { readonly namespace: string; readonly name: string },
-): FunctionRecord {
-  requireNamespace(namespaces, namespace);
-  const record = registry.resolve(namespace, name);
-  if (record) return record;
-  throw new EbbError(
-    'FUNCTION_NOT_FOUND',
-    `there is no function "${name}" in namespace "${namespace}"; \`ebb list\` shows what is deployed`,
-  );
 }

@@ -1,4 +1,5 @@
 import {
+  aliasResourceSchema,
   codeResourceSchema,
   deployResourceSchema,
   type ErrorCode,
@@ -10,6 +11,7 @@ import {
   logLineSchema,
   namespaceResourceSchema,
   secretResourceSchema,
+  versionDiffSchema,
   versionInfoSchema,
   versionResourceSchema,
 } from '@ebb/contract';
@@ -20,6 +22,7 @@ type Json = Readonly<Record<string, unknown>>;
 
 /** What the API answers with, by the name it has in the document. */
 const COMPONENTS: Readonly<Record<string, z.ZodType>> = {
+  Alias: aliasResourceSchema,
   Code: codeResourceSchema,
   Deploy: deployResourceSchema,
   Finding: findingSchema,
@@ -30,6 +33,7 @@ const COMPONENTS: Readonly<Record<string, z.ZodType>> = {
   Namespace: namespaceResourceSchema,
   Secret: secretResourceSchema,
   Version: versionResourceSchema,
+  VersionDiff: versionDiffSchema,
   VersionInfo: versionInfoSchema,
 };
 

@@ -5,6 +5,7 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';
 import { createLane } from '../core/lane.ts';
 import type { CodeStore } from '../core/ports.ts';
+import { compareTrees } from './compare-trees.ts';
 import { type CodeLimits, DEFAULT_CODE_LIMITS } from './code-limits.ts';
 import { receiveArchive } from './receive-archive.ts';
 import { unpack } from './unpack.ts';
@@ -89,6 +90,12 @@ export async function createCodeStore(options: CodeStoreOptions): Promise<CodeSt
     has: (digest) => stored.has(DIGEST.exec(digest)?.[1] ?? ''),
 
     directory: pathOf,
+
+    async compare(before, after) {
+      if (before === after) return { added: [], removed: [], changed: [], omitted: 0 };
+      const [left, right] = [pathOf(before), pathOf(after)];
+      return guarded(() => compareTrees(left, right));
+    },
 
     async sweep(inUse, minAgeMs) {
       const removed: string[] = [];

@@ -5,6 +5,7 @@ import {
   count,
   duration,
   optionalAddress,
+  optionalDuration,
   optionalSize,
   optionalText,
   type Setting,
@@ -189,6 +190,21 @@ export const SETTINGS = {
     min: 1,
     max: 10_000_000,
     description: 'Most files and folders a function’s code may have.',
+  }),
+  versionsKept: count({
+    name: 'versionsKept',
+    fallback: 50,
+    min: 0,
+    max: 100_000,
+    description:
+      'Versions of a function that are kept besides those an alias names, a rollback goes back to or that still run; the oldest go first ([versions](versions.md)).',
+  }),
+  versionsMaxAgeMs: optionalDuration({
+    name: 'versionsMaxAge',
+    min: '1m',
+    max: '36500d',
+    description:
+      'Versions made longer ago are removed too, unless they are needed as above. Without it age does not matter.',
   }),
   logMaxBytes: size({
     name: 'logMax',

@@ -91,6 +91,17 @@ export function optionalSize(
   };
 }
 
+/** A setting that is a duration between two bounds, or left open; its value is in milliseconds. */
+export function optionalDuration(
+  text: SettingText & { readonly min: string; readonly max: string },
+): Setting<number | undefined> {
+  return {
+    ...duration({ ...text, fallback: text.max }),
+    fallback: undefined,
+    allowed: `a duration from ${text.min} to ${text.max}`,
+  };
+}
+
 /** A setting that says where to listen. */
 export function address(text: SettingText & { readonly fallback: string }): Setting<ListenAddress> {
   return {

@@ -3,6 +3,7 @@ import type {
   AliasSpec,
   CodeResource,
   ColdStart,
+  FileChanges,
   FunctionSpec,
   FunctionState,
   FunctionResource,
@@ -52,10 +53,20 @@ export interface FunctionRecord {
   readonly aliases: readonly Alias[];
   /** The versions that serve: those an alias refers to, by number. */
   readonly versions: readonly Version[];
-  /** Number of the version that was live before, where it is still there: what a rollback goes back to. */
+  /**
+   * What a rollback goes back to: the version that last had all calls of `live` for itself. While `live` is split that
+   * is the one the split began from, which may still be the one with most of the calls.
+   */
   readonly before?: number;
   readonly createdAt: number;
   readonly updatedAt: number;
+}
+
+/** What was said of a version when it was published. Kept beside it, since the version never changes (V1). */
+export interface VersionNote {
+  readonly description?: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly publishedAt: number;
 }
 
 /** What changed in the registry. */
@@ -78,6 +89,12 @@ export interface DeployOptions {
   /** False to store and prove the version without giving it calls; a function's first version serves anyhow. Default: true. */
   readonly serve?: boolean;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** What a version is given when it is published. */
+export interface PublishOptions {
+  readonly description?: string | undefined;
+  readonly alias?: string | undefined;
 }
 
 /** What a deploy came to; `unchanged` made no version. */
@@ -103,17 +120,32 @@ export interface FunctionRegistry {
   version(namespace: string, name: string, version: number): Promise<Version>;
   /**
    * Freezes the input into a version, proves it through the {@link DeployGate}, then points `live` at it. Deploys of
-   * one function are done one after the other. Throws NAMESPACE_NOT_FOUND, SECRET_NOT_FOUND, CODE_NOT_FOUND, and
+   * one function are done one after the other. Input equal to a stored version makes no other one. Throws NAMESPACE_NOT_FOUND, SECRET_NOT_FOUND, CODE_NOT_FOUND, and
    * whatever the gate throws; then the old version keeps serving and nothing of the new one stays.
    */
   put(input: DeployInput, options: DeployOptions): Promise<DeployOutcome>;
   /**
    * Makes an alias or replaces what it says; in force when the promise resolves. Throws FUNCTION_NOT_FOUND,
-   * VERSION_NOT_FOUND, ALIAS_NAME_INVALID, WEIGHTS_INVALID.
+   * VERSION_NOT_FOUND, SECRET_NOT_FOUND when a version needs one that is gone, ALIAS_NAME_INVALID, WEIGHTS_INVALID.
    */
   setAlias(namespace: string, name: string, alias: string, spec: AliasSpec): Promise<FunctionRecord>;
   /** Removes an alias. Throws FUNCTION_NOT_FOUND, ALIAS_NOT_FOUND, and ALIAS_REQUIRED for `live`. */
   removeAlias(namespace: string, name: string, alias: string): Promise<FunctionRecord>;
+  /**
+   * Points `live` wholly at the version that had all calls before, or at `to`; in force when the promise resolves. A
+   * deploy under way does not hold it up; doing it twice leads forward again. Throws FUNCTION_NOT_FOUND,
+   * NOTHING_TO_ROLL_BACK, VERSION_NOT_FOUND, SECRET_NOT_FOUND.
+   */
+  rollback(namespace: string, name: string, to?: number): Promise<FunctionRecord>;
+  /** What was said of a function's versions, by number. Throws FUNCTION_NOT_FOUND. */
+  notes(namespace: string, name: string): Promise<ReadonlyMap<number, VersionNote>>;
+  /**
+   * Says what a version is, and points `alias` wholly at it if one is given. Throws FUNCTION_NOT_FOUND,
+   * VERSION_NOT_FOUND, SECRET_NOT_FOUND, ALIAS_NAME_INVALID.
+   */
+  publish(namespace: string, name: string, version: number, options: PublishOptions): Promise<FunctionRecord>;
+  /** Removes a version. Throws FUNCTION_NOT_FOUND, VERSION_NOT_FOUND, VERSION_IN_USE. */
+  removeVersion(namespace: string, name: string, version: number): Promise<void>;
   /** Removes a function with all its versions. Throws FUNCTION_NOT_FOUND. */
   remove(namespace: string, name: string): Promise<void>;
   /** Calls `listener` after every change, in order, until the returned object is disposed. */
@@ -129,8 +161,11 @@ export interface DeployGate {
   admit(spec: FunctionSpec, signal?: AbortSignal): Promise<{ readonly imageDigest?: string }>;
   /** Starts one instance of the version and keeps it ready. Throws DEPLOY_FAILED with the last log lines. */
   prove(version: Version, signal?: AbortSignal): Promise<void>;
-  /** Stops whatever {@link prove} started for a version that will not go live. */
-  discard(version: Version): Promise<void>;
+  /**
+   * Stops whatever {@link prove} started for a version that does not go live. One that `stays` may have served before:
+   * its requests finish, and what was started for it is kept for a moment, in case an alias comes to it.
+   */
+  discard(version: Version, options?: { readonly stays: boolean }): Promise<void>;
 }
 
 /** Namespaces. `ids` are small, stable and never reused: they choose the user id of a namespace's instances. */
@@ -164,6 +199,8 @@ export interface CodeStore {
   has(digest: string): boolean;
   /** Absolute path of the read-only directory with the code. */
   directory(digest: string): string;
+  /** What differs between the files of two stored digests. Throws CODE_NOT_FOUND, STORE_FAILED. */
+  compare(before: string, after: string): Promise<FileChanges>;
   /** Removes what `inUse` does not name and is older than `minAgeMs`. Returns the removed digests. */
   sweep(inUse: ReadonlySet<string>, minAgeMs: number): Promise<readonly string[]>;
 }

@@ -11,6 +11,9 @@ import { type Started, StartHistory } from './start-history.ts';
 import type { WarmPool } from './warm-pool.ts';
 import { VersionPool, type VersionPoolOptions } from './version-pool.ts';
 
+/** A version that was proved but gets no calls keeps its instance this long: an alias may come to it. */
+const UNUSED_MS = 60_000;
+
 /** What {@link InstancePools} is made with. */
 export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version' | 'onEmpty' | 'onStarted'> {
   readonly budget: StartBudget;
@@ -34,6 +37,8 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   readonly #keeper: IdleKeeper;
   readonly #history = new StartHistory();
   readonly #reconciler: Reconciler;
+  /** Ends the time of versions that were proved but get no calls. */
+  readonly #unused = new Set<NodeJS.Timeout>();
   #registry: FunctionRegistry | undefined;
   #watching: Disposable | undefined;
   #closed: Promise<void> | undefined;
@@ -151,7 +156,11 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   async prove(version: Version, signal?: AbortSignal): Promise<void> {
     try {
-      await this.of(version).startOne('deploy', signal);
+      const pool = this.of(version);
+      pool.revive();
+      // Another alias leads to it already.
+      if (pool.ready > 0) return;
+      await pool.startOne('deploy', signal);
     } catch (error) {
       const failure = asEbbError(error);
       if (!isStartFailure(failure.code)) throw failure;
@@ -166,9 +175,10 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     }
   }
 
-  async discard(version: Version): Promise<void> {
+  async discard(version: Version, { stays }: { readonly stays: boolean } = { stays: false }): Promise<void> {
     const pool = this.#pools.get(version.key);
     if (!pool) return;
+    if (stays) return this.#retireSoon(version.key);
     await pool.close();
     this.#pools.delete(version.key);
   }
@@ -176,6 +186,11 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   /** See {@link Reconciler.reconcile}. */
   reconcile(): Promise<void> {
     return this.#reconciler.reconcile();
+  }
+
+  /** Whether the version has instances, or some on their way. */
+  isRunning(key: VersionKey): boolean {
+    return (this.#pools.get(key)?.size ?? 0) > 0;
   }
 
   /** Stops every instance; resolves when all have ended. Idempotent. */
@@ -192,17 +207,29 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     const { spares } = this.#options;
     this.#watching?.[Symbol.dispose]();
     this.#keeper[Symbol.dispose]();
+    for (const timer of this.#unused) clearTimeout(timer);
     await this.#reconciler.close();
     await Promise.all([...this.#pools.values(), ...(spares ? [spares] : [])].map((pool) => pool.close()));
   }
 
   #follow(change: RegistryChange): void {
     const serving = change.kind === 'changed' ? change.record.versions : [];
-    for (const version of serving) this.#keep(version);
+    for (const version of serving) {
+      this.#pools.get(version.key)?.revive();
+      this.#keep(version);
+    }
     const numbers = new Set(serving.map(({ version }) => version));
     const gone = change.previous?.versions.filter(({ version }) => !numbers.has(version)) ?? [];
     for (const { key } of gone) this.#pools.get(key)?.retire();
     if (change.kind === 'removed') this.#history.forget(change.previous.namespace, change.previous.name);
+  }
+
+  #retireSoon(key: VersionKey): void {
+    const timer = setTimeout(() => {
+      this.#unused.delete(timer);
+      if (this.#servingVersion(key) === undefined) this.#pools.get(key)?.retire();
+    }, UNUSED_MS).unref();
+    this.#unused.add(timer);
   }
 
   /** Sees to a version that has instances even without traffic. */

@@ -225,6 +225,11 @@ export class VersionPool {
     this.#settle();
   }
 
+  /** Takes back that it retires: its version serves again. What is on its way out goes all the same. */
+  revive(): void {
+    if (!this.#closing.signal.aborted) this.#retiring = false;
+  }
+
   /** Stops every instance at once, busy or not, and resolves when all have ended. Those who wait get DRAINING. */
   async close(): Promise<void> {
     this.#retiring = true;

@@ -14,11 +14,10 @@ import type {
 } from '../core/ports.ts';
 import type { CommitResult, KeyValue, Write } from '../store/key-value.ts';
 import { decideVersionNumber } from './decide-version-number.ts';
-import { decideRetention } from './decide-retention.ts';
 import { findAlias, liveAlias, makeRecord, withAlias } from './function-record.ts';
 import { functionKey, versionCounterKey, versionRecordKey } from './store-keys.ts';
 import { versionDigest } from './version-digest.ts';
-import { functionText, makeVersion, versionText } from './version-record.ts';
+import { functionText, makeVersion, parseOutline, parseVersion, versionText } from './version-record.ts';
 
 /** What a deploy is checked against and stored in. */
 export interface DeployerOptions {
@@ -31,22 +30,24 @@ export interface DeployerOptions {
   readonly logger?: Logger | undefined;
 }
 
-/** A version that was made, and proved if that was asked for, but is stored nowhere yet. */
+/** A version that was made or found, and proved if that was asked for; one that was made is stored nowhere yet. */
 export interface Prepared {
   readonly version: Version;
+  /** Whether it was made; else a stored one is the same. */
+  readonly isNew: boolean;
   /**
    * Stores it, and points `live` at it if `serve` says so or the function is new. `current` is the function now, which
    * may have changed since. Throws NAMESPACE_NOT_FOUND, CONFLICT, STORE_FAILED.
    */
   commit(current: FunctionRecord | undefined, serve: boolean): Promise<FunctionRecord>;
-  /** Stops what was started for it. */
-  discard(): Promise<void>;
+  /** Lets go of what was started for it; `isStored` says whether the version stays all the same. Never throws. */
+  discard(isStored: boolean): Promise<void>;
 }
 
 /** Turns deploys into versions, for one function at a time. */
 export interface Deployer {
   /**
-   * Makes a version of the input; undefined when `current` is the same. Throws as {@link FunctionRegistry.put} says,
+   * Makes a version of the input, or finds the stored one that is the same; undefined when what is live is the same. Throws as {@link FunctionRegistry.put} says,
    * and then no instance of the new version is left.
    */
   prepare(
@@ -98,11 +99,6 @@ export function createDeployer(options: DeployerOptions): Deployer {
     const now = clock.now();
     const record = makeLive(version, current, now);
     const next = current === undefined || serve ? record : { ...current, updatedAt: now };
-    const prefix = versionRecordKey(namespace, name);
-    const stored = (await store.list(prefix)).map(({ key }) => Number(key.slice(prefix.length)));
-    const needed = new Set([version.version, ...next.versions.map((one) => one.version)]);
-    if (next.before !== undefined) needed.add(next.before);
-    const dropped = decideRetention([...stored, version.version], needed);
     // From here to the commit nothing is awaited: a namespace removed after this check sees the function.
     requireNamespace(namespace);
     const result = await store.commit([
@@ -113,15 +109,30 @@ export function createDeployer(options: DeployerOptions): Deployer {
         ifVersion: 0,
       },
       { kind: 'set', key: functionKey(namespace, name), value: functionText(next) },
-      ...dropped.map((number): Write => ({ kind: 'delete', key: versionRecordKey(namespace, name, number) })),
     ]);
     requireCommitted(result, version);
     return next;
   };
 
-  const discard = async (version: Version): Promise<void> => {
+  /** The stored version with that digest; of several the newest. */
+  const findEqual = async ({ namespace, name }: DeployInput, digest: string): Promise<Version | undefined> => {
+    const entries = await store.list(versionRecordKey(namespace, name));
+    const entry = entries.findLast((one) => parseOutline(one).digest === digest);
+    return entry && parseVersion(namespace, name, entry);
+  };
+
+  /** Points `live` at a version that is stored. */
+  const reuse = async (version: Version, current: FunctionRecord, serve: boolean): Promise<FunctionRecord> => {
+    if (!serve) return current;
+    const next = makeLive(version, current, clock.now());
+    requireNamespace(version.namespace);
+    await store.commit([{ kind: 'set', key: functionKey(version.namespace, version.name), value: functionText(next) }]);
+    return next;
+  };
+
+  const discard = async (version: Version, stays: boolean): Promise<void> => {
     try {
-      await gate.discard(version);
+      await gate.discard(version, { stays });
     } catch (error) {
       logger?.error({ err: error, version: version.key }, 'an instance of a failed deploy could not be stopped');
     }
@@ -135,21 +146,27 @@ export function createDeployer(options: DeployerOptions): Deployer {
       const digest = versionDigest({ spec: input.spec, code: input.code, imageDigest });
       if (current?.live.digest === digest) return undefined;
       const { namespace, name, spec } = input;
-      const number = await takeNumber(current?.live, input);
-      const facts = { version: number, digest, spec, code: input.code, imageDigest, createdAt: clock.now() };
-      const version = makeVersion(namespace, name, facts);
+      const equal = current && (await findEqual(input, digest));
+      const makeNew = async (): Promise<Version> => {
+        const number = await takeNumber(current?.live, input);
+        const facts = { version: number, digest, spec, code: input.code, imageDigest, createdAt: clock.now() };
+        return makeVersion(namespace, name, facts);
+      };
+      const version = equal ?? (await makeNew());
+      const isNew = equal === undefined;
       try {
         if (probe) await gate.prove(version, signal);
         signal?.throwIfAborted();
       } catch (error) {
-        if (probe) await discard(version);
+        if (probe) await discard(version, !isNew);
         throw error;
       }
       return {
         version,
-        commit: (now, serve) => commit(version, now, serve),
-        discard: async () => {
-          if (probe) await discard(version);
+        isNew,
+        commit: (now, serve) => (now && !isNew ? reuse(version, now, serve) : commit(version, now, serve)),
+        discard: async (isStored) => {
+          if (probe) await discard(version, isStored);
         },
       };
     },

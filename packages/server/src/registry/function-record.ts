@@ -1,4 +1,12 @@
-import { type AliasSpec, aliasSpecSchema, LIVE_ALIAS, sharesOf, versionsOf, WEIGHT_TOTAL } from '@ebb/contract';
+import {
+  type AliasSpec,
+  aliasSpecSchema,
+  LIVE_ALIAS,
+  type Share,
+  sharesOf,
+  versionsOf,
+  WEIGHT_TOTAL,
+} from '@ebb/contract';
 import type { Alias, FunctionRecord, Version } from '../core/ports.ts';
 
 /** The parts of a function that are not derived from others. */
@@ -29,7 +37,7 @@ export function makeRecord(facts: FunctionFacts, known: Iterable<Version>): Func
   const { before, ...rest } = facts;
   return {
     ...rest,
-    live: need(mainVersion(live.spec)),
+    live: need(largest(sharesOf(live.spec.versions) ?? []) ?? 0),
     aliases: facts.aliases.toSorted((left, right) => rank(left) - rank(right) || (left.name < right.name ? -1 : 1)),
     versions: [...referred].toSorted((left, right) => left - right).map(need),
     ...(before === undefined ? {} : { before }),
@@ -40,9 +48,33 @@ export function makeRecord(facts: FunctionFacts, known: Iterable<Version>): Func
 export function withAlias(record: FunctionRecord, alias: Alias, known: Iterable<Version>): FunctionRecord {
   const others = record.aliases.filter(({ name }) => name !== alias.name);
   const facts = { ...record, aliases: [...others, alias], updatedAt: alias.updatedAt };
-  const next = makeRecord(pick(facts), known);
-  if (next.live.version === record.live.version) return next;
-  return { ...next, before: record.live.version };
+  const before = alias.name === LIVE_ALIAS ? beforeOf(record, alias.spec) : record.before;
+  return makeRecord(pick({ ...facts, before }), known);
+}
+
+/** The version an alias sends every call to, whatever it matches or copies; undefined for a split. */
+function wholeVersion({ versions }: AliasSpec): number | undefined {
+  const shares = sharesOf(versions) ?? [];
+  return shares.length === 1 ? shares[0]?.version : undefined;
+}
+
+/** Every version an alias of the function names, also with no share of the calls. */
+export function namedVersions({ aliases }: Pick<FunctionRecord, 'aliases'>): ReadonlySet<number> {
+  return new Set(aliases.flatMap(({ spec }) => [...versionsOf(spec), ...Object.keys(spec.versions).map(Number)]));
+}
+
+/**
+ * What a rollback goes back to once `live` says `next`: the version that last had all calls for itself. A split is
+ * only on the way somewhere, so it does not count; where one was given up, it is the version that did not make it.
+ */
+function beforeOf(record: FunctionRecord, next: AliasSpec): number | undefined {
+  const current = findAlias(record, LIVE_ALIAS)?.spec;
+  if (!current) return record.before;
+  const [was, is] = [wholeVersion(current), wholeVersion(next)];
+  if (was !== undefined) return was === is ? record.before : was;
+  if (is === undefined) return record.before;
+  if (record.before !== undefined && record.before !== is) return record.before;
+  return largest((sharesOf(current.versions) ?? []).filter(({ version }) => version !== is));
 }
 
 /** A record without one of its aliases. */
@@ -51,15 +83,20 @@ export function withoutAlias(record: FunctionRecord, name: string, updatedAt: nu
   return makeRecord(pick({ ...record, aliases, updatedAt }), record.versions);
 }
 
-/** The alias `live` after a deploy: everything goes to one version, and one client still stays on one side later. */
+/** The alias `live` after a deploy; see {@link wholeAlias}. */
 export function liveAlias(version: number, previous: Alias | undefined, updatedAt: number): Alias {
+  return wholeAlias(LIVE_ALIAS, version, previous, updatedAt);
+}
+
+/** An alias that sends everything to one version; `previous` says how one client stays on one side later. */
+export function wholeAlias(name: string, version: number, previous: Alias | undefined, updatedAt: number): Alias {
   const { description, sticky } = previous?.spec ?? {};
   const spec: AliasSpec = {
     ...aliasSpecSchema.parse({ versions: { [version]: WEIGHT_TOTAL } }),
     ...(description === undefined ? {} : { description }),
     ...(sticky === undefined ? {} : { sticky }),
   };
-  return { name: LIVE_ALIAS, spec, updatedAt };
+  return { name, spec, updatedAt };
 }
 
 /** The alias of that name. */
@@ -76,8 +113,8 @@ function rank({ name }: Alias): number {
 }
 
 /** The version with the largest share; of equals the newest. */
-function mainVersion({ versions }: AliasSpec): number {
-  let main = { version: 0, share: -1 };
-  for (const share of sharesOf(versions) ?? []) if (share.share >= main.share) main = share;
-  return main.version;
+function largest(shares: readonly Share[]): number | undefined {
+  let main: Share | undefined;
+  for (const share of shares) if (!main || share.share >= main.share) main = share;
+  return main?.version;
 }

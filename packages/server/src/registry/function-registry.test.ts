@@ -39,8 +39,8 @@ function createGate(): DeployGate & {
       calls.push(`prove ${version.key}`);
       await this.onProve(version);
     },
-    async discard(version) {
-      calls.push(`discard ${version.key}`);
+    async discard(version, options) {
+      calls.push(`${options?.stays === true ? 'release' : 'discard'} ${version.key}`);
     },
   };
 }
@@ -298,7 +298,7 @@ describe('a version', () => {
     expect([first.change, first.record.live.version]).toEqual(['created', 1]);
     const second = await registry.put(deploy({ env: { N: '2' } }), { probe: true, serve: false });
     expect([second.change, second.version.version, second.record.live.version]).toEqual(['updated', 2, 1]);
-    expect(gate.calls.at(-1)).toBe('prove openfaas-fn/hello@2');
+    expect(gate.calls.slice(-2)).toEqual(['prove openfaas-fn/hello@2', 'release openfaas-fn/hello@2']);
     expect(await registry.version('openfaas-fn', 'hello', 2)).toEqual(second.version);
     await expect(registry.version('openfaas-fn', 'hello', 3)).rejects.toMatchObject({ code: 'VERSION_NOT_FOUND' });
   });

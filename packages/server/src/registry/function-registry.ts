@@ -3,27 +3,37 @@ import { EbbError } from '../core/errors.ts';
 import type { DeployInput, FunctionRecord, FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
 import type { Write } from '../store/key-value.ts';
 import { requireAliasSpec } from './check-alias.ts';
+import { KEPT_VERSIONS, type RetentionRule } from './decide-retention.ts';
 import { createDeployer, type DeployerOptions } from './deployer.ts';
-import { findAlias, withAlias, withoutAlias } from './function-record.ts';
+import { findAlias, namedVersions, withoutAlias } from './function-record.ts';
 import { requireName } from './require-name.ts';
-import { FUNCTIONS, functionKey, versionRecordKey, VERSIONS } from './store-keys.ts';
+import { FUNCTIONS, functionKey, versionNoteKey, versionRecordKey, VERSIONS } from './store-keys.ts';
 import { createTurns } from './turns.ts';
-import { codeOf, functionText, parseFunction, parseVersion } from './version-record.ts';
+import { createVersionActions } from './version-actions.ts';
+import { createVersionCollector } from './version-collector.ts';
+import { functionText, parseFunction, parseOutline, parseVersion } from './version-record.ts';
 
 /** What the registry of functions is built from. */
-export type FunctionRegistryOptions = DeployerOptions;
+export interface FunctionRegistryOptions extends DeployerOptions {
+  /** How long versions are kept that nothing needs. Default: the newest 50, for any time. */
+  readonly retention?: RetentionRule;
+  /** Whether a version that no alias names still has instances, queued work or a rollout, so that it must stay. */
+  readonly isVersionBusy?: (version: Version) => boolean | Promise<boolean>;
+}
 
 /** The registry, and what its neighbours ask it before they remove something. */
 export interface StoredFunctionRegistry extends FunctionRegistry {
   /** Name of a function of the namespace that uses the secret or is being deployed with it, or undefined. */
   secretUser(namespace: string, secret: string): string | undefined;
+  /** Removes the versions of all functions that are beyond the retention and that nothing needs. Throws STORE_FAILED. */
+  collect(): Promise<void>;
   /** Digests of code that a stored version, or one being deployed, refers to. */
   codeInUse(): Promise<ReadonlySet<string>>;
 }
 
 /** Opens the registry: all functions are read into memory, so that reads cost a map look-up. Throws STORE_FAILED. */
 export async function createFunctionRegistry(options: FunctionRegistryOptions): Promise<StoredFunctionRegistry> {
-  const { store, logger, clock } = options;
+  const { store, logger, clock, retention = { kept: KEPT_VERSIONS }, isVersionBusy = () => false } = options;
   const deployer = createDeployer(options);
   const records = new Map<string, FunctionRecord>();
   const deploying = new Set<DeployInput>();
@@ -62,18 +72,24 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
     return record;
   };
 
-  const save = async (previous: FunctionRecord, record: FunctionRecord): Promise<FunctionRecord> => {
-    await store.commit([{ kind: 'set', key: functionKey(record.namespace, record.name), value: functionText(record) }]);
+  const save = async (previous: FunctionRecord, record: FunctionRecord, more: readonly Write[] = []) => {
+    const { namespace, name } = record;
+    await store.commit([{ kind: 'set', key: functionKey(namespace, name), value: functionText(record) }, ...more]);
     return swap(previous, record);
   };
 
-  const storedVersion = async ({ namespace, name }: FunctionRecord, number: number): Promise<Version> => {
-    const entry = await store.get(versionRecordKey(namespace, name, number));
-    if (entry) return parseVersion(namespace, name, entry);
-    throw new EbbError(
-      'VERSION_NOT_FOUND',
-      `function "${name}" has no version ${number}; "ebb versions ${name}" lists those there are`,
-    );
+  const actions = createVersionActions({ ...options, isVersionBusy, deploys, changes, requireRecord, save });
+  const collectVersions = createVersionCollector({ store, clock, rule: retention, isVersionBusy, logger });
+
+  /** Collects the versions of one function; in a turn of `deploys`. */
+  const collectOf = async (key: string): Promise<void> => {
+    const record = records.get(key);
+    if (!record) return;
+    try {
+      await changes.run(key, () => collectVersions(records.get(key) ?? record));
+    } catch (error) {
+      logger?.warn({ err: error, function: key }, 'old versions could not be removed');
+    }
   };
 
   return {
@@ -94,7 +110,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
 
     async version(namespace, name, number) {
       const record = requireRecord(namespace, name);
-      return record.versions.find(({ version }) => version === number) ?? storedVersion(record, number);
+      return record.versions.find(({ version }) => version === number) ?? actions.stored(record, number);
     },
 
     async put(input, { probe, serve = true, signal }) {
@@ -110,15 +126,18 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
             const record = requireRecord(input.namespace, input.name);
             return { record, version: record.live, change: 'unchanged' };
           }
-          const { version } = prepared;
+          const { version, isNew } = prepared;
+          const commit = async () => {
+            const current = records.get(key);
+            return { record: swap(current, await prepared.commit(current, serve)), current };
+          };
           try {
-            const { record, current } = await changes.run(key, async () => {
-              const current = records.get(key);
-              return { record: swap(current, await prepared.commit(current, serve)), current };
-            });
-            return { record, version, change: current ? 'updated' : 'created' };
+            const { record, current } = await changes.run(key, commit);
+            if (!namedVersions(record).has(version.version)) await prepared.discard(true);
+            if (isNew) await collectOf(key);
+            return { record, version, change: !isNew && !serve ? 'unchanged' : current ? 'updated' : 'created' };
           } catch (error) {
-            await prepared.discard();
+            await prepared.discard(!isNew);
             throw error;
           }
         });
@@ -131,9 +150,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
       changes.run(recordKey(namespace, name), async () => {
         const record = requireRecord(namespace, name);
         const numbers = requireAliasSpec(alias, spec);
-        const known = new Map(record.versions.map((version) => [version.version, version]));
-        for (const number of numbers) if (!known.has(number)) known.set(number, await storedVersion(record, number));
-        return save(record, withAlias(record, { name: alias, spec, updatedAt: clock.now() }, known.values()));
+        return actions.point(record, { name: alias, spec }, numbers);
       }),
 
     removeAlias: (namespace, name, alias) =>
@@ -151,14 +168,24 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
         return save(record, withoutAlias(record, alias, clock.now()));
       }),
 
+    rollback: actions.rollback,
+    notes: actions.notes,
+    publish: actions.publish,
+    removeVersion: actions.removeVersion,
+
+    async collect() {
+      for (const key of records.keys()) await deploys.run(key, () => collectOf(key));
+    },
+
     async remove(namespace, name) {
       const key = recordKey(namespace, name);
       const removeNow = async () => {
         const previous = requireRecord(namespace, name);
         const versions = await store.list(versionRecordKey(namespace, name));
+        const notes = await store.list(versionNoteKey(namespace, name));
         await store.commit([
           { kind: 'delete', key: functionKey(namespace, name) },
-          ...versions.map((entry): Write => ({ kind: 'delete', key: entry.key })),
+          ...[...versions, ...notes].map((entry): Write => ({ kind: 'delete', key: entry.key })),
         ]);
         records.delete(key);
         announce({ kind: 'removed', previous });
@@ -178,7 +205,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
 
     secretUser(namespace, secret) {
       const serving = records.values().flatMap(({ versions }) => versions);
-      return [...deploying, ...serving].find(
+      return [...deploying, ...actions.claimed, ...serving].find(
         (user) => user.namespace === namespace && user.spec.secrets.includes(secret),
       )?.name;
     },
@@ -188,7 +215,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
       const add = (digest: string | undefined): void => {
         if (digest !== undefined) digests.add(digest);
       };
-      for (const entry of await store.list(VERSIONS)) add(codeOf(entry));
+      for (const entry of await store.list(VERSIONS)) add(parseOutline(entry).code);
       for (const { versions } of records.values()) for (const { code } of versions) add(code);
       for (const input of deploying) add(input.code);
       return digests;

@@ -8,6 +8,8 @@ export const NEXT_NAMESPACE_ID = 'counter/namespace';
 export const FUNCTIONS = 'function/';
 /** Prefix of every version. */
 export const VERSIONS = 'version/';
+/** Prefix of what was said of versions. */
+const NOTES = 'note/';
 /** A known value under the secret key, by which a wrong key is noticed at start. */
 export const SECRET_KEY_CHECK = 'check/secret-key';
 /** Prefix of every secret. */
@@ -27,7 +29,12 @@ export function functionKey(namespace: string, name = ''): string {
 
 /** Key of one version, or without a number the prefix of all of a function; padded, so that they list in order. */
 export function versionRecordKey(namespace: string, name: string, version?: number): string {
-  return `${VERSIONS}${namespace}/${name}/${version === undefined ? '' : String(version).padStart(VERSION_DIGITS, '0')}`;
+  return `${VERSIONS}${namespace}/${name}/${version === undefined ? '' : padded(version)}`;
+}
+
+/** Key of what was said of one version, or without a number the prefix of all of a function. */
+export function versionNoteKey(namespace: string, name: string, version?: number): string {
+  return `${NOTES}${namespace}/${name}/${version === undefined ? '' : padded(version)}`;
 }
 
 /** Key of the highest version number a function ever used; it outlives the function. */
@@ -38,4 +45,8 @@ export function versionCounterKey(namespace: string, name: string): string {
 /** Key of a secret, or without a name the prefix of all of a namespace. */
 export function secretKey(namespace: string, name = ''): string {
   return `${SECRETS}${namespace}/${name}`;
+}
+
+function padded(version: number): string {
+  return String(version).padStart(VERSION_DIGITS, '0');
 }

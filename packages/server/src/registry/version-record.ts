@@ -1,7 +1,7 @@
 import { aliasSpecSchema, type FunctionSpec, functionSpecSchema, resolveLimits, versionKey } from '@ebb/contract';
 import { z } from 'zod';
 import { EbbError } from '../core/errors.ts';
-import type { FunctionRecord, Version } from '../core/ports.ts';
+import type { FunctionRecord, Version, VersionNote } from '../core/ports.ts';
 import type { Entry } from '../store/key-value.ts';
 import { liveAlias, makeRecord } from './function-record.ts';
 import { FUNCTIONS } from './store-keys.ts';
@@ -27,6 +27,18 @@ const functionSchema = z.object({
   createdAt: z.number(),
   updatedAt: z.number(),
 });
+
+const noteSchema = z.object({ description: z.string().optional(), publishedAt: z.number() });
+
+const outlineSchema = z.object({
+  version: z.number(),
+  digest: z.string(),
+  code: z.string().optional(),
+  createdAt: z.number(),
+});
+
+/** What can be told of a stored version without reading its spec. */
+export type VersionOutline = z.output<typeof outlineSchema>;
 
 /** The parts of a version that are not derived from others. */
 export interface VersionFacts {
@@ -84,9 +96,20 @@ export function parseFunction(entry: Entry): FunctionRecord {
   }
 }
 
-/** Digest of the code a stored version refers to. Throws STORE_FAILED. */
-export function codeOf(entry: Entry): string | undefined {
-  return parse(z.object({ code: z.string().optional() }), entry).code;
+/** Reads of a stored version what is not its spec. Throws STORE_FAILED. */
+export function parseOutline(entry: Entry): VersionOutline {
+  return parse(outlineSchema, entry);
+}
+
+/** The text that what was said of a version is stored as. */
+export function noteText({ description, publishedAt }: VersionNote): string {
+  return JSON.stringify({ description, publishedAt });
+}
+
+/** Reads what was said of a version. Throws STORE_FAILED. */
+export function parseNote(entry: Entry): VersionNote {
+  const { description, publishedAt } = parse(noteSchema, entry);
+  return { publishedAt, ...(description === undefined ? {} : { description }) };
 }
 
 function facts({ version, digest, spec, code, imageDigest, createdAt }: Version): VersionFacts {

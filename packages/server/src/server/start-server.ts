@@ -153,7 +153,17 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     onStarted: ({ start, calls }) => metrics.started(start, calls),
   });
   made.use(loop);
-  const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
+  const registry = await createFunctionRegistry({
+    store,
+    namespaces,
+    secrets,
+    code,
+    gate: pools,
+    clock,
+    logger,
+    retention: { kept: config.versionsKept, maxAgeMs: config.versionsMaxAgeMs },
+    isVersionBusy: ({ key }) => pools.isRunning(key),
+  });
   functions.registry = registry;
 
   const telemetry = made.use(createTelemetry({ metrics, logs, logger }));
@@ -285,7 +295,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   }
 
   async function sweepCode() {
-    await code.sweep(await registry.codeInUse(), UNUSED_CODE_MS);
+    await registry.collect();
+    const inUse = new Set(await registry.codeInUse());
+    // What was removed while it still served may go on for as long as its last request.
+    for (const { version } of pools.all()) if (version.code !== undefined) inUse.add(version.code);
+    await code.sweep(inUse, UNUSED_CODE_MS);
   }
 }
 

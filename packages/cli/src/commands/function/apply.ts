@@ -61,6 +61,7 @@ async function carryOut(
     cwd,
     install: parameters.flag('install'),
     probe: parameters.flag('probe'),
+    serve: true,
   };
   for (const { action, ref } of changes) {
     const target = targets.find((one) => one.ref.name === ref.name && one.ref.namespace === ref.namespace);

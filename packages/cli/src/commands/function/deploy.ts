@@ -17,6 +17,7 @@ export const deployCommand = defineCommand({
     { flags: '-w, --watch', summary: 'deploy again whenever the code changes, until Ctrl-C' },
     { flags: '--no-install', summary: 'do not install missing dependencies with npm' },
     { flags: '--no-probe', summary: 'do not wait for a first instance before the version serves' },
+    { flags: '--no-serve', summary: 'store and prove the version without giving it calls' },
     ...SPEC_OPTIONS,
   ],
   examples: [
@@ -42,6 +43,7 @@ export const deployCommand = defineCommand({
       memory: createUploadMemory(),
       install: parameters.flag('install'),
       probe: parameters.flag('probe'),
+      serve: parameters.flag('serve'),
     };
     const isWatching = parameters.flag('watch');
     const done: Deployed[] = [];
@@ -162,12 +164,19 @@ function valueOf(deployed: Deployed) {
 }
 
 function lineOf({ resource, tookMs }: Deployed): string {
-  return `${formatClock(Date.now())} ${resource.name} version ${resource.version} ${resource.change} in ${Math.round(tookMs)} ms`;
+  return `${formatClock(Date.now())} ${resource.name} version ${resource.deployed} ${resource.change} in ${Math.round(tookMs)} ms`;
 }
 
 function textOf({ resource, url, tookMs }: Deployed, isQuiet: boolean): string {
   if (isQuiet) return url;
   const credentials = resource.spec.auth === 'required' ? '-H "Authorization: Bearer $EBB_TOKEN" ' : '';
+  if (resource.deployed !== resource.version) {
+    return `${resource.name} has version ${resource.deployed} stored (${seconds(tookMs)}); version ${resource.version} still gets the calls\n  ebb alias set ${resource.name} live ${resource.deployed}`;
+  }
   const how = resource.change === 'unchanged' ? 'is unchanged' : `is ${resource.state}`;
-  return `${resource.name} ${how} (version ${resource.version}, ${(tookMs / 1000).toFixed(1)} s)\n  ${url}\n  curl ${credentials}${url}`;
+  return `${resource.name} ${how} (version ${resource.version}, ${seconds(tookMs)})\n  ${url}\n  curl ${credentials}${url}`;
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
 }

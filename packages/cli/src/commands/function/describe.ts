@@ -11,6 +11,7 @@ import { defineCommand } from '../../core/command.ts';
 import { formatAge } from '../../core/format-time.ts';
 import { functionRefOf } from '../../core/function-ref.ts';
 import { formatFields, formatTable } from '../../terminal/table.ts';
+import { describeAliases, describeShares } from '../../traffic/describe-alias.ts';
 
 const VERSIONS_SHOWN = 10;
 
@@ -50,6 +51,8 @@ function fields(resource: FunctionResource, url: string): string {
     ['State', `${resource.state}, ${resource.instances} of at most ${spec.scale.max} instances`],
     ['Starts', heldBack(resource)],
     ['Version', `${resource.version}, deployed ${formatAge(resource.updatedAt, Date.now())}`],
+    ['Aliases', resource.aliases.map((alias) => `${alias.name} to ${describeShares(alias)}`).join('; ')],
+    ['Rollback', resource.before === undefined ? undefined : `to version ${resource.before}`],
     ['Limits', `${spec.memory} memory, ${spec.cpu} cpu, ${spec.concurrency} calls at once, timeout ${spec.timeout}`],
     ['Scale', describeScale(spec.scale)],
     ['Last scaled', describeScaling(resource)],
@@ -101,7 +104,7 @@ function pairs(map: Readonly<Record<string, string>>): string {
 function versionTable(versions: readonly VersionResource[]): string {
   return formatTable(versions.slice(0, VERSIONS_SHOWN), [
     { title: 'version', value: (item) => item.version, align: 'right' },
-    { title: 'live', value: (item) => (item.live ? 'yes' : 'no') },
+    { title: 'gets calls of', value: describeAliases },
     { title: 'runs', value: (item) => item.spec.image ?? item.spec.runtime ?? '' },
     { title: 'digest', value: (item) => item.digest.slice(0, 'sha256:'.length + 12) },
     { title: 'made', value: (item) => formatAge(item.createdAt, Date.now()) },
