@@ -12,7 +12,7 @@ import {
 import { systemClock } from '../../packages/server/src/core/clock.ts';
 import { EbbError } from '../../packages/server/src/core/errors.ts';
 import { createLogger } from '../../packages/server/src/core/logger.ts';
-import type { Authenticator, CodeStore, LogBook } from '../../packages/server/src/core/ports.ts';
+import type { Authenticator, CodeStore, FunctionRegistry, LogBook } from '../../packages/server/src/core/ports.ts';
 import {
   createMemoryEngine,
   type MemoryEngine,
@@ -50,6 +50,8 @@ export interface GatewayHarnessOptions {
   readonly poolSize?: number;
   readonly startTimeoutMs?: number;
   readonly maxFrozenBytes?: number;
+  /** Hosts below it name functions. */
+  readonly domain?: string;
 }
 
 /** The real data plane over in-process instances. */
@@ -58,6 +60,7 @@ export interface GatewayHarness extends AsyncDisposable {
   readonly port: number;
   readonly engine: MemoryEngine;
   readonly pools: InstancePools;
+  readonly registry: FunctionRegistry;
   readonly spares: WarmPool;
   readonly gateway: Gateway;
   readonly events: InvocationEvent[];
@@ -118,14 +121,21 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     maxFrozenBytes: options.maxFrozenBytes ?? 2 ** 40,
   });
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
-  const routes = new RouteTable(registry);
+  const routes = new RouteTable(registry, async (...named) => pools.called(await registry.version(...named)));
   const authenticator: Authenticator = {
     authenticate: (authorization) =>
       authorization === HARNESS_AUTHORIZATION
         ? Promise.resolve({ kind: 'admin' })
         : Promise.reject(new EbbError('UNAUTHENTICATED', 'wrong credentials')),
   };
-  const gateway = new Gateway({ pools, routes, authenticator, logger, record: (event) => events.push(event) });
+  const gateway = new Gateway({
+    pools,
+    routes,
+    authenticator,
+    logger,
+    domain: options.domain,
+    record: (event) => events.push(event),
+  });
   await pools.start(registry);
   loop.start();
   const listener = await openListener({
@@ -152,6 +162,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     port: listener.port,
     engine,
     pools,
+    registry,
     spares,
     gateway,
     events,

@@ -54,7 +54,9 @@ export class VersionScaler {
   /** Whether there can be nothing to decide, so that a thousand versions at zero cost next to nothing. */
   get isAtRest(): boolean {
     const { size, waiting, version } = this.scalable;
-    if (size > 0 || waiting > 0 || version.limits.scaleMin > 0 || this.#schedule) return false;
+    if (size > 0 || waiting > 0) return false;
+    if (this.scalable.isListed === false) return true;
+    if (version.limits.scaleMin > 0 || this.#schedule) return false;
     return !this.#followsUsage || this.#plan.prewarm === undefined;
   }
 
@@ -96,6 +98,7 @@ export class VersionScaler {
   /** Fewest instances for other reasons than load. */
   floor(now: number, epochMs: number): Scheduled {
     const { scaleMin } = this.scalable.version.limits;
+    if (this.scalable.isListed === false) return { count: 0, reason: 'called by its number alone' };
     let floor: Scheduled = { count: scaleMin, reason: 'the minimum' };
     const scheduled = this.#scheduledAt(now, epochMs);
     if (scheduled.count > floor.count) floor = scheduled;

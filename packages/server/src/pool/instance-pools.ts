@@ -1,4 +1,4 @@
-import type { ColdStart, FunctionSpec, InstanceResource, VersionKey } from '@ebb/contract';
+import type { ColdStart, FunctionName, FunctionSpec, InstanceResource, VersionKey } from '@ebb/contract';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { DeployGate, FunctionRegistry, FunctionStanding, RegistryChange, Version } from '../core/ports.ts';
 import type { Slot } from './admission.ts';
@@ -69,9 +69,16 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     if (existing) return existing.acquire(signal);
     const pool = this.of(version);
     const slot = pool.acquire(signal);
-    // Replaced since the request was resolved to it: this request is served by it still (V2), and nothing is kept.
-    if (this.#servingVersion(version.key) === undefined) pool.retire();
+    // Called by its number, or replaced since the request was resolved to it, which is served by it still (V2).
+    if (this.#servingVersion(version.key) === undefined) this.#unlist(pool);
     return slot;
+  }
+
+  /** Takes note that a version is called by its number: if no alias refers to it, it is not drained after each call. */
+  called(version: Version): Version {
+    const pool = this.#pools.get(version.key);
+    if (pool && this.#servingVersion(version.key) === undefined) this.#unlist(pool);
+    return version;
   }
 
   /** A slot if one is free now, without any waiting. */
@@ -198,11 +205,28 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   #follow(change: RegistryChange): void {
     const serving = change.kind === 'changed' ? change.record.versions : [];
-    for (const version of serving) this.#keep(version);
+    for (const version of serving) {
+      this.#pools.get(version.key)?.list();
+      this.#keep(version);
+    }
     const numbers = new Set(serving.map(({ version }) => version));
     const gone = change.previous?.versions.filter(({ version }) => !numbers.has(version)) ?? [];
     for (const { key } of gone) this.#pools.get(key)?.retire();
+    if (change.kind === 'removed') this.#retireAll(change.previous);
     if (change.kind === 'removed') this.#history.forget(change.previous.namespace, change.previous.name);
+  }
+
+  /** Versions that were called by number go with their function. */
+  #retireAll({ namespace, name }: FunctionName): void {
+    for (const pool of this.#pools.values()) {
+      if (pool.version.namespace === namespace && pool.version.name === name) pool.retire();
+    }
+  }
+
+  #unlist(pool: VersionPool): void {
+    const { namespace, name } = pool.version;
+    if (this.#registry?.resolve(namespace, name)) pool.unlist();
+    else pool.retire();
   }
 
   /** Sees to a version that has instances even without traffic. */
