@@ -242,7 +242,11 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     const slotMs = this.#slotMs === 0 ? endedMs : this.#slotMs;
     const queueMs = slotMs - this.#arrivedMs;
     this.#context.closed();
-    this.#mirror?.ended(status, this.#failure === undefined && slotFailed === undefined && went === 'well', endedMs - this.#arrivedMs);
+    this.#mirror?.ended(
+      status,
+      this.#failure === undefined && slotFailed === undefined && went === 'well',
+      endedMs - this.#arrivedMs,
+    );
     // Every field is set, if only to undefined: objects of one shape are cheap to make and to read.
     this.#context.record({
       callId: this.callId,

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type AliasSpec, sharesOf, versionsOf } from '@ebb/contract';
+import { type AliasSpec, parseDurationMs, sharesOf, versionsOf } from '@ebb/contract';
 import type { Route } from './route.ts';
 import { type CallFacts, createPick, createSides, SIDE_COOKIE } from './traffic/choose-side.ts';
 
@@ -36,8 +36,11 @@ export function targetOf(spec: AliasSpec, routes: ReadonlyMap<number, Route>): R
 function createFork(spec: AliasSpec, routes: ReadonlyMap<number, Route>, first: Route): Fork {
   const side = createSides({ spec, salt: first.label, draw: randomUUID });
   const { sticky } = spec;
-  const attributes = `Max-Age=${Math.floor((sticky?.maxAge ?? 0) / 1000)}; HttpOnly; SameSite=Lax`;
-  const shadow = spec.shadow && routes.get(spec.shadow.version);
+  const attributes = `Max-Age=${Math.floor((parseDurationMs(sticky?.maxAge ?? 0) ?? 0) / 1000)}; HttpOnly; SameSite=Lax`;
+  const shares = sharesOf(spec.versions) ?? [];
+  // A version with calls of its own gets no copies: they would take its slots.
+  const isServing = shares.some(({ version }) => version === spec.shadow?.version);
+  const shadow = spec.shadow && !isServing ? routes.get(spec.shadow.version) : undefined;
   const isPicked = createPick(spec.shadow?.percent ?? 0);
   const choices = new Map([...routes].map(([version, route]): [number, Choice] => [version, { route }]));
   const served = [...versionsOf({ ...spec, shadow: undefined })];

@@ -110,7 +110,7 @@ export class Gateway implements GatewayContext {
   async handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const path = this.#split(request.headers.host ?? '', request.url ?? '');
     try {
-      if (!path || this.#draining) throw this.#refusal();
+      if (!path || this.#draining) throw this.#refusal(path);
       const found = this.#routes.find(addressedBy(path.segment, request.rawHeaders));
       const choice = await this.#allowed(found, path, request);
       // Whoever left meanwhile is not heard of again.
@@ -160,7 +160,7 @@ export class Gateway implements GatewayContext {
    * credentials where they are wanted. Throws what the caller is to be told.
    */
   async #allowed(found: Found | undefined, path: FunctionPath, request: IncomingMessage): Promise<Choice> {
-    if (!found || path.segment === '') throw this.#refusal();
+    if (!found || path.segment === '') throw this.#refusal(path);
     if (found.kind === 'missing') throw new EbbError(found.code, found.message);
     if (found.kind === 'unlisted') {
       // Who may not call the function learns nothing of its versions.
@@ -181,9 +181,11 @@ export class Gateway implements GatewayContext {
     await this.#authenticator.authenticate(credentials, request.socket.remoteAddress ?? '');
   }
 
-  #refusal(): EbbError {
+  #refusal(path: FunctionPath | undefined): EbbError {
     if (this.#draining)
       return new EbbError('DRAINING', 'the server is shutting down and takes no new calls', { retryAfterSeconds: 1 });
+    if (path?.byHost === true)
+      return new EbbError('BAD_PATH', `the host must be NAME.${this.#hosts?.domain} or NAME.NAMESPACE.${this.#hosts?.domain}`);
     return new EbbError('BAD_PATH', 'the path must be /function/NAME or /function/NAME.NAMESPACE');
   }
 }

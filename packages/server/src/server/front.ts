@@ -67,7 +67,9 @@ export async function openGateways(options: GatewaysOptions): Promise<Front> {
   const controlSocket = join(options.runDir, 'control.sock');
   rmSync(controlSocket, { force: true });
   parts.use(await openControlSocket(controlSocket, options.handleRequest));
-  const broker = parts.use(new LeaseBroker({ pools, versionOf: (key) => pools.find(key)?.version ?? feed.versionOf(key) }));
+  const broker = parts.use(
+    new LeaseBroker({ pools, versionOf: (key) => pools.find(key)?.version ?? feed.versionOf(key) }),
+  );
   const fleet = parts.use(
     new GatewayFleet({
       count: config.gateways,

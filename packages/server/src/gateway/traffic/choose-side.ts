@@ -99,7 +99,6 @@ export function createPick(percent: number): () => boolean {
   return () => turn() === 0;
 }
 
-
 function isKey(key: string | undefined): key is string {
   return key !== undefined && key !== '' && key.length <= MAX_KEY_CHARS;
 }

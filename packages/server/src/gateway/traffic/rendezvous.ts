@@ -2,7 +2,7 @@ import type { Share } from '@ebb/contract';
 
 /**
  * The side a key is on, as an index of `shares`: weighted rendezvous hashing. Of many keys each side has its share; when
- * shares change, keys move only to sides that gained, and no more of them than the shares moved. The score
+ * shares change, keys move only to sides that gained more than those they leave; of two sides that is as few as can be. The score
  * `share / -ln(u)`, with `u` even over 0 to 1 by key and version, is Schindelhauer's and Schomaker's logarithmic method.
  */
 export function rendezvous(key: string, shares: readonly Share[]): number {
