@@ -185,7 +185,10 @@ export class Gateway implements GatewayContext {
     if (this.#draining)
       return new EbbError('DRAINING', 'the server is shutting down and takes no new calls', { retryAfterSeconds: 1 });
     if (path?.byHost === true)
-      return new EbbError('BAD_PATH', `the host must be NAME.${this.#hosts?.domain} or NAME.NAMESPACE.${this.#hosts?.domain}`);
+      return new EbbError(
+        'BAD_PATH',
+        `the host must be NAME.${this.#hosts?.domain} or NAME.NAMESPACE.${this.#hosts?.domain}`,
+      );
     return new EbbError('BAD_PATH', 'the path must be /function/NAME or /function/NAME.NAMESPACE');
   }
 }

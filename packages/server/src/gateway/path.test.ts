@@ -26,9 +26,8 @@ describe('a host below the domain', () => {
     (host) => expect(split(host)).toBeUndefined(),
   );
 
-  test.each(['hello@7.fn.example.com', 'a/b.fn.example.com', '.fn.example.com'])(
-    '%s names no function',
-    (host) => expect(split(host)?.segment).toBe(''),
+  test.each(['hello@7.fn.example.com', 'a/b.fn.example.com', '.fn.example.com'])('%s names no function', (host) =>
+    expect(split(host)?.segment).toBe(''),
   );
 
   test('a target that is no path cannot leave the function’s', () => {
