@@ -24,7 +24,7 @@ async function createLab(options: Partial<GatewayHarnessOptions> = {}) {
   const does: Record<number, 'crash' | 'hang' | 'differ' | 'fail'> = {};
   const harness = await createGatewayHarness({
     ...options,
-    serve: ({ labels: { version } }, { exit }) => {
+    serve: ({ labels: { version } }, controls) => {
       const server = createServer((request, response) => {
         let body = '';
         request.setEncoding('latin1').on('data', (chunk: string) => (body += chunk));
@@ -32,7 +32,7 @@ async function createLab(options: Partial<GatewayHarnessOptions> = {}) {
           seen.push({ version, url: request.url ?? '', headers: request.headers, body });
           const act = does[version];
           if (act === 'hang') return;
-          if (act === 'crash') exit({ code: 1 });
+          if (act === 'crash') controls.exit({ code: 1 });
           else if (act === 'fail') response.writeHead(500).end('same');
           else response.end(act === 'differ' ? `v${version}` : 'same');
         });
@@ -146,8 +146,7 @@ describe('a version that no alias refers to', () => {
     await using lab = await createLab();
     await deployVersions(lab.harness, 2, {
       scale: { min: 1, idle: '1s' },
-      freeze: 'off',
-    } as Partial<FunctionSpecInput>);
+    });
     const old = async () => (await lab.harness.engine.list()).filter(({ labels }) => labels.version === 1);
     await eventually(async () => (await old()).length === 0);
     for (let i = 0; i < 3; i += 1) expect(await lab.who(`${lab.url}@1`)).toBe('f@1');

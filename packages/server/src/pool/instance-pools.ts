@@ -24,6 +24,11 @@ export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version'
   readonly onStarted?: (started: Started) => void;
 }
 
+/** How long after it was looked up a version may be called by its number; gateways look it up again much sooner. */
+const CALLED_MS = 60_000;
+/** Versions called by number that are remembered at once. */
+const MAX_CALLED = 1_000;
+
 /**
  * Every pool there is, by version key. A version that was not called has no pool, so thousands of functions at
  * zero cost nothing here. Also what a deploy is proved by.
@@ -31,6 +36,8 @@ export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version'
 export class InstancePools implements DeployGate, AsyncDisposable {
   readonly #options: InstancePoolsOptions;
   readonly #pools = new Map<VersionKey, VersionPool>();
+  /** When versions were last looked up by their number, monotonic milliseconds. */
+  readonly #called = new Map<VersionKey, number>();
   readonly #keeper: IdleKeeper;
   readonly #history = new StartHistory();
   readonly #reconciler: Reconciler;
@@ -69,15 +76,22 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     if (existing) return existing.acquire(signal);
     const pool = this.of(version);
     const slot = pool.acquire(signal);
-    // Called by its number, or replaced since the request was resolved to it, which is served by it still (V2).
-    if (this.#servingVersion(version.key) === undefined) this.#unlist(pool);
+    if (this.#servingVersion(version.key) === undefined) {
+      if (this.#isCalled(version)) pool.unlist();
+      // Replaced since the request was resolved to it: this request is served by it still (V2), and nothing is kept.
+      else pool.retire();
+    }
     return slot;
   }
 
   /** Takes note that a version is called by its number: if no alias refers to it, it is not drained after each call. */
   called(version: Version): Version {
-    const pool = this.#pools.get(version.key);
-    if (pool && this.#servingVersion(version.key) === undefined) this.#unlist(pool);
+    const { key } = version;
+    this.#called.delete(key);
+    this.#called.set(key, this.#options.clock.monotonic());
+    const oldest = this.#called.size > MAX_CALLED ? this.#called.keys().next().value : undefined;
+    if (oldest !== undefined) this.#called.delete(oldest);
+    if (this.#isCalled(version) && this.#servingVersion(key) === undefined) this.#pools.get(key)?.unlist();
     return version;
   }
 
@@ -223,10 +237,11 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     }
   }
 
-  #unlist(pool: VersionPool): void {
-    const { namespace, name } = pool.version;
-    if (this.#registry?.resolve(namespace, name)) pool.unlist();
-    else pool.retire();
+  /** Whether a version was lately looked up by its number, and its function is still there. */
+  #isCalled({ key, namespace, name }: Version): boolean {
+    const calledMs = this.#called.get(key) ?? -Infinity;
+    const isLately = this.#options.clock.monotonic() - calledMs < CALLED_MS;
+    return isLately && this.#registry?.resolve(namespace, name) !== undefined;
   }
 
   /** Sees to a version that has instances even without traffic. */
