@@ -220,7 +220,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   #follow(change: RegistryChange): void {
     const serving = change.kind === 'changed' ? change.record.versions : [];
     for (const version of serving) {
-      this.#pools.get(version.key)?.list();
+      this.#pools.get(version.key)?.revive();
       this.#keep(version);
     }
     const numbers = new Set(serving.map(({ version }) => version));
@@ -228,20 +228,6 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     for (const { key } of gone) this.#pools.get(key)?.retire();
     if (change.kind === 'removed') this.#retireAll(change.previous);
     if (change.kind === 'removed') this.#history.forget(change.previous.namespace, change.previous.name);
-  }
-
-  /** Versions that were called by number go with their function. */
-  #retireAll({ namespace, name }: FunctionName): void {
-    for (const pool of this.#pools.values()) {
-      if (pool.version.namespace === namespace && pool.version.name === name) pool.retire();
-    }
-  }
-
-  /** Whether a version was lately looked up by its number, and its function is still there. */
-  #isCalled({ key, namespace, name }: Version): boolean {
-    const calledMs = this.#called.get(key) ?? -Infinity;
-    const isLately = this.#options.clock.monotonic() - calledMs < CALLED_MS;
-    return isLately && this.#registry?.resolve(namespace, name) !== undefined;
   }
 
   /** Sees to a version that has instances even without traffic. */
@@ -258,6 +244,20 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   #forget(pool: VersionPool): void {
     if (this.#pools.get(pool.version.key) === pool) this.#pools.delete(pool.version.key);
+  }
+
+  /** Versions that were called by number go with their function. */
+  #retireAll({ namespace, name }: FunctionName): void {
+    for (const pool of this.#pools.values()) {
+      if (pool.version.namespace === namespace && pool.version.name === name) pool.retire();
+    }
+  }
+
+  /** Whether a version was lately looked up by its number, and its function is still there. */
+  #isCalled({ key, namespace, name }: Version): boolean {
+    const calledMs = this.#called.get(key) ?? -Infinity;
+    const isLately = this.#options.clock.monotonic() - calledMs < CALLED_MS;
+    return isLately && this.#registry?.resolve(namespace, name) !== undefined;
   }
 
   #servingVersion(key: VersionKey): Version | undefined {

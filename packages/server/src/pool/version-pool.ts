@@ -234,16 +234,16 @@ export class VersionPool {
     this.#settle();
   }
 
-  /** An alias refers to the version, again if it was retired. */
-  list(): void {
+  /** Takes back that it retires: its version serves again. What is on its way out goes all the same. */
+  revive(): void {
     this.#isListed = true;
-    this.#retiring = this.#closing.signal.aborted;
+    if (!this.#closing.signal.aborted) this.#retiring = false;
   }
 
   /** No alias refers to the version, which is called by its number; see {@link isListed}. */
   unlist(): void {
     this.#isListed = false;
-    this.#retiring = this.#closing.signal.aborted;
+    if (!this.#closing.signal.aborted) this.#retiring = false;
   }
 
   /** Stops every instance at once, busy or not, and resolves when all have ended. Those who wait get DRAINING. */
