@@ -136,14 +136,8 @@ describe.each([
 
   test('a shadow version that hangs or crashes alters no answer, and what came of its copies is counted and told', async () => {
     await deployVersions('mirrored', 2);
-    await setAlias('mirrored', 'live', { versions: { 1: 100 }, shadow: { version: 2 } });
-    // The first version says what it says, the second another version; both end in /crash and hang in /slow.
-    for (let i = 0; i < 10; i += 1) expect(await who(at('mirrored'))).toBe('1');
-    const body = JSON.stringify({ a: 1 });
-    for (let i = 0; i < 10; i += 1) {
-      const { status, text } = await call(at('mirrored', '/echo'), { body });
-      expect([status, text]).toEqual([200, body]);
-    }
+    await deployLab(server, 'mirrored', ['--env', 'LAB_BREAKS=hang', '--timeout', '500ms']);
+    await deployLab(server, 'mirrored', ['--env', 'LAB_BREAKS=crash']);
     const counted = async (outcome: string) => {
       const series = `ebb_shadow_calls_total{function_name="mirrored.${DEFAULT_NAMESPACE}",outcome="${outcome}"}`;
       const page = await metrics();
@@ -154,7 +148,23 @@ describe.each([
           ?.slice(series.length + 1) ?? 0,
       );
     };
-    await eventually(async () => (await counted('body-differs')) >= 5 && (await counted('same')) >= 5);
+    const shadowedBy = (version: number) => setAlias('mirrored', 'live', { versions: { 1: 100 }, shadow: { version } });
+    const callAll = async () => {
+      const body = '{"a":1}';
+      for (let i = 0; i < 5; i += 1) {
+        expect(await who(at('mirrored'))).toBe('1');
+        expect(await call(at('mirrored', '/echo'), { body })).toMatchObject({ status: 200, text: body });
+      }
+    };
+    await shadowedBy(2);
+    await callAll();
+    await eventually(async () => (await counted('body-differs')) === 5 && (await counted('same')) === 5);
     await waitForLog(server, 'mirrored', ': body-differs');
+    for (const version of [3, 4]) {
+      const failed = await counted('failed');
+      await shadowedBy(version);
+      await callAll();
+      await eventually(async () => (await counted('failed')) > failed);
+    }
   });
 });
