@@ -21,7 +21,8 @@ interface Seen {
 /** Versions that tell what they were asked, and do what a test says beside that. */
 async function createLab(options: Partial<GatewayHarnessOptions> = {}) {
   const seen: Seen[] = [];
-  const does: Record<number, 'crash' | 'hang' | 'differ' | 'fail'> = {};
+  const held: (() => void)[] = [];
+  const does: Record<number, 'crash' | 'hang' | 'hold' | 'differ' | 'fail'> = {};
   const harness = await createGatewayHarness({
     ...options,
     serve: ({ labels: { version } }, controls) => {
@@ -32,7 +33,8 @@ async function createLab(options: Partial<GatewayHarnessOptions> = {}) {
           seen.push({ version, url: request.url ?? '', headers: request.headers, body });
           const act = does[version];
           if (act === 'hang') return;
-          if (act === 'crash') controls.exit({ code: 1 });
+          if (act === 'hold') held.push(() => response.end('held'));
+          else if (act === 'crash') controls.exit({ code: 1 });
           else if (act === 'fail') response.writeHead(500).end('same');
           else response.end(act === 'differ' ? `v${version}` : 'same');
         });
@@ -48,6 +50,7 @@ async function createLab(options: Partial<GatewayHarnessOptions> = {}) {
     harness,
     seen,
     does,
+    held,
     url,
     /** Which version answers. */
     who: async (target: string, call_: CallOptions = {}) => (await call(target, call_)).headers['x-ebb-version'],
@@ -236,6 +239,19 @@ describe('calls of an alias', () => {
     for (const { cookie } of clients) expect(await lab.who(lab.url, { headers: { cookie } })).toBe('f@1');
   });
 
+  test('V2: stay on their version, whatever becomes of the alias meanwhile', async () => {
+    await using lab = await createLab();
+    await deployVersions(lab.harness, 2);
+    await setAlias(lab.harness, 'live', { versions: { 1: 100 } });
+    lab.does[1] = 'hold';
+    const running = call(lab.url);
+    await eventually(() => lab.held.length === 1);
+    await setAlias(lab.harness, 'live', { versions: { 2: 100 } });
+    expect(await lab.who(lab.url)).toBe('f@2');
+    for (const letGo of lab.held) letGo();
+    expect(await running).toMatchObject({ status: 200, text: 'held', headers: { 'x-ebb-version': 'f@1' } });
+  });
+
   test('go where rules for testers send them, WebSockets too', async () => {
     await using lab = await createLab();
     await deployVersions(lab.harness, 3);
@@ -342,5 +358,33 @@ describe('a shadow version', () => {
     expect((await call(lab.url)).status).toBe(200);
     await eventually(() => copies(lab).length === 1);
     expect(lab.seen.map(({ version }) => version)).toEqual([1]);
+  });
+
+  test('that hangs holds up no shutdown: its copies are given up when the calls have ended', async () => {
+    await using lab = await createLab();
+    await deployVersions(lab.harness, 2);
+    await setAlias(lab.harness, 'live', { versions: { 1: 100 }, shadow: { version: 2 } });
+    lab.does[2] = 'hang';
+    await call(lab.url);
+    await eventually(() => lab.seen.length === 2);
+    await lab.harness.gateway.drain(5_000);
+    await eventually(() => copies(lab).length === 1);
+    expect(copies(lab)[0]).toMatchObject({ version: 2, status: 499, shadow: { outcome: 'dropped' } });
+    expect(lab.harness.pools.find(`${DEFAULT_NAMESPACE}/f@2`)?.inFlight).toBe(0);
+  });
+
+  test('that is slow gets no more than a bounded number of copies at once', async () => {
+    await using lab = await createLab();
+    await deployVersions(lab.harness, 2, { concurrency: 200, scale: { max: 1 } });
+    await setAlias(lab.harness, 'live', { versions: { 1: 100 }, shadow: { version: 2 } });
+    lab.does[2] = 'hold';
+    await call(lab.url);
+    await eventually(() => lab.held.length === 1);
+    for (let i = 0; i < 120; i += 1) expect((await call(lab.url)).status).toBe(200);
+    await eventually(() => copies(lab).length === 21);
+    expect(new Set(copies(lab).map(({ shadow }) => shadow.outcome))).toEqual(new Set(['dropped']));
+    expect(lab.held).toHaveLength(100);
+    for (const letGo of lab.held) letGo();
+    await eventually(() => copies(lab).length === 121);
   });
 });

@@ -15,6 +15,8 @@ export interface Choice {
 /** A choice between versions. */
 export interface Fork {
   readonly kind: 'fork';
+  /** What the alias says. */
+  readonly spec: AliasSpec;
   /** Whether any of the versions asks for credentials. */
   readonly authRequired: boolean;
   /** Chooses for one call, which is one turn; `mount` is the part of its path that names the function. */
@@ -46,6 +48,7 @@ function createFork(spec: AliasSpec, routes: ReadonlyMap<number, Route>, first: 
   const served = [...versionsOf({ ...spec, shadow: undefined })];
   return {
     kind: 'fork',
+    spec,
     authRequired: served.some((version) => routes.get(version)?.authRequired === true),
     choose(facts, mount) {
       const chosen = side?.(facts);

@@ -58,6 +58,8 @@ export interface Mirror extends BodyTap {
 /** Sends copies of calls to shadow versions. */
 export interface Mirrors {
   open(call: MirroredCall): Mirror;
+  /** Gives up the copies that are under way: nobody waits for them when a gateway ends. */
+  close(): void;
 }
 
 /** What one exchange is handed by the gateway. */

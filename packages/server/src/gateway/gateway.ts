@@ -124,12 +124,14 @@ export class Gateway implements GatewayContext {
   /** Refuses new calls with DRAINING and resolves when those that run have ended, or after `limitMs`. */
   async drain(limitMs: number): Promise<void> {
     this.#draining = true;
-    if (this.#running === 0) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#drained = resolve;
-    const timer = setTimeout(resolve, limitMs);
-    await promise;
-    clearTimeout(timer);
+    if (this.#running > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#drained = resolve;
+      const timer = setTimeout(resolve, limitMs);
+      await promise;
+      clearTimeout(timer);
+    }
+    this.mirrors.close();
   }
 
   #split(host: string, target: string): FunctionPath | undefined {

@@ -1,5 +1,5 @@
 import { AnswerDigest } from './answer-digest.ts';
-import type { Caller } from './caller.ts';
+import type { Caller, CallerEvents } from './caller.ts';
 
 /** What of a caller is copied. */
 export type CopiedCaller = Pick<Caller, 'method' | 'rawHeaders' | 'remoteAddress' | 'stripAuthorization'> & {
@@ -14,10 +14,11 @@ export class MirrorCaller implements Caller {
   readonly stripAuthorization: boolean;
   readonly body: string | undefined;
   readonly shadowOf: string;
-  readonly isGone = false;
+  isGone = false;
   readonly isCutOff = false;
   headersSent = false;
   readonly #digest = new AnswerDigest();
+  #events: CallerEvents | undefined;
 
   /** `shadowOf` is the id of the call it is a copy of. */
   constructor({ method, rawHeaders, remoteAddress, stripAuthorization, body }: CopiedCaller, shadowOf: string) {
@@ -34,7 +35,15 @@ export class MirrorCaller implements Caller {
     return this.#digest.value;
   }
 
-  attach(): void {}
+  attach(events: CallerEvents): void {
+    this.#events = events;
+  }
+
+  /** Gives the copy up. */
+  leave(): void {
+    this.isGone = true;
+    this.#events?.abandon();
+  }
 
   answer(_status: number, _reason: string, _headers: readonly string[], body: string): void {
     this.headersSent = true;

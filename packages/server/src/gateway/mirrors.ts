@@ -22,24 +22,22 @@ type Context = Omit<GatewayContext, 'mirrors' | 'opened' | 'closed'>;
 /** Makes what sends copies of calls, bounded in number, size and time, so that calls themselves do not notice. */
 export function createMirrors(context: Context): Mirrors {
   const slots = new SpareSlots(context);
-  let running = 0;
-  const lane = {
-    context,
-    slots,
-    enter: () => (running < MAX_RUNNING ? ((running += 1), true) : false),
-    leave: () => void (running -= 1),
+  const running = new Set<MirrorCaller>();
+  const mirrors: Mirrors = {
+    open: (call) => new CallMirror(call, { context, slots, running, mirrors }),
+    close() {
+      for (const copy of running) copy.leave();
+    },
   };
-  const mirrors: Mirrors = { open: (call) => new CallMirror(call, { ...lane, mirrors: () => mirrors }) };
   return mirrors;
 }
 
 interface Lane {
   readonly context: Context;
   readonly slots: SlotSource;
-  readonly mirrors: () => Mirrors;
-  /** Takes a place for a copy, if there is one. */
-  enter(): boolean;
-  leave(): void;
+  /** The callers of copies under way. */
+  readonly running: Set<MirrorCaller>;
+  readonly mirrors: Mirrors;
 }
 
 /** Slots for copies: few wait for one, and not for long. */
@@ -85,7 +83,7 @@ class CallMirror implements Mirror {
   #pieces: Buffer[] = [];
   #bytes = 0;
   #primary: (SeenAnswer & { readonly durationMs: number }) | undefined;
-  #shadow: { readonly event: InvocationEvent; readonly answer: SeenAnswer } | undefined;
+  #shadow: { readonly event: InvocationEvent; readonly answer: SeenAnswer; readonly isDropped: boolean } | undefined;
 
   constructor(call: MirroredCall, lane: Lane) {
     this.#call = { ...call, caller: copyOf(call.caller) };
@@ -125,16 +123,16 @@ class CallMirror implements Mirror {
     // Who was let in by one version need not be by the other.
     const isAllowed = route.authRequired || !shadow.authRequired;
     const isSmall = body === undefined || body.length <= MAX_BODY_BYTES;
-    if (!isAllowed || !isSmall || !this.#lane.enter()) return this.#drop();
+    const { context, slots, mirrors, running } = this.#lane;
+    if (!isAllowed || !isSmall || running.size >= MAX_RUNNING) return this.#drop();
     this.#state = 'sent';
-    const { context, slots, mirrors } = this.#lane;
     const { pieces, logger } = context;
     const copy = new MirrorCaller({ ...caller, body }, this.#call.callId);
     const own: GatewayContext = {
       pools: slots,
       pieces,
       logger,
-      mirrors: mirrors(),
+      mirrors,
       expected: (error, callId) => context.expected(error, callId),
       // The event comes before the last of the answer.
       record: (event) => queueMicrotask(() => this.#answered(event, copy)),
@@ -142,21 +140,22 @@ class CallMirror implements Mirror {
       opened: () => {},
       closed: () => {},
     };
+    running.add(copy);
     // After whatever the call itself still has to do in this turn.
     setImmediate(() => new Exchange(own, copy, shadow, this.#call.path).start());
   }
 
   #answered(event: InvocationEvent, copy: MirrorCaller): void {
-    this.#lane.leave();
+    this.#lane.running.delete(copy);
     const answer = { status: event.status, digest: copy.digest, isWhole: event.errorCode === undefined };
-    this.#shadow = { event, answer };
+    const isDropped = copy.isGone || (event.instance === undefined && DROPPED.has(event.errorCode ?? ''));
+    this.#shadow = { event, answer, isDropped };
     this.#compare();
   }
 
   #compare(): void {
     if (!this.#primary || !this.#shadow) return;
-    const { event, answer } = this.#shadow;
-    const isDropped = event.instance === undefined && DROPPED.has(event.errorCode ?? '');
+    const { event, answer, isDropped } = this.#shadow;
     this.#report(event, isDropped ? 'dropped' : compareAnswers(this.#primary, answer));
   }
 

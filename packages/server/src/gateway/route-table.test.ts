@@ -78,3 +78,24 @@ test('a change is in force at once, and a removed function is gone by every name
     Array(4).fill('FUNCTION_NOT_FOUND'),
   );
 });
+
+test('turns go on when another alias of the function changes, and begin anew when the split does', () => {
+  const split = { live: { 1: 50, 2: 50 } };
+  const before = recordOf('f', split);
+  const { table, tell } = createTable([before]);
+  const fork = table.find('f');
+  const record = recordOf('f', { ...split, beta: { 3: 100 } });
+  tell({ kind: 'changed', record, previous: before });
+  expect(table.find('f')).toBe(fork);
+  tell({ kind: 'changed', record: recordOf('f', { live: { 1: 60, 2: 40 } }), previous: record });
+  expect(table.find('f')).not.toBe(fork);
+});
+
+test('a removed function that is deployed anew has nothing of the old one', () => {
+  const record = recordOf('f', { live: { 1: 50, 2: 50 } });
+  const { table, tell } = createTable([record]);
+  const fork = table.find('f');
+  tell({ kind: 'removed', previous: record });
+  tell({ kind: 'changed', record });
+  expect(table.find('f')).not.toBe(fork);
+});

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { DEFAULT_NAMESPACE, type ErrorCode, LIVE_ALIAS } from '@ebb/contract';
 import type { FunctionRecord, FunctionRegistry, RegistryChange } from '../core/ports.ts';
 import { type CalledVersion, CalledVersions, type FindVersion } from './called-versions.ts';
@@ -112,16 +113,20 @@ export class RouteTable implements Disposable {
   }
 
   #set(record: FunctionRecord): void {
-    const entry = entryOf(record);
-    for (const name of namesOf(record)) this.#routes.set(name, entry);
+    const names = namesOf(record);
+    const entry = entryOf(record, this.#routes.get(names[0] ?? ''));
+    for (const name of names) this.#routes.set(name, entry);
   }
 }
 
-function entryOf({ live, aliases, versions }: FunctionRecord): Route | Many {
+function entryOf({ live, aliases, versions }: FunctionRecord, before: Route | Many | undefined): Route | Many {
   const routes = new Map(versions.map((version) => [version.version, routeOf(version)]));
   const targets = new Map<string, Route | Fork>();
   for (const { name, spec } of aliases) {
-    const target = targetOf(spec, routes);
+    const old = before?.kind === 'many' ? before.aliases.get(name) : undefined;
+    // Turns go on where they were when only something else of the function has changed.
+    const isSame = old?.kind === 'fork' && isDeepStrictEqual(old.spec, spec);
+    const target = isSame ? old : targetOf(spec, routes);
     if (target) targets.set(name, target);
   }
   const main = targets.get(LIVE_ALIAS) ?? routeOf(live);
