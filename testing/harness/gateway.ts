@@ -121,7 +121,9 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     maxFrozenBytes: options.maxFrozenBytes ?? 2 ** 40,
   });
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
-  const routes = new RouteTable(registry, async (...named) => pools.called(await registry.version(...named)));
+  const routes = new RouteTable(registry, {
+    findVersion: async (...named) => pools.called(await registry.version(...named)),
+  });
   const authenticator: Authenticator = {
     authenticate: (authorization) =>
       authorization === HARNESS_AUTHORIZATION

@@ -14,8 +14,9 @@ const MAX_RUNNING = 100;
 /** Of these, the most that may wait for a slot, and for how long. */
 const MAX_WAITING = 8;
 const WAIT_MS = 5_000;
-/** Errors that mean that a copy was not sent after all. */
-const DROPPED: ReadonlySet<string> = new Set(['QUEUE_FULL', 'NO_INSTANCE_IN_TIME', 'DRAINING']);
+/** Errors that mean that a copy was not sent after all, besides those that say there are too many. */
+const DROPPED: ReadonlySet<string> = new Set(['NO_INSTANCE_IN_TIME', 'DRAINING']);
+const TOO_MANY_STATUS = 429;
 
 type Context = Omit<GatewayContext, 'mirrors' | 'opened' | 'closed'>;
 
@@ -148,8 +149,9 @@ class CallMirror implements Mirror {
   #answered(event: InvocationEvent, copy: MirrorCaller): void {
     this.#lane.running.delete(copy);
     const answer = { status: event.status, digest: copy.digest, isWhole: event.errorCode === undefined };
-    const isDropped = copy.isGone || (event.instance === undefined && DROPPED.has(event.errorCode ?? ''));
-    this.#shadow = { event, answer, isDropped };
+    const { status, errorCode = '' } = event;
+    const isRefused = event.instance === undefined && (status === TOO_MANY_STATUS || DROPPED.has(errorCode));
+    this.#shadow = { event, answer, isDropped: isRefused || copy.isGone };
     this.#compare();
   }
 

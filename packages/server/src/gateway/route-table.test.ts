@@ -28,7 +28,12 @@ function createTable(records: readonly FunctionRecord[]) {
     tell = listener;
     return { [Symbol.dispose]: () => {} };
   };
-  const table = new RouteTable({ list: () => records, watch }, () => Promise.reject(new Error('unused')));
+  const table = new RouteTable(
+    { list: () => records, watch },
+    {
+      findVersion: () => Promise.reject(new Error('unused')),
+    },
+  );
   return { table, tell: (change: RegistryChange) => tell(change) };
 }
 

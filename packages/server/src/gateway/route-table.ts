@@ -34,6 +34,12 @@ interface Many {
   readonly authRequired: boolean;
 }
 
+/** What a {@link RouteTable} is made with beside the registry. */
+export interface RouteTableOptions {
+  /** Asked for versions that are called by number and that no alias refers to. */
+  readonly findVersion: FindVersion;
+}
+
 /**
  * Functions by the text that names them in a path: `NAME.NAMESPACE`, and `NAME` for the default namespace, each also
  * with `:ALIAS` or `@VERSION`. A bare name is one map look-up, however many functions there are, and a function that
@@ -44,8 +50,7 @@ export class RouteTable implements Disposable {
   readonly #called: CalledVersions;
   readonly #watching: Disposable;
 
-  /** `findVersion` is asked for versions that are called by number and that no alias refers to. */
-  constructor(registry: Pick<FunctionRegistry, 'list' | 'watch'>, findVersion: FindVersion) {
+  constructor(registry: Pick<FunctionRegistry, 'list' | 'watch'>, { findVersion }: RouteTableOptions) {
     this.#called = new CalledVersions(findVersion);
     this.#watching = registry.watch((change) => this.#follow(change));
     for (const record of registry.list()) this.#set(record);

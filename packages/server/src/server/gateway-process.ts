@@ -44,7 +44,7 @@ function runGateway(setup: GatewaySetup): void {
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
   };
-  const routes = new RouteTable(registry, versions.find);
+  const routes = new RouteTable(registry, { findVersion: versions.find });
   const tally = createCallTally();
   let lines: LogLine[] = [];
   let closed = 0;

@@ -165,7 +165,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     clock,
   });
   const findVersion: FindVersion = async (...named) => pools.called(await registry.version(...named));
-  const routes = made.use(new RouteTable(registry, findVersion));
+  const routes = made.use(new RouteTable(registry, { findVersion }));
   const gateway = new Gateway({
     pools,
     routes,

@@ -95,6 +95,23 @@ describe('telemetry', () => {
     expect(describeInvocation(waited).text).toBe(`GET 200 in 260 ms, waited 250 ms, ${said}`);
   });
 
+  test('tells of a copy whose answer was another one once a second, with both ids, and of others not', () => {
+    const lines: LogLine[] = [];
+    const telemetry = createTelemetry({
+      metrics: createMetrics(),
+      logs: { append: (line) => lines.push(line) },
+      logger: createLogger('silent'),
+    });
+    const report = { of: 'call-0', primaryStatus: 200, primaryMs: 250 };
+    for (const outcome of ['same', 'dropped', 'uncompared', 'status-differs', 'body-differs', 'failed'] as const) {
+      telemetry.record(event({ status: 500, shadow: { ...report, outcome } }));
+    }
+    telemetry.flush();
+    expect(lines).toMatchObject([
+      { callId: 'call-1', text: 'GET 500 in 12 ms, copy of call-0: status-differs from 200' },
+    ]);
+  });
+
   test('works events off by itself, and what is left when it is disposed of', async () => {
     const seen: string[] = [];
     const telemetry = createTelemetry({
