@@ -241,8 +241,8 @@ export class GatewayFleet implements AsyncDisposable {
         gateway.connections -= message.closed;
         gateway.running = message.running;
         for (const [key, count] of message.reused) this.#options.broker.arrived(key, count);
-        for (const counted of message.counted.calls) this.#options.metrics.merge(counted);
-        this.#options.metrics.mergeCopies(message.counted.copies);
+        for (const counted of message.calls) this.#options.metrics.merge(counted);
+        this.#options.metrics.mergeCopies(message.copies);
         for (const line of message.lines) this.#options.logs.append(line);
         return;
       case 'drained':

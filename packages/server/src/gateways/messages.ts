@@ -4,7 +4,8 @@ import type { FunctionRecord, RegistryChange, Version } from '../core/ports.ts';
 import type { Target } from '../engines/engine.ts';
 import type { SlotFailure } from '../pool/admission.ts';
 import type { Ending } from '../pool/ending.ts';
-import type { Counted } from '../telemetry/call-tally.ts';
+import type { CountedCalls } from '../telemetry/call-tally.ts';
+import type { CountedCopies } from '../telemetry/copy-tally.ts';
 
 /** What a gateway process is made with. */
 export interface GatewaySetup {
@@ -104,7 +105,9 @@ export type FromGateway =
   /** What happened since the last report. */
   | {
       readonly kind: 'report';
-      readonly counted: Counted;
+      readonly calls: readonly CountedCalls[];
+      /** Copies that went to shadow versions. */
+      readonly copies: readonly CountedCopies[];
       /** Calls served under a lease that was there already, which the pools could not count. */
       readonly reused: readonly (readonly [key: VersionKey, count: number])[];
       readonly lines: readonly LogLine[];

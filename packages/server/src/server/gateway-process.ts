@@ -36,7 +36,7 @@ function runGateway(setup: GatewaySetup): void {
   const slots = new LeasedSlots({ send });
   const authenticator = createRemoteAuthenticator(send);
   const listeners = new Set<(change: RegistryChange) => void>();
-  const versions = createRemoteVersions(send);
+  const remoteVersions = createRemoteVersions(send);
   const registry = {
     list: () => setup.records,
     watch: (listener: (change: RegistryChange) => void) => {
@@ -44,7 +44,7 @@ function runGateway(setup: GatewaySetup): void {
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
   };
-  const routes = new RouteTable(registry, { findVersion: versions.find });
+  const routes = new RouteTable(registry, { findVersion: remoteVersions.find });
   const tally = createCallTally();
   let lines: LogLine[] = [];
   let closed = 0;
@@ -69,11 +69,11 @@ function runGateway(setup: GatewaySetup): void {
   });
 
   const report = () => {
-    const counted = tally.take();
+    const { calls, copies } = tally.take();
     const { running } = gateway;
-    const isQuiet = counted.calls.length === 0 && counted.copies.length === 0;
+    const isQuiet = calls.length === 0 && copies.length === 0;
     if (isQuiet && lines.length === 0 && closed === 0 && running === lastRunning) return;
-    send({ kind: 'report', counted, reused: slots.takeReused(), lines, closed, running });
+    send({ kind: 'report', calls, copies, reused: slots.takeReused(), lines, closed, running });
     lines = [];
     closed = 0;
     lastRunning = running;
@@ -112,7 +112,7 @@ function runGateway(setup: GatewaySetup): void {
         authenticator.answered(message.id, message.error);
         return;
       case 'found':
-        versions.answered(message.id, message.version, message.error);
+        remoteVersions.answered(message.id, message.version, message.error);
         return;
       case 'drain':
         void gateway.drain(message.limitMs).then(() => send({ kind: 'drained' }));
