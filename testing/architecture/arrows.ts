@@ -48,4 +48,4 @@ export const ENVIRONMENT_READERS: readonly string[] = ['config', 'cli', 'runtime
 
 /** Files that only compute: they see types, the contract and other pure files. */
 export const PURE_FILE =
-  /\/(?:(?:decide-|fold-|classify-|windows|traffic|authorize)[^/]*|(?:keep-alive|traffic)\/[^/]+)\.ts$/;
+  /\/(?:(?:decide-|fold-|classify-|windows|traffic|authorize)[^/]*|(?:keep-alive|gateway\/traffic)\/[^/]+)\.ts$/;
