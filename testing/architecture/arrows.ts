@@ -47,4 +47,5 @@ export const BROWSER_ROOMS: readonly string[] = ['contract'];
 export const ENVIRONMENT_READERS: readonly string[] = ['config', 'cli', 'runtime-node'];
 
 /** Files that only compute: they see types, the contract and other pure files. */
-export const PURE_FILE = /\/(?:(?:decide-|fold-|classify-|windows|traffic|authorize)[^/]*|keep-alive\/[^/]+)\.ts$/;
+export const PURE_FILE =
+  /\/(?:(?:decide-|fold-|classify-|windows|traffic|authorize)[^/]*|(?:keep-alive|gateway\/traffic)\/[^/]+)\.ts$/;

@@ -50,6 +50,8 @@ export interface GatewayHarnessOptions {
   readonly poolSize?: number;
   readonly startTimeoutMs?: number;
   readonly maxFrozenBytes?: number;
+  /** Hosts below it name functions. */
+  readonly domain?: string;
 }
 
 /** The real data plane over in-process instances. */
@@ -119,14 +121,23 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     maxFrozenBytes: options.maxFrozenBytes ?? 2 ** 40,
   });
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
-  const routes = new RouteTable(registry);
+  const routes = new RouteTable(registry, {
+    findVersion: async (...named) => pools.called(await registry.version(...named)),
+  });
   const authenticator: Authenticator = {
     authenticate: (authorization) =>
       authorization === HARNESS_AUTHORIZATION
         ? Promise.resolve({ kind: 'admin' })
         : Promise.reject(new EbbError('UNAUTHENTICATED', 'wrong credentials')),
   };
-  const gateway = new Gateway({ pools, routes, authenticator, logger, record: (event) => events.push(event) });
+  const gateway = new Gateway({
+    pools,
+    routes,
+    authenticator,
+    logger,
+    domain: options.domain,
+    record: (event) => events.push(event),
+  });
   await pools.start(registry);
   loop.start();
   const listener = await openListener({

@@ -4,8 +4,12 @@ export const CALL_ID_HEADER = 'x-call-id';
 export const START_TIME_HEADER = 'x-start-time';
 /** When the call ends at the latest: milliseconds since the Unix epoch, as a decimal string. */
 export const DEADLINE_HEADER = 'x-ebb-deadline';
-/** Which version answered: `name@version`; on responses only. */
+/** On responses, which version answered: `name@version`. On requests, the number of the version that is meant. */
 export const VERSION_HEADER = 'x-ebb-version';
+/** On requests, the alias that is meant. */
+export const ALIAS_HEADER = 'x-ebb-alias';
+/** On copies of calls that are sent to a shadow version: the id of the call. */
+export const SHADOW_HEADER = 'x-ebb-shadow-of';
 /** Set to the component's name on every response that the platform, not the function, made. */
 export const ERROR_COMPONENT_HEADER = 'x-ebb-error';
 /** Liveness path of the instance contract. */

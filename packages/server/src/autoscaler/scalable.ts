@@ -10,6 +10,8 @@ export interface Scalable {
   readonly starting: number;
   readonly size: number;
   readonly retiring: boolean;
+  /** Whether its minimum and schedule hold; they do unless it is false. */
+  readonly isListed?: boolean;
   /** Calls that asked for a slot since it was made. */
   readonly arrivals: number;
   /** How long its instances take to start, in milliseconds, once that is known. */

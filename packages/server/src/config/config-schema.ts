@@ -36,6 +36,13 @@ export const SETTINGS = {
     fallback: '127.0.0.1:8082',
     description: 'Where `/metrics` and `/healthz` are served, without authentication; `off` for nowhere.',
   }),
+  domain: optionalText({
+    name: 'domain',
+    allowed: 'a domain name such as "fn.example.com", in lower case',
+    pattern: /^(?=.{1,200}$)[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)*$/,
+    description:
+      'Hosts below this domain name functions: `NAME.DOMAIN`, `NAME.NAMESPACE.DOMAIN`, `ALIAS--NAME.DOMAIN`, `v7--NAME.DOMAIN`; see [traffic.md](traffic.md). Without it only paths do.',
+  }),
   dataDir: text({
     name: 'dataDir',
     fallback: './.ebb',

@@ -18,6 +18,8 @@ export interface Caller {
   readonly stripAuthorization: boolean;
   /** The request's body: whole (one character a byte), a stream, or none. */
   readonly body: string | IncomingMessage | undefined;
+  /** Id of the call that this one is a copy of, for a shadow version. */
+  readonly shadowOf: string | undefined;
   readonly headersSent: boolean;
   /** Whether nothing can be said to the caller any more. */
   readonly isGone: boolean;

@@ -7,9 +7,10 @@ import type { AnswerHandler, InstanceConnection, Reach } from '../pool/instance-
 import type { Caller, CallerEvents } from './caller.ts';
 import type { CallHeaders } from './headers.ts';
 import { requestHeaders, responseHeaders, responseTrailers, writeRequestHead } from './headers.ts';
-import type { GatewayContext, HeldSlot } from './gateway-context.ts';
+import type { GatewayContext, HeldSlot, Mirror } from './gateway-context.ts';
 import { explainFailure, instanceFailure, isConnectTimeout, slotFailure } from './instance-failure.ts';
-import type { Route } from './route-table.ts';
+import type { Choice } from './fork.ts';
+import type { Route } from './route.ts';
 import { answerError } from './send-error.ts';
 import { serverTiming } from './server-timing.ts';
 
@@ -37,12 +38,16 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
   readonly remoteAddress: string;
   readonly protocol = 'http';
   readonly stripAuthorization: boolean;
+  readonly shadowOf: string | undefined;
   deadline = '';
 
   readonly #context: GatewayContext;
   readonly #caller: Caller;
   readonly #route: Route;
   readonly #path: string;
+  readonly #cookie: string | undefined;
+  /** Has a copy of the request sent to a shadow version, and watches this one. */
+  readonly #mirror: Mirror | undefined;
   readonly #startedAt = Date.now();
   readonly #arrivedMs = performance.now();
   #slotMs = 0;
@@ -61,7 +66,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
   /** Whether the instance was asked, shortly before the deadline, if it answers at all; then what it said. */
   #question: 'unasked' | 'silent' | 'answered' = 'unasked';
 
-  constructor(context: GatewayContext, caller: Caller, route: Route, path: string) {
+  constructor(context: GatewayContext, caller: Caller, route: Route, path: string, choice?: Choice) {
     this.#context = context;
     this.#caller = caller;
     this.#route = route;
@@ -69,6 +74,10 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     this.startTime = `${this.#startedAt}000000`;
     this.remoteAddress = caller.remoteAddress;
     this.stripAuthorization = caller.stripAuthorization;
+    this.shadowOf = caller.shadowOf;
+    this.#cookie = choice?.cookie;
+    const shadow = choice?.shadow;
+    this.#mirror = shadow && context.mirrors.open({ caller, route, shadow, path, callId: this.callId });
     caller.attach(this);
     context.opened();
   }
@@ -118,11 +127,13 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     const headers = responseHeaders(head.headers, this, this.#route.versionLabel);
     // Beside whatever the function says in a header of that name.
     if (this.#waited !== undefined) headers.push('Server-Timing', this.#timing() ?? '');
+    if (this.#cookie !== undefined) headers.push('Set-Cookie', this.#cookie);
     if (whole === undefined) {
       this.#caller.begin(head.status, head.reason, headers, head.framing === 'length');
       return;
     }
     this.#bytesOut = whole.length;
+    this.#mirror?.saw(whole);
     this.#finish(undefined, head.status);
     this.#caller.answer(head.status, head.reason, headers, whole);
   }
@@ -130,6 +141,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
   onData(chunk: Buffer): void {
     if (this.#done) return;
     this.#bytesOut += chunk.length;
+    this.#mirror?.saw(chunk);
     const { bytes, sent } = this.#context.pieces.copy(chunk);
     if (!this.#caller.write(bytes, sent)) this.#connection?.pause();
   }
@@ -216,7 +228,8 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     const isChunked = typeof body === 'object' && body.headers['transfer-encoding'] !== undefined;
     if (isChunked) headers.push('Transfer-Encoding', 'chunked');
     const head = writeRequestHead(method, this.#path, headers);
-    this.#connection = slot.endpoint.connections.send({ method, head, body, isChunked }, this);
+    this.#connection = slot.endpoint.connections.send({ method, head, body, isChunked, tap: this.#mirror }, this);
+    this.#mirror?.sent();
   }
 
   #finish(slotFailed: SlotFailure | undefined, status: number, went: 'well' | 'unknown' = 'well'): void {
@@ -229,6 +242,11 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     const slotMs = this.#slotMs === 0 ? endedMs : this.#slotMs;
     const queueMs = slotMs - this.#arrivedMs;
     this.#context.closed();
+    this.#mirror?.ended(
+      status,
+      this.#failure === undefined && slotFailed === undefined && went === 'well',
+      endedMs - this.#arrivedMs,
+    );
     // Every field is set, if only to undefined: objects of one shape are cheap to make and to read.
     this.#context.record({
       callId: this.callId,
@@ -249,6 +267,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
         firstByteMs: this.#firstByteMs === 0 ? undefined : this.#firstByteMs - slotMs,
       },
       bytesOut: this.#bytesOut,
+      shadow: undefined,
     });
   }
 

@@ -5,8 +5,11 @@ import type { Version } from '../core/ports.ts';
 import type { SlotFailure } from '../pool/admission.ts';
 import type { Ending } from '../pool/ending.ts';
 import type { Endpoint } from '../pool/endpoint.ts';
+import type { BodyTap } from '../pool/request-pump.ts';
+import type { Caller } from './caller.ts';
 import type { Pieces } from './pieces.ts';
 import type { InvocationEvent } from '../telemetry/invocation-event.ts';
+import type { Route } from './route.ts';
 
 /** The right to send one request to one instance (G1), as whoever holds it sees it. */
 export interface HeldSlot {
@@ -31,9 +34,39 @@ export interface SlotSource {
   isCold(version: Version): boolean;
 }
 
+/** A call that a shadow version is to get a copy of. */
+export interface MirroredCall {
+  readonly caller: Pick<Caller, 'method' | 'rawHeaders' | 'remoteAddress' | 'stripAuthorization' | 'body'>;
+  /** Where the call itself goes. */
+  readonly route: Route;
+  readonly shadow: Route;
+  /** What the function sees as its target. */
+  readonly path: string;
+  readonly callId: string;
+}
+
+/** Has a copy of one call sent, and watches the answer to the call. Nothing here waits, throws or fails the call. */
+export interface Mirror extends BodyTap {
+  /** The request is on its way to its instance. */
+  sent(): void;
+  /** A piece of the answer's body, or all of it as one character a byte. */
+  saw(part: Buffer | string): void;
+  /** The call has ended; `isWhole` if the caller got an answer of its function, all of it. */
+  ended(status: number, isWhole: boolean, durationMs: number): void;
+}
+
+/** Sends copies of calls to shadow versions. */
+export interface Mirrors {
+  open(call: MirroredCall): Mirror;
+  /** Gives up the copies that are under way: nobody waits for them when a gateway ends. */
+  close(): void;
+}
+
 /** What one exchange is handed by the gateway. */
 export interface GatewayContext {
   readonly pools: SlotSource;
+  /** Sends copies of calls to shadow versions. */
+  readonly mirrors: Mirrors;
   /** Where pieces of answers are kept until the caller has taken them. */
   readonly pieces: Pieces;
   /** For defects of the platform alone; what callers and functions do wrong is in the events. */

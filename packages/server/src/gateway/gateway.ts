@@ -9,9 +9,12 @@ import type { GatewayContext } from './gateway-context.ts';
 import { Pieces } from './pieces.ts';
 import { PLATFORM_AUTHORIZATION_HEADER } from './headers.ts';
 import { NodeCaller } from './node-caller.ts';
-import { type FunctionPath, splitFunctionPath } from './path.ts';
+import { addressedBy } from './addressed-by.ts';
+import type { Choice } from './fork.ts';
+import { createMirrors } from './mirrors.ts';
+import { type FunctionPath, mountOf, splitFunctionPath, splitHost } from './path.ts';
 import type { PlainCaller } from './plain-caller.ts';
-import type { Route, RouteTable } from './route-table.ts';
+import type { Found, RouteTable } from './route-table.ts';
 import { sendError, sendErrorOnSocket } from './send-error.ts';
 import { tunnel } from './upgrade.ts';
 
@@ -19,6 +22,8 @@ import { tunnel } from './upgrade.ts';
 export interface GatewayOptions extends Pick<GatewayContext, 'pools' | 'record' | 'logger'> {
   readonly routes: RouteTable;
   readonly authenticator: Authenticator;
+  /** Hosts below it name functions. */
+  readonly domain?: string | undefined;
 }
 
 /**
@@ -32,6 +37,8 @@ export class Gateway implements GatewayContext {
   readonly logger: GatewayContext['logger'];
   readonly #routes: RouteTable;
   readonly #authenticator: Authenticator;
+  readonly #hosts: { readonly domain: string; readonly isFunction: (segment: string) => boolean } | undefined;
+  readonly mirrors: GatewayContext['mirrors'];
   #running = 0;
   #draining = false;
   #drained: (() => void) | undefined;
@@ -42,6 +49,9 @@ export class Gateway implements GatewayContext {
     this.logger = options.logger;
     this.#routes = options.routes;
     this.#authenticator = options.authenticator;
+    const { domain, routes } = options;
+    this.#hosts = domain === undefined ? undefined : { domain, isFunction: (segment) => routes.has(segment) };
+    this.mirrors = createMirrors(this);
   }
 
   /** Calls that run or wait now. */
@@ -65,39 +75,46 @@ export class Gateway implements GatewayContext {
   }
 
   /**
-   * Serves a plain request of the express lane; returns false for what needs more: authentication, a refusal, or
-   * another part of the server.
+   * Serves a plain request of the express lane; returns false for what needs more: authentication, a refusal, a
+   * version that is to be looked up, or another part of the server.
    */
   handlePlain(caller: PlainCaller, request: PlainRequest): boolean {
-    const path = splitFunctionPath(request.target);
-    const route = path && this.#routes.find(path.segment);
-    if (!path || !route || route.authRequired || this.#draining) return false;
+    const path = this.#split(request.host, request.target);
+    if (!path || this.#draining) return false;
+    const found = this.#routes.find(request.isAddressed ? addressedBy(path.segment, request.headers) : path.segment);
+    if (found.kind === 'route') {
+      if (found.authRequired) return false;
+      caller.begins(request);
+      new Exchange(this, caller, found, path.rest).start();
+      return true;
+    }
+    // Where credentials may be wanted, no turn is taken yet: the request comes again.
+    if (found.kind !== 'fork' || found.authRequired) return false;
     caller.begins(request);
-    new Exchange(this, caller, route, path.rest).start();
+    const choice = found.choose(caller, mountOf(path));
+    new Exchange(this, caller, choice.route, path.rest, choice).start();
     return true;
   }
 
-  /** Answers a request under `/function/`; returns false, untouched, for any other. */
+  /** Answers a request for a function, by its path or host; returns false, untouched, for any other. */
   handle(request: IncomingMessage, response: ServerResponse): boolean {
-    const path = splitFunctionPath(request.url ?? '');
+    const path = this.#split(request.headers.host ?? '', request.url ?? '');
     if (!path) return false;
-    const route = this.#routes.find(path.segment);
-    if (!route || this.#draining) sendError(response, this.#refusal(path), newCallId());
-    else if (route.authRequired) void this.#authenticated(request, response, route, path.rest);
-    else new Exchange(this, new NodeCaller(request, response, route), route, path.rest).start();
+    const found = this.#draining ? undefined : this.#routes.find(addressedBy(path.segment, request.rawHeaders));
+    if (found?.kind !== 'route' || found.authRequired) void this.#handleLater(found, path, request, response);
+    else new Exchange(this, new NodeCaller(request, response, found), found, path.rest).start();
     return true;
   }
 
-  /** Answers a request to upgrade the connection; only WebSockets under `/function/` are carried. */
+  /** Answers a request to upgrade the connection; only WebSockets to functions are carried. */
   async handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const path = splitFunctionPath(request.url ?? '');
-    const route = path && this.#routes.find(path.segment);
+    const path = this.#split(request.headers.host ?? '', request.url ?? '');
     try {
-      if (!path || !route || this.#draining) throw this.#refusal(path);
-      if (route.authRequired) await this.#check(request);
+      if (!path || this.#draining) throw this.#refusal(path);
+      const found = this.#routes.find(addressedBy(path.segment, request.rawHeaders));
+      const choice = await this.#allowed(found, path, request);
       // Whoever left meanwhile is not heard of again.
-      if (socket.destroyed) return;
-      await tunnel(this, { request, socket, head }, route, path.rest);
+      if (!socket.destroyed) await tunnel(this, { request, socket, head }, choice, path.rest);
     } catch (error) {
       const callId = newCallId();
       sendErrorOnSocket(socket, this.expected(error, callId), callId);
@@ -107,24 +124,57 @@ export class Gateway implements GatewayContext {
   /** Refuses new calls with DRAINING and resolves when those that run have ended, or after `limitMs`. */
   async drain(limitMs: number): Promise<void> {
     this.#draining = true;
-    if (this.#running === 0) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#drained = resolve;
-    const timer = setTimeout(resolve, limitMs);
-    await promise;
-    clearTimeout(timer);
+    if (this.#running > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#drained = resolve;
+      const timer = setTimeout(resolve, limitMs);
+      await promise;
+      clearTimeout(timer);
+    }
+    this.mirrors.close();
   }
 
-  async #authenticated(request: IncomingMessage, response: ServerResponse, route: Route, path: string): Promise<void> {
+  #split(host: string, target: string): FunctionPath | undefined {
+    const byHost = this.#hosts === undefined ? undefined : splitHost(host, target, this.#hosts);
+    return byHost ?? splitFunctionPath(target);
+  }
+
+  async #handleLater(
+    found: Found | undefined,
+    path: FunctionPath,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
     try {
-      await this.#check(request);
+      const choice = await this.#allowed(found, path, request);
+      // Whoever left meanwhile is not heard of again.
+      if (response.destroyed) return;
+      const { route } = choice;
+      new Exchange(this, new NodeCaller(request, response, route), route, path.rest, choice).start();
     } catch (error) {
       const callId = newCallId();
       sendError(response, this.expected(error, callId), callId);
-      return;
     }
-    // Whoever left meanwhile is not heard of again.
-    if (!response.destroyed) new Exchange(this, new NodeCaller(request, response, route), route, path).start();
+  }
+
+  /**
+   * Where a request goes: takes a turn where there are turns, looks up a version that is not known, and checks
+   * credentials where they are wanted. Throws what the caller is to be told.
+   */
+  async #allowed(found: Found | undefined, path: FunctionPath, request: IncomingMessage): Promise<Choice> {
+    if (!found || path.segment === '') throw this.#refusal(path);
+    if (found.kind === 'missing') throw new EbbError(found.code, found.message);
+    if (found.kind === 'unlisted') {
+      // Who may not call the function learns nothing of its versions.
+      if (found.authRequired) await this.#check(request);
+      const route = await this.#routes.lookUp(found);
+      if (route.authRequired && !found.authRequired) await this.#check(request);
+      return { route };
+    }
+    const facts = { rawHeaders: request.rawHeaders, remoteAddress: request.socket.remoteAddress ?? '' };
+    const choice = found.kind === 'fork' ? found.choose(facts, mountOf(path)) : { route: found };
+    if (choice.route.authRequired) await this.#check(request);
+    return choice;
   }
 
   async #check(request: IncomingMessage): Promise<void> {
@@ -136,9 +186,11 @@ export class Gateway implements GatewayContext {
   #refusal(path: FunctionPath | undefined): EbbError {
     if (this.#draining)
       return new EbbError('DRAINING', 'the server is shutting down and takes no new calls', { retryAfterSeconds: 1 });
-    if (!path || path.segment === '')
-      return new EbbError('BAD_PATH', 'the path must be /function/NAME or /function/NAME.NAMESPACE');
-    const shown = path.segment.length > 100 ? `${path.segment.slice(0, 97)}...` : path.segment;
-    return new EbbError('FUNCTION_NOT_FOUND', `there is no function "${shown}"; "ebb list" shows what is deployed`);
+    if (path?.byHost === true)
+      return new EbbError(
+        'BAD_PATH',
+        `the host must be NAME.${this.#hosts?.domain} or NAME.NAMESPACE.${this.#hosts?.domain}`,
+      );
+    return new EbbError('BAD_PATH', 'the path must be /function/NAME or /function/NAME.NAMESPACE');
   }
 }

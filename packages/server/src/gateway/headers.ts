@@ -55,6 +55,8 @@ export interface CallHeaders {
   readonly protocol: 'http' | 'https';
   /** Whether `Authorization` was for the platform and must not reach the function. */
   readonly stripAuthorization: boolean;
+  /** Id of the call that this one is a copy of, if it is. */
+  readonly shadowOf: string | undefined;
 }
 
 /**
@@ -98,6 +100,7 @@ export function requestHeaders(raw: readonly string[], call: CallHeaders): strin
     'traceparent',
     traceparent !== '' && TRACEPARENT.test(traceparent) ? traceparent : traceparentOf(call.callId),
   );
+  if (call.shadowOf !== undefined) headers.push('X-Ebb-Shadow-Of', call.shadowOf);
   return headers;
 }
 

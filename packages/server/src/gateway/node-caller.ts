@@ -8,6 +8,7 @@ export class NodeCaller implements Caller {
   readonly rawHeaders: readonly string[];
   readonly remoteAddress: string;
   readonly stripAuthorization: boolean;
+  readonly shadowOf = undefined;
   readonly body: IncomingMessage | undefined;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;

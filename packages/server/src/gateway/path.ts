@@ -1,12 +1,14 @@
 /** Where functions are called. */
 const FUNCTION_PREFIX = '/function/';
 
-/** A request target under {@link FUNCTION_PREFIX}, split where the function's own part begins. */
+/** A request's target, split where the function's own part begins. */
 export interface FunctionPath {
-  /** `NAME` or `NAME.NAMESPACE` as written. */
+  /** `NAME` or `NAME.NAMESPACE`, with `:ALIAS` or `@VERSION` if it was said, as written. */
   readonly segment: string;
   /** What the function sees: always starts with `/`, query included. */
   readonly rest: string;
+  /** Set where the host named the function, and the whole path is the function's. */
+  readonly byHost?: true;
 }
 
 /** Splits a request target; undefined when it is not under {@link FUNCTION_PREFIX}. Nothing is decoded. */
@@ -22,4 +24,42 @@ export function splitFunctionPath(target: string): FunctionPath | undefined {
     segment: target.slice(FUNCTION_PREFIX.length, end),
     rest: rest === '' ? '/' : rest.charCodeAt(0) === 47 ? rest : `/${rest}`,
   };
+}
+
+/** The part of a caller's path that names the function. */
+export function mountOf({ segment, byHost }: FunctionPath): string {
+  return byHost === true ? '/' : FUNCTION_PREFIX + segment;
+}
+
+/**
+ * What a request's host names, for hosts below `domain`: `NAME.DOMAIN`, `NAME.NAMESPACE.DOMAIN`, and each with
+ * `ALIAS--` or `vNUMBER--` ahead, which is read up to the first `--` unless the whole is a function's name. Undefined
+ * for every other host. A name of three parts or none comes back as a segment that no function can have.
+ */
+export function splitHost(
+  host: string,
+  target: string,
+  options: { readonly domain: string; readonly isFunction: (segment: string) => boolean },
+): FunctionPath | undefined {
+  const labels = hostLabels(host, options.domain);
+  if (labels === undefined) return undefined;
+  const rest = target.startsWith('/') ? target : `/${target}`;
+  const dashes = labels.indexOf('--');
+  if (dashes <= 0 || options.isFunction(labels)) return { segment: labels, rest, byHost: true };
+  const part = labels.slice(0, dashes);
+  const name = labels.slice(dashes + 2);
+  const suffix = /^v\d+$/.test(part) ? `@${part.slice(1)}` : `:${part}`;
+  return { segment: name + suffix, rest, byHost: true };
+}
+
+/** What stands before `.domain` in a `Host` header, in lower case; undefined for other hosts. */
+function hostLabels(host: string, domain: string): string | undefined {
+  const colon = host.lastIndexOf(':');
+  const bare = colon === -1 ? host : host.slice(0, colon);
+  const lower = (bare.endsWith('.') ? bare.slice(0, -1) : bare).toLowerCase();
+  const end = lower.length - domain.length - 1;
+  if (end < 0 || lower.charCodeAt(end) !== 46 /* . */ || !lower.endsWith(domain)) return undefined;
+  const labels = lower.slice(0, end);
+  // No path of ours can be smuggled in by a host.
+  return /[@:/]/.test(labels) ? '' : labels;
 }

@@ -19,6 +19,7 @@ export interface PlainCallerKeeper {
 export class PlainCaller implements Caller {
   readonly remoteAddress: string;
   readonly stripAuthorization = false;
+  readonly shadowOf = undefined;
   headersSent = false;
 
   readonly #socket: Socket;

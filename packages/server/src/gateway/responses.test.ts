@@ -130,4 +130,4 @@ test('a defect of the platform is 500 and logged under the id the caller got', a
   server.close();
 });
 
-const ROUTE = { version: { name: 'f' }, authRequired: false, timeoutMs: 1_000, versionLabel: 'f@1' };
+const ROUTE = { kind: 'route', version: { name: 'f' }, authRequired: false, timeoutMs: 1_000, versionLabel: 'f@1' };

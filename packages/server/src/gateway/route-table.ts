@@ -1,102 +1,158 @@
-import { type AliasSpec, DEFAULT_NAMESPACE, LIVE_ALIAS, sharesOf } from '@ebb/contract';
-import { questionPath } from '../pool/question-path.ts';
-import type { FunctionRecord, FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
-import { createWeightedTurns } from './traffic/weighted-turns.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { DEFAULT_NAMESPACE, type ErrorCode, LIVE_ALIAS } from '@ebb/contract';
+import type { FunctionRecord, FunctionRegistry, RegistryChange } from '../core/ports.ts';
+import { type CalledVersion, CalledVersions, type FindVersion } from './called-versions.ts';
+import { type Fork, targetOf } from './fork.ts';
+import { type Route, routeOf } from './route.ts';
 
-/** What the gateway knows of a version without asking anybody. */
-export interface Route {
-  readonly version: Version;
-  readonly authRequired: boolean;
-  readonly timeoutMs: number;
-  /** `NAME.NAMESPACE`, for events. */
-  readonly label: string;
-  /** Path by which its instances are asked whether they answer at all, if there is one. */
-  readonly questionPath: string | undefined;
-  /** `name@version`, for the response. */
-  readonly versionLabel: string;
+/** A version's number as it stands in a path. */
+const NUMBER = /^[1-9]\d{0,8}$/;
+/** Most characters of what a caller wrote that are said back. */
+const MAX_SHOWN = 100;
+
+/** A version that has to be looked up before it can be called. */
+export interface Unlisted extends CalledVersion {
+  readonly kind: 'unlisted';
 }
 
-/** A choice between versions. */
-interface Fork {
-  readonly choose: () => Route;
+/** A name that means nothing. */
+export interface Missing {
+  readonly kind: 'missing';
+  readonly code: Extract<ErrorCode, 'FUNCTION_NOT_FOUND' | 'ALIAS_NOT_FOUND' | 'VERSION_NOT_FOUND'>;
+  readonly message: string;
+}
+
+/** What a segment means. */
+export type Found = Route | Fork | Unlisted | Missing;
+
+/** What is known of a function that has more than one version or one alias. */
+interface Many {
+  readonly kind: 'many';
+  readonly live: Route | Fork;
+  readonly aliases: ReadonlyMap<string, Route | Fork>;
+  readonly versions: ReadonlyMap<number, Route>;
+  readonly authRequired: boolean;
+}
+
+/** What a {@link RouteTable} is made with beside the registry. */
+export interface RouteTableOptions {
+  /** Asked for versions that are called by number and that no alias refers to. */
+  readonly findVersion: FindVersion;
 }
 
 /**
  * Functions by the text that names them in a path: `NAME.NAMESPACE`, and `NAME` for the default namespace, each also
- * with `:ALIAS` or `@VERSION` of a version that serves. One map look-up finds a route, however many functions there
- * are; a change of a function replaces its entries.
+ * with `:ALIAS` or `@VERSION`. A bare name is one map look-up, however many functions there are, and a function that
+ * is only that costs one route; what follows a name is read when it is there. A change replaces a function's entries.
  */
 export class RouteTable implements Disposable {
-  readonly #routes = new Map<string, Route | Fork>();
+  readonly #routes = new Map<string, Route | Many>();
+  readonly #called: CalledVersions;
   readonly #watching: Disposable;
 
-  constructor(registry: Pick<FunctionRegistry, 'list' | 'watch'>) {
+  constructor(registry: Pick<FunctionRegistry, 'list' | 'watch'>, { findVersion }: RouteTableOptions) {
+    this.#called = new CalledVersions(findVersion);
     this.#watching = registry.watch((change) => this.#follow(change));
     for (const record of registry.list()) this.#set(record);
   }
 
-  /** The route a path's function segment names, or undefined; where calls are split, the next one of its turns. */
-  find(segment: string): Route | undefined {
+  /** What a path's function segment means. */
+  find(segment: string): Found {
     const found = this.#routes.get(segment);
-    return found !== undefined && 'choose' in found ? found.choose() : found;
+    if (found === undefined) return this.#findPart(segment);
+    return found.kind === 'many' ? found.live : found;
+  }
+
+  /** Whether the segment is a function's name. */
+  has(segment: string): boolean {
+    return this.#routes.has(segment);
+  }
+
+  /** Looks a version up. Rejects with VERSION_NOT_FOUND or FUNCTION_NOT_FOUND. */
+  lookUp(unlisted: Unlisted): Promise<Route> {
+    return this.#called.find(unlisted);
   }
 
   [Symbol.dispose](): void {
     this.#watching[Symbol.dispose]();
   }
 
+  /** Reads `NAME:ALIAS` and `NAME@VERSION`. */
+  #findPart(segment: string): Found {
+    const at = segment.search(/[:@]/);
+    const name = at === -1 ? segment : segment.slice(0, at);
+    const found = at === -1 ? undefined : this.#routes.get(name);
+    if (!found) {
+      const message = `there is no function "${shown(name)}"; "ebb list" shows what is deployed`;
+      return { kind: 'missing', code: 'FUNCTION_NOT_FOUND', message };
+    }
+    const part = segment.slice(at + 1);
+    return segment[at] === ':' ? aliasOf(found, name, part) : this.#versionOf(found, name, part);
+  }
+
+  #versionOf(found: Route | Many, name: string, text: string): Route | Unlisted | Missing {
+    if (!NUMBER.test(text)) {
+      const message = `function "${shown(name)}" has no version "${shown(text)}": a version is a number, such as @1`;
+      return { kind: 'missing', code: 'VERSION_NOT_FOUND', message };
+    }
+    const number = Number(text);
+    const listed = found.kind === 'many' ? found.versions.get(number) : found;
+    if (listed?.version.version === number) return listed;
+    const any = found.kind === 'many' ? found.versions.values().next().value : found;
+    const { namespace = '', name: own = '' } = any?.version ?? {};
+    const unlisted: Unlisted = {
+      kind: 'unlisted',
+      namespace,
+      name: own,
+      number,
+      authRequired: found.authRequired,
+    };
+    return this.#called.get(unlisted) ?? unlisted;
+  }
+
   #follow(change: RegistryChange): void {
     const { previous } = change;
-    if (previous) for (const text of segmentsOf(previous)) this.#routes.delete(text);
     if (change.kind === 'changed') this.#set(change.record);
+    else for (const name of namesOf(change.previous)) this.#routes.delete(name);
+    if (previous) this.#called.forget(previous.namespace, previous.name);
   }
 
   #set(record: FunctionRecord): void {
-    const routes = new Map(record.versions.map((version) => [version.version, routeOf(version)]));
-    for (const name of namesOf(record)) {
-      for (const alias of record.aliases) {
-        const target = targetOf(alias.spec, routes);
-        if (!target) continue;
-        this.#routes.set(`${name}:${alias.name}`, target);
-        if (alias.name === LIVE_ALIAS) this.#routes.set(name, target);
-      }
-      for (const [number, route] of routes) this.#routes.set(`${name}@${number}`, route);
-    }
+    const names = namesOf(record);
+    const entry = entryOf(record, this.#routes.get(names[0] ?? ''));
+    for (const name of names) this.#routes.set(name, entry);
   }
 }
 
-function routeOf(version: Version): Route {
-  return {
-    version,
-    authRequired: version.spec.auth === 'required',
-    timeoutMs: version.limits.timeoutMs,
-    label: `${version.name}.${version.namespace}`,
-    questionPath: questionPath(version.spec),
-    versionLabel: `${version.name}@${version.version}`,
-  };
+function entryOf({ live, aliases, versions }: FunctionRecord, before: Route | Many | undefined): Route | Many {
+  const routes = new Map(versions.map((version) => [version.version, routeOf(version)]));
+  const targets = new Map<string, Route | Fork>();
+  for (const { name, spec } of aliases) {
+    const old = before?.kind === 'many' ? before.aliases.get(name) : undefined;
+    // Turns go on where they were when only something else of the function has changed.
+    const isSame = old?.kind === 'fork' && isDeepStrictEqual(old.spec, spec);
+    const target = isSame ? old : targetOf(spec, routes);
+    if (target) targets.set(name, target);
+  }
+  const main = targets.get(LIVE_ALIAS) ?? routeOf(live);
+  if (main.kind === 'route' && targets.size === 1 && routes.size === 1) return main;
+  const authRequired = main.authRequired;
+  // Who names a version gets around no credentials that the bare name asks for.
+  const byNumber = new Map(versions.map((version) => [version.version, routeOf(version, authRequired)]));
+  return { kind: 'many', live: main, aliases: targets, versions: byNumber, authRequired };
 }
 
-function targetOf({ versions }: AliasSpec, routes: ReadonlyMap<number, Route>): Route | Fork | undefined {
-  const choices = (sharesOf(versions) ?? []).flatMap(({ version, share }) => {
-    const route = routes.get(version);
-    return route ? [{ route, share }] : [];
-  });
-  const [first] = choices;
-  if (!first || choices.length === 1) return first?.route;
-  const next = createWeightedTurns(choices.map(({ share }) => share));
-  return { choose: () => choices[next()]?.route ?? first.route };
-}
-
-/** Everything a function is found by. */
-function segmentsOf(record: FunctionRecord): string[] {
-  return namesOf(record).flatMap((name) => [
-    name,
-    ...record.aliases.map((alias) => `${name}:${alias.name}`),
-    ...record.versions.map(({ version }) => `${name}@${version}`),
-  ]);
+function aliasOf(found: Route | Many, name: string, alias: string): Route | Fork | Missing {
+  const target = found.kind === 'many' ? found.aliases.get(alias) : alias === LIVE_ALIAS ? found : undefined;
+  const message = `function "${shown(name)}" has no alias "${shown(alias)}"`;
+  return target ?? { kind: 'missing', code: 'ALIAS_NOT_FOUND', message };
 }
 
 function namesOf({ namespace, name }: FunctionRecord): string[] {
   const full = `${name}.${namespace}`;
   return namespace === DEFAULT_NAMESPACE ? [full, name] : [full];
+}
+
+function shown(text: string): string {
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 3)}...` : text;
 }

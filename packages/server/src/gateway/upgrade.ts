@@ -6,7 +6,8 @@ import { newCallId } from '../core/ids.ts';
 import type { GatewayContext, HeldSlot } from './gateway-context.ts';
 import { type CallHeaders, isAuthorizationOurs, requestHeaders, responseHeaders } from './headers.ts';
 import { instanceFailure, slotFailure } from './instance-failure.ts';
-import type { Route } from './route-table.ts';
+import type { Choice } from './fork.ts';
+import type { Route } from './route.ts';
 import { sendErrorOnSocket } from './send-error.ts';
 
 /** Status recorded for a caller that went away before there was one. */
@@ -24,8 +25,9 @@ export interface UpgradeCall {
  * Carries a WebSocket to an instance: forwards the handshake, then bytes both ways until either side closes or the
  * function's timeout is over. The slot is held all the while.
  */
-export async function tunnel(context: GatewayContext, call: UpgradeCall, route: Route, path: string): Promise<void> {
+export async function tunnel(context: GatewayContext, call: UpgradeCall, choice: Choice, path: string): Promise<void> {
   const { request, socket } = call;
+  const { route, cookie } = choice;
   const startedAt = Date.now();
   const arrivedMs = performance.now();
   const gone = new AbortController();
@@ -37,6 +39,7 @@ export async function tunnel(context: GatewayContext, call: UpgradeCall, route: 
     remoteAddress: request.socket.remoteAddress ?? '',
     protocol: 'http',
     stripAuthorization: isAuthorizationOurs(request, route),
+    shadowOf: undefined,
   };
   context.opened();
   let status: number;
@@ -51,7 +54,7 @@ export async function tunnel(context: GatewayContext, call: UpgradeCall, route: 
     const sent = requestHeaders(request.rawHeaders, { ...headers, deadline: String(Date.now() + timeoutMs) });
     if (!sent) throw new EbbError('BAD_REQUEST', 'the request has more than one "Host" header');
     sent.push('Connection', 'Upgrade', 'Upgrade', 'websocket');
-    status = await carry({ ...call, slot, route, path, headers, sent, watch, signal: gone.signal });
+    status = await carry({ ...call, slot, route, cookie, path, headers, sent, watch, signal: gone.signal });
     slot.release();
   } catch (error) {
     const failure = context.expected(error, headers.callId);
@@ -85,6 +88,7 @@ export async function tunnel(context: GatewayContext, call: UpgradeCall, route: 
 interface Carriage extends UpgradeCall {
   readonly slot: HeldSlot;
   readonly route: Route;
+  readonly cookie: string | undefined;
   readonly path: string;
   readonly headers: CallHeaders;
   /** What the instance is sent. */
@@ -126,6 +130,7 @@ function carry({ socket, route, ...call }: Carriage): Promise<number> {
   const headOf = (response: IncomingMessage, ...more: string[]) => {
     isAnswered = true;
     const passed = responseHeaders(response.rawHeaders, call.headers, route.versionLabel);
+    if (call.cookie !== undefined) passed.push('Set-Cookie', call.cookie);
     let head = `HTTP/1.1 ${response.statusCode} ${response.statusMessage}\r\n`;
     for (const [i, text] of [...passed, ...more].entries()) head += i % 2 === 0 ? `${text}: ` : `${text}\r\n`;
     return `${head}\r\n`;

@@ -3,9 +3,10 @@ import type { Socket } from 'node:net';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Authenticator, LogBook } from '../core/ports.ts';
+import type { FindVersion } from '../gateway/called-versions.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { LeaseBroker, LeaseHolder } from './lease-broker.ts';
-import { type FromGateway, type GatewaySetup, sendable, type ToGateway } from './messages.ts';
+import { type FromGateway, type GatewaySetup, routedVersion, sendable, type ToGateway } from './messages.ts';
 import type { RouteFeed, RouteFollower } from './route-feed.ts';
 
 /** How a gateway collects its garbage, where the first process was not told: nearly all a call makes is that when it ends. */
@@ -29,7 +30,9 @@ export interface GatewayFleetOptions {
   readonly broker: LeaseBroker;
   readonly feed: RouteFeed;
   readonly authenticator: Authenticator;
-  readonly metrics: Pick<Metrics, 'merge'>;
+  /** Finds a version that no alias refers to. */
+  readonly findVersion: FindVersion;
+  readonly metrics: Pick<Metrics, 'merge' | 'mergeCopies'>;
   readonly logs: Pick<LogBook, 'append'>;
   readonly logger: Logger;
 }
@@ -231,11 +234,15 @@ export class GatewayFleet implements AsyncDisposable {
       case 'authenticate':
         void this.#authenticate(gateway, message);
         return;
+      case 'find':
+        void this.#find(gateway, message);
+        return;
       case 'report':
         gateway.connections -= message.closed;
         gateway.running = message.running;
         for (const [key, count] of message.reused) this.#options.broker.arrived(key, count);
         for (const counted of message.calls) this.#options.metrics.merge(counted);
+        this.#options.metrics.mergeCopies(message.copies);
         for (const line of message.lines) this.#options.logs.append(line);
         return;
       case 'drained':
@@ -243,6 +250,19 @@ export class GatewayFleet implements AsyncDisposable {
         return;
       default:
         gateway.holder.receive(message);
+    }
+  }
+
+  async #find(
+    { process: child }: Gateway,
+    { id, namespace, name, version }: Extract<FromGateway, { readonly kind: 'find' }>,
+  ): Promise<void> {
+    try {
+      const found = await this.#options.findVersion(namespace, name, version);
+      this.#options.feed.keep(found);
+      send(child, { kind: 'found', id, version: routedVersion(found) });
+    } catch (error) {
+      send(child, { kind: 'found', id, error: sendable(asEbbError(error)) });
     }
   }
 

@@ -5,12 +5,15 @@ import type { Target } from '../engines/engine.ts';
 import type { SlotFailure } from '../pool/admission.ts';
 import type { Ending } from '../pool/ending.ts';
 import type { CountedCalls } from '../telemetry/call-tally.ts';
+import type { CountedCopies } from '../telemetry/copy-tally.ts';
 
 /** What a gateway process is made with. */
 export interface GatewaySetup {
   readonly maxHeaderBytes: number;
   readonly headersTimeoutMs: number;
   readonly logLevel: string;
+  /** Hosts below it name functions. */
+  readonly domain?: string | undefined;
   /** Unix socket at which the first process answers what is not a function. */
   readonly controlSocket: string;
   /** The functions there are. */
@@ -58,6 +61,13 @@ export type ToGateway =
   | { readonly kind: 'connection' }
   | { readonly kind: 'route'; readonly seq: number; readonly change: RegistryChange }
   | { readonly kind: 'authenticated'; readonly id: number; readonly error?: SentError | undefined }
+  /** Answers `find`: the version, or why there is none. */
+  | {
+      readonly kind: 'found';
+      readonly id: number;
+      readonly version?: Version | undefined;
+      readonly error?: SentError | undefined;
+    }
   | { readonly kind: 'drain'; readonly limitMs: number }
   | { readonly kind: 'close' };
 
@@ -84,10 +94,20 @@ export type FromGateway =
       readonly authorization?: string | undefined;
       readonly remoteAddress: string;
     }
+  /** Which version is it that is called by its number? Answered with `found`. */
+  | {
+      readonly kind: 'find';
+      readonly id: number;
+      readonly namespace: string;
+      readonly name: string;
+      readonly version: number;
+    }
   /** What happened since the last report. */
   | {
       readonly kind: 'report';
       readonly calls: readonly CountedCalls[];
+      /** Copies that went to shadow versions. */
+      readonly copies: readonly CountedCopies[];
       /** Calls served under a lease that was there already, which the pools could not count. */
       readonly reused: readonly (readonly [key: VersionKey, count: number])[];
       readonly lines: readonly LogLine[];
@@ -113,9 +133,10 @@ export function received({ code, message, retryAfterSeconds, logs }: SentError):
 
 /** A function as a gateway needs it: without what only its instances may know. */
 export function routedRecord(record: FunctionRecord): FunctionRecord {
-  return { ...record, live: routed(record.live), versions: record.versions.map(routed) };
+  return { ...record, live: routedVersion(record.live), versions: record.versions.map(routedVersion) };
 }
 
-function routed(version: Version): Version {
+/** A version as a gateway needs it. */
+export function routedVersion(version: Version): Version {
   return { ...version, spec: { ...version.spec, env: {}, secrets: [] } };
 }

@@ -2,7 +2,7 @@ import type { VersionKey } from '@ebb/contract';
 import type { FunctionRecord, FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
 import { routedRecord, type ToGateway } from './messages.ts';
 
-/** A version that was replaced is still found for this long: calls resolved to it may be on their way (V2). */
+/** A version that was replaced, or called by its number, is still found for this long: calls resolved to it may be on their way (V2). */
 const REPLACED_MS = 60_000;
 /** Longest time a deploy waits for a gateway to hear of it. */
 const SETTLE_MS = 1_000;
@@ -23,7 +23,9 @@ export interface RouteFeed extends Disposable {
   };
   /** Resolves when every gateway knows what the registry knows now, so that who deployed calls the new version. */
   settled(): Promise<void>;
-  /** A version that serves or did a moment ago. */
+  /** Has a version be found for a while, though no alias refers to it. */
+  keep(version: Version): void;
+  /** A version that serves, did a moment ago or was kept. */
   versionOf(key: VersionKey): Version | undefined;
 }
 
@@ -35,7 +37,7 @@ export function createRouteFeed(registry: Pick<FunctionRegistry, 'list' | 'watch
   }
   const followers = new Set<Follower>();
   const replaced = new Map<VersionKey, Version>();
-  const forgetting = new Set<NodeJS.Timeout>();
+  const forgetting = new Map<VersionKey, NodeJS.Timeout>();
   const waiting = new Set<() => void>();
   let seq = 0;
 
@@ -47,12 +49,14 @@ export function createRouteFeed(registry: Pick<FunctionRegistry, 'list' | 'watch
   });
 
   function keep(version: Version): void {
-    replaced.set(version.key, version);
-    const timer = setTimeout(() => {
-      replaced.delete(version.key);
-      forgetting.delete(timer);
-    }, REPLACED_MS).unref();
-    forgetting.add(timer);
+    const { key } = version;
+    replaced.set(key, version);
+    clearTimeout(forgetting.get(key));
+    const forget = () => {
+      replaced.delete(key);
+      forgetting.delete(key);
+    };
+    forgetting.set(key, setTimeout(forget, REPLACED_MS).unref());
   }
 
   function look(): void {
@@ -94,6 +98,7 @@ export function createRouteFeed(registry: Pick<FunctionRegistry, 'list' | 'watch
         waiting.add(check);
       });
     },
+    keep,
     versionOf(key) {
       const [path = '', number] = key.split('@');
       const [namespace = '', name = ''] = path.split('/');
@@ -102,7 +107,7 @@ export function createRouteFeed(registry: Pick<FunctionRegistry, 'list' | 'watch
     },
     [Symbol.dispose]() {
       watching[Symbol.dispose]();
-      for (const timer of forgetting) clearTimeout(timer);
+      for (const timer of forgetting.values()) clearTimeout(timer);
     },
   };
 }

@@ -4,7 +4,7 @@ import { ChunkedDecoder } from '../core/http1/chunked-decoder.ts';
 import { MalformedMessage } from '../core/http1/malformed-message.ts';
 import { readResponseHead, type ResponseHead } from '../core/http1/response-head.ts';
 import type { Target } from '../engines/engine.ts';
-import { RequestPump } from './request-pump.ts';
+import { type BodyTap, RequestPump } from './request-pump.ts';
 
 /** Most header bytes an instance may answer with. */
 const MAX_HEAD_BYTES = 65_536;
@@ -21,6 +21,8 @@ export interface InstanceRequest {
   readonly body: string | IncomingMessage | undefined;
   /** Whether a body that is not whole goes out in chunks; else its length is in the head. */
   readonly isChunked: boolean;
+  /** Is shown a body that is not whole. */
+  readonly tap?: BodyTap | undefined;
 }
 
 /**
@@ -129,7 +131,7 @@ export class InstanceConnection {
     }
     this.#isAtomic = false;
     this.#socket.write(head, 'latin1');
-    this.#pump = new RequestPump(body, this.#socket, request.isChunked);
+    this.#pump = new RequestPump(body, this.#socket, request.isChunked, request.tap);
     if (this.#isConnected) this.#pump.start();
   }
 

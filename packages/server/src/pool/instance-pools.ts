@@ -1,4 +1,4 @@
-import type { ColdStart, FunctionSpec, InstanceResource, VersionKey } from '@ebb/contract';
+import type { ColdStart, FunctionName, FunctionSpec, InstanceResource, VersionKey } from '@ebb/contract';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { DeployGate, FunctionRegistry, FunctionStanding, RegistryChange, Version } from '../core/ports.ts';
 import type { Slot } from './admission.ts';
@@ -27,6 +27,11 @@ export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version'
   readonly onStarted?: (started: Started) => void;
 }
 
+/** How long after it was looked up a version may be called by its number; gateways look it up again much sooner. */
+const CALLED_MS = 60_000;
+/** Versions called by number that are remembered at once. */
+const MAX_CALLED = 1_000;
+
 /**
  * Every pool there is, by version key. A version that was not called has no pool, so thousands of functions at
  * zero cost nothing here. Also what a deploy is proved by.
@@ -34,6 +39,8 @@ export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version'
 export class InstancePools implements DeployGate, AsyncDisposable {
   readonly #options: InstancePoolsOptions;
   readonly #pools = new Map<VersionKey, VersionPool>();
+  /** When versions were last looked up by their number, monotonic milliseconds. */
+  readonly #called = new Map<VersionKey, number>();
   readonly #keeper: IdleKeeper;
   readonly #history = new StartHistory();
   readonly #reconciler: Reconciler;
@@ -74,9 +81,23 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     if (existing) return existing.acquire(signal);
     const pool = this.of(version);
     const slot = pool.acquire(signal);
-    // Replaced since the request was resolved to it: this request is served by it still (V2), and nothing is kept.
-    if (this.#servingVersion(version.key) === undefined) pool.retire();
+    if (this.#servingVersion(version.key) === undefined) {
+      if (this.#isCalled(version)) pool.unlist();
+      // Replaced since the request was resolved to it: this request is served by it still (V2), and nothing is kept.
+      else pool.retire();
+    }
     return slot;
+  }
+
+  /** Takes note that a version is called by its number: if no alias refers to it, it is not drained after each call. */
+  called(version: Version): Version {
+    const { key } = version;
+    this.#called.delete(key);
+    this.#called.set(key, this.#options.clock.monotonic());
+    const oldest = this.#called.size > MAX_CALLED ? this.#called.keys().next().value : undefined;
+    if (oldest !== undefined) this.#called.delete(oldest);
+    if (this.#isCalled(version) && this.#servingVersion(key) === undefined) this.#pools.get(key)?.unlist();
+    return version;
   }
 
   /** A slot if one is free now, without any waiting. */
@@ -221,6 +242,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     const numbers = new Set(serving.map(({ version }) => version));
     const gone = change.previous?.versions.filter(({ version }) => !numbers.has(version)) ?? [];
     for (const { key } of gone) this.#pools.get(key)?.retire();
+    if (change.kind === 'removed') this.#retireAll(change.previous);
     if (change.kind === 'removed') this.#history.forget(change.previous.namespace, change.previous.name);
   }
 
@@ -246,6 +268,20 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   #forget(pool: VersionPool): void {
     if (this.#pools.get(pool.version.key) === pool) this.#pools.delete(pool.version.key);
+  }
+
+  /** Versions that were called by number go with their function. */
+  #retireAll({ namespace, name }: FunctionName): void {
+    for (const pool of this.#pools.values()) {
+      if (pool.version.namespace === namespace && pool.version.name === name) pool.retire();
+    }
+  }
+
+  /** Whether a version was lately looked up by its number, and its function is still there. */
+  #isCalled({ key, namespace, name }: Version): boolean {
+    const calledMs = this.#called.get(key) ?? -Infinity;
+    const isLately = this.#options.clock.monotonic() - calledMs < CALLED_MS;
+    return isLately && this.#registry?.resolve(namespace, name) !== undefined;
   }
 
   #servingVersion(key: VersionKey): Version | undefined {

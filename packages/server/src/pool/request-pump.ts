@@ -4,6 +4,14 @@ import type { Socket } from 'node:net';
 /** Pieces below this share their memory with others. */
 const OWN_MEMORY_BYTES = 4_096;
 
+/** Is shown a body as it comes. */
+export interface BodyTap {
+  /** A piece; its memory is not the tap's to keep. */
+  data(chunk: Buffer): void;
+  /** The body is whole. */
+  end(): void;
+}
+
 /**
  * Carries a request's body from the caller to an instance as it comes, no faster than the instance takes it. What came
  * in one turn is written at its end, when the instance's own bytes of that turn have been read: an instance that answers early
@@ -13,6 +21,7 @@ export class RequestPump {
   readonly #source: IncomingMessage;
   readonly #socket: Socket;
   readonly #isChunked: boolean;
+  readonly #tap: BodyTap | undefined;
   #pieces: Buffer[] = [];
   #isStarted = false;
   #isStopped = false;
@@ -20,10 +29,12 @@ export class RequestPump {
   #isDone = false;
 
   readonly #onData = (chunk: Buffer): void => {
+    this.#tap?.data(chunk);
     if (this.#pieces.push(chunk) === 1) setImmediate(this.#flush);
   };
   readonly #onEnd = (): void => {
     this.#hasEnded = true;
+    this.#tap?.end();
     if (this.#pieces.length === 0) this.#flush();
   };
   readonly #onClose = (): void => {
@@ -51,10 +62,11 @@ export class RequestPump {
   };
 
   /** The body comes in chunks to the instance if `isChunked`, else as it is. */
-  constructor(source: IncomingMessage, socket: Socket, isChunked: boolean) {
+  constructor(source: IncomingMessage, socket: Socket, isChunked: boolean, tap?: BodyTap) {
     this.#source = source;
     this.#socket = socket;
     this.#isChunked = isChunked;
+    this.#tap = tap;
   }
 
   /** Whether the body's last byte was handed on. */

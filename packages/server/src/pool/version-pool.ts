@@ -30,7 +30,7 @@ export interface VersionPoolOptions {
   readonly onDemand: (pool: VersionPool) => void;
   /** Called when an instance has started and those who waited for it are served. */
   readonly onStarted: (started: Started) => void;
-  /** Called when a retiring pool holds nothing any more. */
+  /** Called when a pool that is retiring, or that no alias refers to, holds nothing any more. */
   readonly onEmpty: (pool: VersionPool) => void;
 }
 
@@ -51,6 +51,7 @@ export class VersionPool {
   readonly #closing = new AbortController();
   #arrivals = 0;
   #retiring = false;
+  #isListed = true;
 
   constructor(options: VersionPoolOptions) {
     const { version } = options;
@@ -95,7 +96,7 @@ export class VersionPool {
       onFailed: () => options.onDemand(this),
       onEnded: () => this.#startEnded(),
     });
-    const isOver = () => this.#retiring;
+    const isOver = () => this.#retiring || !this.#isListed;
     const joined = { ...parts, members: this.#members, starter: this.#starter, isOver };
     this.standby = new Standby(joined);
     this.#size = new PoolSize({ ...joined, standby: this.standby });
@@ -147,6 +148,14 @@ export class VersionPool {
     return this.#retiring;
   }
 
+  /**
+   * Whether an alias refers to the version. One that is only called by its number has instances for its calls and as
+   * long as they are kept idle, and no minimum, standby or schedule.
+   */
+  get isListed(): boolean {
+    return this.#isListed;
+  }
+
   /** Whether an instance is a member, in whatever state. */
   has(instanceId: string): boolean {
     return this.#members.find(instanceId) !== undefined;
@@ -190,7 +199,7 @@ export class VersionPool {
   frozen(): (FrozenInstance & { readonly isSpare: boolean })[] {
     const frozen = this.#freezer.frozen();
     if (frozen.length === 0) return [];
-    const most = Math.max(0, this.ready - this.version.limits.scaleMin);
+    const most = Math.max(0, this.ready - (this.#isListed ? this.version.limits.scaleMin : 0));
     const idle = this.standby.dispensable().slice(0, most);
     const spare = new Set(idle.map(({ launched }) => launched.instance.id));
     return frozen.map((instance) => ({ ...instance, isSpare: spare.has(instance.id) }));
@@ -227,6 +236,13 @@ export class VersionPool {
 
   /** Takes back that it retires: its version serves again. What is on its way out goes all the same. */
   revive(): void {
+    this.#isListed = true;
+    if (!this.#closing.signal.aborted) this.#retiring = false;
+  }
+
+  /** No alias refers to the version, which is called by its number; see {@link isListed}. */
+  unlist(): void {
+    this.#isListed = false;
     if (!this.#closing.signal.aborted) this.#retiring = false;
   }
 
@@ -272,8 +288,10 @@ export class VersionPool {
   }
 
   #settle(): void {
-    if (!this.#retiring) return;
-    if (this.inFlight === 0 && this.waiting === 0) this.#members.drainAll();
-    if (this.size === 0 && this.waiting === 0) this.#options.onEmpty(this);
+    if (!this.#retiring && this.#isListed) return;
+    if (this.#retiring && this.inFlight === 0 && this.waiting === 0) this.#members.drainAll();
+    // Starts that are held back stay so for the next call by number.
+    const isHeld = !this.#retiring && this.#starter.held !== undefined;
+    if (this.size === 0 && this.waiting === 0 && !isHeld) this.#options.onEmpty(this);
   }
 }

@@ -32,7 +32,7 @@ export interface FrontOptions {
 
 /** What the front of several processes is made with beside that. */
 export interface GatewaysOptions
-  extends FrontOptions, Pick<GatewayFleetOptions, 'feed' | 'authenticator' | 'metrics' | 'logs'> {
+  extends FrontOptions, Pick<GatewayFleetOptions, 'feed' | 'authenticator' | 'findVersion' | 'metrics' | 'logs'> {
   readonly pools: InstancePools;
   readonly logger: Logger;
   /** Directory of the installation's sockets. */
@@ -61,22 +61,25 @@ export async function openHere({ config, gateway, handleRequest }: FrontOptions)
 
 /** Starts the gateway processes of a server and opens the port they share. Throws as {@link openHere} does. */
 export async function openGateways(options: GatewaysOptions): Promise<Front> {
-  const { config, gateway, feed, pools, logger, authenticator, metrics, logs } = options;
+  const { config, gateway, feed, pools, logger, authenticator, findVersion, metrics, logs } = options;
   await using parts = new AsyncDisposableStack();
   const { listen, maxConnections, headersTimeoutMs, maxHeaderBytes, drainTimeoutMs } = config;
   const controlSocket = join(options.runDir, 'control.sock');
   rmSync(controlSocket, { force: true });
   parts.use(await openControlSocket(controlSocket, options.handleRequest));
-  const broker = parts.use(new LeaseBroker({ pools, versionOf: (key) => feed.versionOf(key) }));
+  const broker = parts.use(
+    new LeaseBroker({ pools, versionOf: (key) => pools.find(key)?.version ?? feed.versionOf(key) }),
+  );
   const fleet = parts.use(
     new GatewayFleet({
       count: config.gateways,
       program: gatewayProgram(),
-      setup: { maxHeaderBytes, headersTimeoutMs, logLevel: logger.level, controlSocket },
+      setup: { maxHeaderBytes, headersTimeoutMs, logLevel: logger.level, domain: config.domain, controlSocket },
       maxConnections,
       broker,
       feed,
       authenticator,
+      findVersion,
       metrics,
       logs,
       logger,

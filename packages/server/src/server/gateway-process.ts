@@ -7,6 +7,7 @@ import { proxyControl } from '../gateways/control-proxy.ts';
 import { LeasedSlots } from '../gateways/leased-slots.ts';
 import type { FromGateway, GatewaySetup, ToGateway } from '../gateways/messages.ts';
 import { createRemoteAuthenticator } from '../gateways/remote-authenticator.ts';
+import { createRemoteVersions } from '../gateways/remote-versions.ts';
 import { createCallTally } from '../telemetry/call-tally.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
 import type { LogLine } from '@ebb/contract';
@@ -35,13 +36,15 @@ function runGateway(setup: GatewaySetup): void {
   const slots = new LeasedSlots({ send });
   const authenticator = createRemoteAuthenticator(send);
   const listeners = new Set<(change: RegistryChange) => void>();
-  const routes = new RouteTable({
+  const remoteVersions = createRemoteVersions(send);
+  const registry = {
     list: () => setup.records,
-    watch: (listener) => {
+    watch: (listener: (change: RegistryChange) => void) => {
       listeners.add(listener);
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
-  });
+  };
+  const routes = new RouteTable(registry, { findVersion: remoteVersions.find });
   const tally = createCallTally();
   let lines: LogLine[] = [];
   let closed = 0;
@@ -51,6 +54,7 @@ function runGateway(setup: GatewaySetup): void {
     pools: slots,
     routes,
     authenticator,
+    domain: setup.domain,
     logger,
     record: (event) => telemetry.record(event),
   });
@@ -65,10 +69,11 @@ function runGateway(setup: GatewaySetup): void {
   });
 
   const report = () => {
-    const calls = tally.take();
+    const { calls, copies } = tally.take();
     const { running } = gateway;
-    if (calls.length === 0 && lines.length === 0 && closed === 0 && running === lastRunning) return;
-    send({ kind: 'report', calls, reused: slots.takeReused(), lines, closed, running });
+    const isQuiet = calls.length === 0 && copies.length === 0;
+    if (isQuiet && lines.length === 0 && closed === 0 && running === lastRunning) return;
+    send({ kind: 'report', calls, copies, reused: slots.takeReused(), lines, closed, running });
     lines = [];
     closed = 0;
     lastRunning = running;
@@ -105,6 +110,9 @@ function runGateway(setup: GatewaySetup): void {
         return;
       case 'authenticated':
         authenticator.answered(message.id, message.error);
+        return;
+      case 'found':
+        remoteVersions.answered(message.id, message.version, message.error);
         return;
       case 'drain':
         void gateway.drain(message.limitMs).then(() => send({ kind: 'drained' }));

@@ -13,6 +13,7 @@ import { systemClock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import { createLogger } from '../core/logger.ts';
 import type { FunctionRegistry } from '../core/ports.ts';
+import type { FindVersion } from '../gateway/called-versions.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { RouteTable } from '../gateway/route-table.ts';
 import { createRouteFeed, knownEverywhere } from '../gateways/route-feed.ts';
@@ -173,8 +174,16 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     localTokenHash: hashLocalToken(localToken),
     clock,
   });
-  const routes = made.use(new RouteTable(registry));
-  const gateway = new Gateway({ pools, routes, authenticator, logger, record: (event) => telemetry.record(event) });
+  const findVersion: FindVersion = async (...named) => pools.called(await registry.version(...named));
+  const routes = made.use(new RouteTable(registry, { findVersion }));
+  const gateway = new Gateway({
+    pools,
+    routes,
+    authenticator,
+    domain: config.domain,
+    logger,
+    record: (event) => telemetry.record(event),
+  });
   made.use(
     registry.watch((change) => {
       if (change.kind !== 'removed') return;
@@ -235,7 +244,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const shared = { config, gateway, handleRequest };
   const { runDir } = installation;
   const opened = feed
-    ? await openGateways({ ...shared, feed, pools, authenticator, metrics, logs, logger, runDir })
+    ? await openGateways({ ...shared, feed, pools, authenticator, findVersion, metrics, logs, logger, runDir })
     : await openHere(shared);
   health.front = opened;
   made.adopt(opened, (open) => open.close());

@@ -1,17 +1,22 @@
 import type { LogBook } from '../core/ports.ts';
 import { describeInvocation } from './describe-invocation.ts';
-import type { InvocationEvent } from './invocation-event.ts';
+import type { InvocationEvent, ShadowOutcome } from './invocation-event.ts';
 
 /** Ordinary calls of one function that get a line of their own within a window. */
 const ORDINARY_LINES = 100;
 /** The same for calls that failed or waited for a start; more than ordinary ones, because they are looked for. */
 const NOTABLE_LINES = 300;
 const WINDOW_MS = 1_000;
+/** Copies of calls whose answer was another get so many lines of a function's in a window; the metrics count all. */
+const COPY_LINES = 1;
+
+const WORTH_A_LINE: readonly ShadowOutcome[] = ['status-differs', 'body-differs', 'failed'];
 
 interface Window {
   readonly sinceMs: number;
   ordinary: number;
   notable: number;
+  copies: number;
   skipped: number;
   last: InvocationEvent;
 }
@@ -40,6 +45,7 @@ export function createCallLines(logs: Pick<LogBook, 'append'>): CallLines {
 
   return {
     add(event, nowMs) {
+      if (event.shadow && !WORTH_A_LINE.includes(event.shadow.outcome)) return;
       const key = event.label;
       let window = windows.get(key);
       if (window && nowMs - window.sinceMs >= WINDOW_MS) {
@@ -47,8 +53,13 @@ export function createCallLines(logs: Pick<LogBook, 'append'>): CallLines {
         window = undefined;
       }
       if (!window) {
-        window = { sinceMs: nowMs, ordinary: 0, notable: 0, skipped: 0, last: event };
+        window = { sinceMs: nowMs, ordinary: 0, notable: 0, copies: 0, skipped: 0, last: event };
         windows.set(key, window);
+      }
+      if (event.shadow) {
+        window.copies += 1;
+        if (window.copies <= COPY_LINES) logs.append(describeInvocation(event));
+        return;
       }
       window.last = event;
       const isNotable = event.cold || event.errorCode !== undefined || event.status >= 500;

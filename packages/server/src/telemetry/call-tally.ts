@@ -1,6 +1,7 @@
 import type { WaitCause } from '@ebb/contract';
 import { DurationSeries } from './duration-histogram.ts';
 import type { InvocationEvent } from './invocation-event.ts';
+import { type CountedCopies, createCopyTally } from './copy-tally.ts';
 
 /** Upper bounds of the buckets of every duration, in seconds. */
 export const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -30,11 +31,18 @@ export interface CountedCalls {
   readonly queue: CountedDurations;
 }
 
+/** What was counted in one report. */
+export interface Counted {
+  readonly calls: readonly CountedCalls[];
+  /** Copies that went to shadow versions. */
+  readonly copies: readonly CountedCopies[];
+}
+
 /** Counts calls for metrics that are kept by another process. */
 export interface CallTally {
   record(event: InvocationEvent): void;
   /** What was counted since the last time. */
-  take(): readonly CountedCalls[];
+  take(): Counted;
 }
 
 interface Tally {
@@ -47,8 +55,13 @@ interface Tally {
 /** Makes a tally, empty. */
 export function createCallTally(): CallTally {
   let tallies = new Map<string, Tally>();
+  const copies = createCopyTally();
   return {
     record(event) {
+      if (event.shadow) {
+        copies.record(event, event.shadow);
+        return;
+      }
       const label = labelOf(event);
       let tally = tallies.get(label);
       if (!tally) {
@@ -69,13 +82,14 @@ export function createCallTally(): CallTally {
     take() {
       const taken = tallies;
       tallies = new Map();
-      return Array.from(taken, ([label, { codes, cold, waited, queue }]) => ({
+      const calls = Array.from(taken, ([label, { codes, cold, waited, queue }]) => ({
         label,
         codes: Array.from(codes, ([status, { count, seconds }]) => ({ status, count, seconds: plain(seconds) })),
         cold,
         waited: [...waited],
         queue: plain(queue),
       }));
+      return { calls, copies: copies.take() };
     },
   };
 }

@@ -1,5 +1,5 @@
 import { type LogLine, startPhases, type WaitReport } from '@ebb/contract';
-import type { InvocationEvent } from './invocation-event.ts';
+import type { InvocationEvent, ShadowReport } from './invocation-event.ts';
 
 /** The platform's line about a call in the function's log: `GET 200 in 12.3 ms`, and why it waited. */
 export function describeInvocation(event: InvocationEvent): LogLine {
@@ -7,6 +7,7 @@ export function describeInvocation(event: InvocationEvent): LogLine {
   if (event.errorCode !== undefined) parts.push(event.errorCode);
   if (event.phases.queueMs >= 1) parts.push(`waited ${milliseconds(event.phases.queueMs)}`);
   if (event.wait) parts.push(describeWait(event.wait));
+  if (event.shadow) parts.push(describeShadow(event.shadow));
   return {
     at: new Date(event.startedAt + event.durationMs).toISOString(),
     namespace: event.namespace,
@@ -17,6 +18,11 @@ export function describeInvocation(event: InvocationEvent): LogLine {
     callId: event.callId,
     text: parts.join(', '),
   };
+}
+
+/** `copy of CALL-ID: status-differs from 200`. */
+function describeShadow({ of, outcome, primaryStatus }: ShadowReport): string {
+  return `copy of ${of}: ${outcome}${outcome === 'status-differs' ? ` from ${primaryStatus}` : ''}`;
 }
 
 /** `busy`, `thaw 0.2 ms` or `cold start (burst): admit 0.1 ms, code 0.4 ms, specialise 8.8 ms, init 11 ms`. */

@@ -8,6 +8,30 @@ export interface InvocationPhases {
   readonly firstByteMs?: number | undefined;
 }
 
+/** What is known of a call that was the copy of another, for a shadow version. */
+export interface ShadowReport {
+  /** Id of the call it was a copy of. */
+  readonly of: string;
+  readonly outcome: ShadowOutcome;
+  /** Status of the call itself. */
+  readonly primaryStatus: number;
+  /** How long the call itself took. */
+  readonly primaryMs: number;
+}
+
+/** What came of the copy of a call, beside the answer the caller got. */
+export type ShadowOutcome =
+  /** Status and body are the same. */
+  | 'same'
+  | 'status-differs'
+  | 'body-differs'
+  /** The shadow version gave no answer of its own: it crashed, hung beyond its timeout or could not be started. */
+  | 'failed'
+  /** No copy was sent: no slot was free, or the body was too large. */
+  | 'dropped'
+  /** There is nothing to compare: the call itself got no whole answer of its function, or one too large to compare. */
+  | 'uncompared';
+
 /**
  * The one wide event of an invocation, made when its last byte has passed. Metrics, the call's line in the
  * function's log, and later traces and metering all derive from it.
@@ -40,4 +64,6 @@ export interface InvocationEvent {
   readonly bytesIn?: number | undefined;
   /** Bytes of the answer's body. */
   readonly bytesOut?: number | undefined;
+  /** Set where the call was the copy of another: nobody got its answer, and it counts as no call. */
+  readonly shadow?: ShadowReport | undefined;
 }

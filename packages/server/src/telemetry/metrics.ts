@@ -1,6 +1,8 @@
 import { startPhases, type StartReport, type WaitCause } from '@ebb/contract';
 import { collectDefaultMetrics, Counter, Gauge, type Metric, Registry } from 'prom-client';
 import { type CountedCalls, labelOf, SECONDS } from './call-tally.ts';
+import { createCopyMetrics } from './copy-metrics.ts';
+import { type CountedCopies, createCopyTally } from './copy-tally.ts';
 import { DurationHistogram, type DurationSeries } from './duration-histogram.ts';
 import type { InvocationEvent } from './invocation-event.ts';
 
@@ -32,6 +34,8 @@ export interface Metrics {
   started(start: StartReport, calls: number): void;
   /** Counts what another process has counted. */
   merge(counted: CountedCalls): void;
+  /** The same for copies of calls. */
+  mergeCopies(counted: readonly CountedCopies[]): void;
   /** Forgets the series of a removed function. */
   forget(namespace: string, name: string): void;
   /** The page a scraper gets, with its content type. */
@@ -132,6 +136,8 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   });
   registry.registerMetric(phaseSeconds as unknown as Metric);
   collectDefaultMetrics({ register: registry });
+  const copies = createCopyTally();
+  const copyMetrics = createCopyMetrics(registry);
   const functions = new Map<string, Series>();
   const causes = new Map<WaitCause, Counter.Internal>();
 
@@ -191,6 +197,10 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
 
   return {
     record(event) {
+      if (event.shadow) {
+        copies.record(event, event.shadow);
+        return;
+      }
       const label = labelOf(event);
       const series = seriesOf(label);
       const counted = codeOf(series, label, event.status);
@@ -216,8 +226,10 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       if (coldCount > 0) series.cold.inc(coldCount);
       for (const [cause, count] of waits) causeOf(cause).inc(count);
     },
+    mergeCopies: (counted) => copyMetrics.add(counted),
     forget(namespace, name) {
       const label = `${name}.${namespace}`;
+      copyMetrics.forget(label);
       for (const status of functions.get(label)?.codes.keys() ?? []) {
         total.remove(label, String(status));
         seconds.remove(label, String(status));
@@ -227,6 +239,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     },
     async expose() {
       countUp();
+      copyMetrics.add(copies.take());
       readGauges();
       return { contentType: registry.contentType, text: await registry.metrics() };
     },

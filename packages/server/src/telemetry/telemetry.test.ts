@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { createLogger } from '../core/logger.ts';
 import { createCallTally } from './call-tally.ts';
 import { describeInvocation } from './describe-invocation.ts';
-import type { InvocationEvent } from './invocation-event.ts';
+import type { InvocationEvent, ShadowOutcome } from './invocation-event.ts';
 import { createMetrics, type FunctionGauges } from './metrics.ts';
 import { createMetricsServer } from './metrics-server.ts';
 import { createTelemetry } from './telemetry.ts';
@@ -95,6 +95,23 @@ describe('telemetry', () => {
     expect(describeInvocation(waited).text).toBe(`GET 200 in 260 ms, waited 250 ms, ${said}`);
   });
 
+  test('tells of a copy whose answer was another one once a second, with both ids, and of others not', () => {
+    const lines: LogLine[] = [];
+    const telemetry = createTelemetry({
+      metrics: createMetrics(),
+      logs: { append: (line) => lines.push(line) },
+      logger: createLogger('silent'),
+    });
+    const report = { of: 'call-0', primaryStatus: 200, primaryMs: 250 };
+    for (const outcome of ['same', 'dropped', 'uncompared', 'status-differs', 'body-differs', 'failed'] as const) {
+      telemetry.record(event({ status: 500, shadow: { ...report, outcome } }));
+    }
+    telemetry.flush();
+    expect(lines).toMatchObject([
+      { callId: 'call-1', text: 'GET 500 in 12 ms, copy of call-0: status-differs from 200' },
+    ]);
+  });
+
   test('works events off by itself, and what is left when it is disposed of', async () => {
     const seen: string[] = [];
     const telemetry = createTelemetry({
@@ -181,12 +198,36 @@ describe('metrics', () => {
       metrics.record(one);
       tally.record(one);
     }
-    for (const counted of tally.take()) metrics.merge(counted);
+    for (const counted of tally.take().calls) metrics.merge(counted);
     const { text } = await metrics.expose();
     expect(valueOf(text, 'ebb_calls_waited_total{cause="thaw"}')).toBe(2);
     expect(valueOf(text, 'ebb_calls_waited_total{cause="pool-empty"}')).toBe(2);
     expect(valueOf(text, 'ebb_cold_starts_total{function_name="hello.openfaas-fn"}')).toBe(2);
     expect(valueOf(text, 'gateway_function_invocation_total{function_name="hello.openfaas-fn",code="200"}')).toBe(6);
+  });
+
+  test('copies for a shadow version are no calls, and are counted by what came of them, here or by another process', async () => {
+    const metrics = createMetrics();
+    const tally = createCallTally();
+    const copy = (outcome: ShadowOutcome) =>
+      event({ durationMs: 500, shadow: { of: 'call-0', outcome, primaryStatus: 200, primaryMs: 250 } });
+    for (const one of [copy('same'), copy('status-differs'), copy('dropped')]) {
+      metrics.record(one);
+      tally.record(one);
+    }
+    const counted = tally.take();
+    expect(counted.calls).toEqual([]);
+    metrics.mergeCopies(counted.copies);
+    const { text } = await metrics.expose();
+    const series = (outcome: string) =>
+      `ebb_shadow_calls_total{function_name="hello.openfaas-fn",outcome="${outcome}"}`;
+    expect(['same', 'status-differs', 'dropped'].map((one) => valueOf(text, series(one)))).toEqual([2, 2, 2]);
+    const seconds = 'ebb_shadow_seconds_total{function_name="hello.openfaas-fn",side=';
+    expect(valueOf(text, `${seconds}"primary"}`)).toBe(1);
+    expect(valueOf(text, `${seconds}"shadow"}`)).toBe(2);
+    expect(text).not.toContain('gateway_function_invocation_total{function_name="hello');
+    metrics.forget('openfaas-fn', 'hello');
+    expect((await metrics.expose()).text).not.toContain('hello.openfaas-fn');
   });
 
   test('two of them in one process do not share series', async () => {

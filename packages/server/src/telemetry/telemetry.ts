@@ -41,6 +41,11 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     for (const event of batch) {
       try {
         metrics.record(event);
+        if (event.shadow) {
+          // What else is derived from events is about calls that somebody made.
+          lines.add(event, nowMs);
+          continue;
+        }
         if (event.version > 0) lines.add(event, nowMs);
       } catch (error) {
         logger.error({ err: error, callId: event.callId }, 'an invocation event could not be worked off');

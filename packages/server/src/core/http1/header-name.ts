@@ -41,6 +41,8 @@ const COMMON = [
   'vary',
   'via',
   'x-call-id',
+  'x-ebb-alias',
+  'x-ebb-version',
   'x-forwarded-for',
   'x-forwarded-host',
   'x-forwarded-proto',

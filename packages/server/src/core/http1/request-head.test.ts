@@ -16,6 +16,8 @@ describe('a plain request', () => {
       headers: ['Host', 'h', 'X-A', 'no', 'Content-Length', '2', 'Y', 'v'],
       body: '\xff\x00',
       keepAlive: true,
+      host: 'h',
+      isAddressed: false,
     });
   });
 

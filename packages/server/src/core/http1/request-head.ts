@@ -11,6 +11,9 @@ export interface PlainRequest {
   readonly body: string | undefined;
   /** Whether the caller wants to keep the connection. */
   readonly keepAlive: boolean;
+  readonly host: string;
+  /** Whether a header says which version or alias is meant. */
+  readonly isAddressed: boolean;
 }
 
 /** `METHOD target HTTP/1.1` with a target of visible characters that begins with a slash. */
@@ -31,6 +34,8 @@ export function readPlainRequest(text: string): PlainRequest | undefined {
   const headers = line && lineEnd < headEnd ? parseHeaderLines(text, lineEnd + 2, headEnd) : undefined;
   if (!line || !headers) return undefined;
   let hosts = 0;
+  let host = '';
+  let isAddressed = false;
   let length: number | undefined;
   let keepAlive = true;
   for (let i = 0; i < headers.length; i += 2) {
@@ -38,6 +43,11 @@ export function readPlainRequest(text: string): PlainRequest | undefined {
     switch (lowerHeaderName(headers[i] as string)) {
       case 'host':
         hosts += 1;
+        host = value;
+        break;
+      case 'x-ebb-version':
+      case 'x-ebb-alias':
+        isAddressed = true;
         break;
       case 'content-length':
         if (length !== undefined || !LENGTH.test(value)) return undefined;
@@ -65,5 +75,7 @@ export function readPlainRequest(text: string): PlainRequest | undefined {
     headers,
     body: length === undefined || length === 0 ? undefined : text.slice(bodyStart),
     keepAlive,
+    host,
+    isAddressed,
   };
 }
