@@ -7,6 +7,7 @@ import { logsCommand } from './function/logs.ts';
 import { newCommand } from './function/new.ts';
 import { removeCommand } from './function/remove.ts';
 import { createNamespaceCommand } from './namespace/create.ts';
+import { limitNamespaceCommand } from './namespace/limits.ts';
 import { listNamespacesCommand } from './namespace/list.ts';
 import { removeNamespaceCommand } from './namespace/remove.ts';
 import { listSecretsCommand } from './secret/list.ts';
@@ -33,6 +34,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   removeSecretCommand,
   createNamespaceCommand,
   listNamespacesCommand,
+  limitNamespaceCommand,
   removeNamespaceCommand,
   loginCommand,
   doctorCommand,

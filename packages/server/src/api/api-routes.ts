@@ -46,7 +46,7 @@ export function apiRoutes(options: ApiRoutesOptions): readonly Route[] {
       ...options,
       openApi: () => (document ??= buildOpenApi(routes, options.info.version)),
     }),
-    ...namespaceRoutes(options),
+    ...namespaceRoutes({ ...options, bodyMaxBytes }),
     ...functionRoutes({ ...options, bodyMaxBytes }),
     ...codeRoutes(options),
     ...secretRoutes({ ...options, secretMaxBytes }),

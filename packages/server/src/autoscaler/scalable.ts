@@ -17,4 +17,6 @@ export interface Scalable {
   idleMs(): number[];
   instances(): readonly { readonly id: string; readonly state: InstanceState }[];
   scaleTo(desired: number, why: ScaleReason): void;
+  /** Gives instances up to others, busy ones as they come free; `reason` is for people. */
+  giveUp(count: number, reason: string): void;
 }

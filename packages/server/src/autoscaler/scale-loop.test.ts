@@ -11,6 +11,8 @@ interface Version {
   readonly scalable: Scalable;
   readonly told: number[];
   readonly reasons: string[];
+  /** How many it was asked to give up although they may be at work. */
+  readonly given: number[];
   /** A call comes at this moment and is over at once. */
   call(): void;
 }
@@ -37,6 +39,7 @@ function createVersion(state: {
   const spec = functionSpecSchema.parse({ runtime: 'node', ...state.spec });
   const told: number[] = [];
   const reasons: string[] = [];
+  const given: number[] = [];
   let ready = state.ready ?? 0;
   let arrivals = 0;
   let waiting = state.waiting ?? 0;
@@ -71,13 +74,14 @@ function createVersion(state: {
       ready = desired;
       waiting = 0;
     },
+    giveUp: (count) => void given.push(count),
   };
   onCall = () => {
     arrivals += 1;
     if (ready === 0) waiting += 1;
     else idleSince[0] = clock.monotonic();
   };
-  return { scalable, told, reasons, call: () => onCall() };
+  return { scalable, told, reasons, given, call: () => onCall() };
 }
 
 function createLoop(all: readonly Version[], more: Partial<ScaleLoopOptions> = {}): ScaleLoop {
@@ -148,7 +152,7 @@ describe('a memory budget', () => {
 
   test('has nobody go where that would not be enough', async () => {
     const idle = createVersion({ ready: 1, idleMs: [1], spec: large });
-    const busy = createVersion({ ready: 3, spec: large });
+    const busy = createVersion({ ready: 3, spec: { ...large, scale: { idle: '1h', min: 3 } } });
     await poke([idle, busy, createVersion({ waiting: 1, spec: { memory: '1Gi' } })], { memoryBudgetBytes: 2 ** 31 });
     expect(idle.told).toEqual([]);
   });

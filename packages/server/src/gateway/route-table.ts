@@ -1,6 +1,7 @@
 import { type AliasSpec, DEFAULT_NAMESPACE, LIVE_ALIAS, sharesOf } from '@ebb/contract';
 import { questionPath } from '../pool/question-path.ts';
 import type { FunctionRecord, FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
+import { OPEN_GATE, type RateGate, type RateSource } from './rate-gates.ts';
 import { createWeightedTurns } from './traffic/weighted-turns.ts';
 
 /** What the gateway knows of a version without asking anybody. */
@@ -14,6 +15,8 @@ export interface Route {
   readonly questionPath: string | undefined;
   /** `name@version`, for the response. */
   readonly versionLabel: string;
+  /** The rate of its namespace. */
+  readonly rate: RateGate;
 }
 
 /** A choice between versions. */
@@ -30,7 +33,10 @@ export class RouteTable implements Disposable {
   readonly #routes = new Map<string, Route | Fork>();
   readonly #watching: Disposable;
 
-  constructor(registry: Pick<FunctionRegistry, 'list' | 'watch'>) {
+  readonly #rates: RateSource;
+
+  constructor(registry: Pick<FunctionRegistry, 'list' | 'watch'>, rates: RateSource = { of: () => OPEN_GATE }) {
+    this.#rates = rates;
     this.#watching = registry.watch((change) => this.#follow(change));
     for (const record of registry.list()) this.#set(record);
   }
@@ -52,7 +58,8 @@ export class RouteTable implements Disposable {
   }
 
   #set(record: FunctionRecord): void {
-    const routes = new Map(record.versions.map((version) => [version.version, routeOf(version)]));
+    const rate = this.#rates.of(record.namespace);
+    const routes = new Map(record.versions.map((version) => [version.version, routeOf(version, rate)]));
     for (const name of namesOf(record)) {
       for (const alias of record.aliases) {
         const target = targetOf(alias.spec, routes);
@@ -65,7 +72,7 @@ export class RouteTable implements Disposable {
   }
 }
 
-function routeOf(version: Version): Route {
+function routeOf(version: Version, rate: RateGate): Route {
   return {
     version,
     authRequired: version.spec.auth === 'required',
@@ -73,6 +80,7 @@ function routeOf(version: Version): Route {
     label: `${version.name}.${version.namespace}`,
     questionPath: questionPath(version.spec),
     versionLabel: `${version.name}@${version.version}`,
+    rate,
   };
 }
 

@@ -2,6 +2,7 @@ import type { ColdStart, FunctionSpec, InstanceResource, VersionKey } from '@ebb
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { DeployGate, FunctionRegistry, FunctionStanding, RegistryChange, Version } from '../core/ports.ts';
 import type { Slot } from './admission.ts';
+import { CallLimits } from './call-limits.ts';
 import { isStartFailure } from './classify-start-failure.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { IdleKeeper, type IdleKeeperOptions } from './idle-keeper.ts';
@@ -12,7 +13,7 @@ import type { WarmPool } from './warm-pool.ts';
 import { VersionPool, type VersionPoolOptions } from './version-pool.ts';
 
 /** What {@link InstancePools} is made with. */
-export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version' | 'onEmpty' | 'onStarted'> {
+export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version' | 'onEmpty' | 'onStarted' | 'limits'> {
   readonly budget: StartBudget;
   readonly exits: ExitWatch;
   readonly generation: string;
@@ -20,6 +21,8 @@ export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version'
   readonly idle: Omit<IdleKeeperOptions, 'all'>;
   /** Instances kept ready without code. */
   readonly spares?: WarmPool;
+  /** How many calls there may be at once. Default: any number, but for what functions say. */
+  readonly limits?: CallLimits;
   /** Told of every instance that has started. */
   readonly onStarted?: (started: Started) => void;
 }
@@ -29,6 +32,8 @@ export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version'
  * zero cost nothing here. Also what a deploy is proved by.
  */
 export class InstancePools implements DeployGate, AsyncDisposable {
+  /** How many calls of functions and namespaces there may be at once. */
+  readonly limits: CallLimits;
   readonly #options: InstancePoolsOptions;
   readonly #pools = new Map<VersionKey, VersionPool>();
   readonly #keeper: IdleKeeper;
@@ -40,6 +45,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   constructor(options: InstancePoolsOptions) {
     this.#options = options;
+    this.limits = options.limits ?? new CallLimits();
     this.#keeper = new IdleKeeper({ ...options.idle, all: () => this.#pools.values() });
     this.#reconciler = new Reconciler({
       ...options,
@@ -57,6 +63,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   async start(registry: FunctionRegistry): Promise<void> {
     this.#registry = registry;
     this.#watching = registry.watch((change) => this.#follow(change));
+    for (const { live } of registry.list()) this.limits.setFunction(live.namespace, live.name, live.limits);
     await this.#reconciler.start();
     this.#options.spares?.start();
     for (const { versions } of registry.list()) for (const version of versions) this.#keep(version);
@@ -68,10 +75,12 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     const existing = this.#pools.get(version.key);
     if (existing) return existing.acquire(signal);
     const pool = this.of(version);
-    const slot = pool.acquire(signal);
-    // Replaced since the request was resolved to it: this request is served by it still (V2), and nothing is kept.
-    if (this.#servingVersion(version.key) === undefined) pool.retire();
-    return slot;
+    try {
+      return pool.acquire(signal);
+    } finally {
+      // Replaced since the request was resolved to it: this request is served by it still (V2), and nothing is kept.
+      if (this.#servingVersion(version.key) === undefined) pool.retire();
+    }
   }
 
   /** A slot if one is free now, without any waiting. */
@@ -90,6 +99,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     if (existing) return existing;
     const pool = new VersionPool({
       ...this.#options,
+      limits: this.limits,
       version,
       onStarted: (started) => this.#started(started),
       onEmpty: (empty) => this.#forget(empty),
@@ -170,7 +180,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     const pool = this.#pools.get(version.key);
     if (!pool) return;
     await pool.close();
-    this.#pools.delete(version.key);
+    this.#forget(pool);
   }
 
   /** See {@link Reconciler.reconcile}. */
@@ -198,6 +208,8 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   #follow(change: RegistryChange): void {
     const serving = change.kind === 'changed' ? change.record.versions : [];
+    if (change.kind === 'removed') this.limits.forget(change.previous.namespace, change.previous.name);
+    else this.limits.setFunction(change.record.namespace, change.record.name, change.record.live.limits);
     for (const version of serving) this.#keep(version);
     const numbers = new Set(serving.map(({ version }) => version));
     const gone = change.previous?.versions.filter(({ version }) => !numbers.has(version)) ?? [];
@@ -219,6 +231,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   #forget(pool: VersionPool): void {
     if (this.#pools.get(pool.version.key) === pool) this.#pools.delete(pool.version.key);
+    this.limits.leave(pool);
   }
 
   #servingVersion(key: VersionKey): Version | undefined {

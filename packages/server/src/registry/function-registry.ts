@@ -3,6 +3,7 @@ import { EbbError } from '../core/errors.ts';
 import type { DeployInput, FunctionRecord, FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
 import type { Write } from '../store/key-value.ts';
 import { requireAliasSpec } from './check-alias.ts';
+import { decideReserved } from './decide-reserved.ts';
 import { createDeployer, type DeployerOptions } from './deployer.ts';
 import { findAlias, withAlias, withoutAlias } from './function-record.ts';
 import { requireName } from './require-name.ts';
@@ -17,6 +18,8 @@ export type FunctionRegistryOptions = DeployerOptions;
 export interface StoredFunctionRegistry extends FunctionRegistry {
   /** Name of a function of the namespace that uses the secret or is being deployed with it, or undefined. */
   secretUser(namespace: string, secret: string): string | undefined;
+  /** Calls at once that the functions of a namespace have reserved together. */
+  reservedCalls(namespace: string): number;
   /** Digests of code that a stored version, or one being deployed, refers to. */
   codeInUse(): Promise<ReadonlySet<string>>;
 }
@@ -53,6 +56,23 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
     const record = records.get(recordKey(namespace, name));
     if (record) return record;
     throw new EbbError('FUNCTION_NOT_FOUND', `there is no function "${name}" in namespace "${namespace}"`);
+  };
+
+  const reservedIn = (namespace: string) =>
+    [...records.values()]
+      .filter((record) => record.namespace === namespace)
+      .map(({ name, live }) => ({ name, amount: live.limits.calls.reserved }));
+
+  const requireReservable = ({ namespace, name, spec }: DeployInput): void => {
+    const amount = spec.limits?.reserved ?? 0;
+    const concurrency = options.namespaces.get(namespace)?.limits?.concurrency;
+    if (amount === 0 || concurrency === undefined) return;
+    const { fits, left } = decideReserved({ name, amount }, reservedIn(namespace), concurrency);
+    if (fits) return;
+    throw new EbbError(
+      'LIMITS_INVALID',
+      `"limits.reserved" is ${amount}, but of the ${concurrency} calls at once of namespace "${namespace}" other functions leave ${left}`,
+    );
   };
 
   /** Makes a record that is on disk the one that is answered with. */
@@ -105,6 +125,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
       try {
         return await deploys.run(key, async () => {
           const before = records.get(key);
+          requireReservable(input);
           const prepared = await deployer.prepare(input, before, { probe, signal });
           if (!prepared) {
             const record = requireRecord(input.namespace, input.name);
@@ -114,6 +135,8 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
           try {
             const { record, current } = await changes.run(key, async () => {
               const current = records.get(key);
+              // Others may have reserved something while this one was proved.
+              requireReservable(input);
               return { record: swap(current, await prepared.commit(current, serve)), current };
             });
             return { record, version, change: current ? 'updated' : 'created' };
@@ -182,6 +205,8 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
         (user) => user.namespace === namespace && user.spec.secrets.includes(secret),
       )?.name;
     },
+
+    reservedCalls: (namespace) => reservedIn(namespace).reduce((sum, { amount }) => sum + amount, 0),
 
     async codeInUse() {
       const digests = new Set<string>();

@@ -4,6 +4,7 @@ import type { RegistryChange } from '../core/ports.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { RouteTable } from '../gateway/route-table.ts';
 import { proxyControl } from '../gateways/control-proxy.ts';
+import { LeasedRates } from '../gateways/leased-rates.ts';
 import { LeasedSlots } from '../gateways/leased-slots.ts';
 import type { FromGateway, GatewaySetup, ToGateway } from '../gateways/messages.ts';
 import { createRemoteAuthenticator } from '../gateways/remote-authenticator.ts';
@@ -33,15 +34,19 @@ function send(message: FromGateway): void {
 function runGateway(setup: GatewaySetup): void {
   const logger = createLogger(setup.logLevel);
   const slots = new LeasedSlots({ send });
+  const rates = new LeasedRates({ limited: setup.limited, send });
   const authenticator = createRemoteAuthenticator(send);
   const listeners = new Set<(change: RegistryChange) => void>();
-  const routes = new RouteTable({
-    list: () => setup.records,
-    watch: (listener) => {
-      listeners.add(listener);
-      return { [Symbol.dispose]: () => void listeners.delete(listener) };
+  const routes = new RouteTable(
+    {
+      list: () => setup.records,
+      watch: (listener) => {
+        listeners.add(listener);
+        return { [Symbol.dispose]: () => void listeners.delete(listener) };
+      },
     },
-  });
+    rates,
+  );
   const tally = createCallTally();
   let lines: LogLine[] = [];
   let closed = 0;
@@ -87,6 +92,7 @@ function runGateway(setup: GatewaySetup): void {
     await telemetry[Symbol.asyncDispose]();
     report();
     slots[Symbol.dispose]();
+    rates[Symbol.dispose]();
     // The last report has left when the channel is closed.
     process.removeAllListeners('disconnect');
     process.disconnect?.();
@@ -102,6 +108,13 @@ function runGateway(setup: GatewaySetup): void {
       case 'route':
         for (const listener of listeners) listener(message.change);
         send({ kind: 'routed', seq: message.seq });
+        return;
+      case 'rate':
+        rates.receive(message);
+        send({ kind: 'routed', seq: message.seq });
+        return;
+      case 'drawn':
+        rates.receive(message);
         return;
       case 'authenticated':
         authenticator.answered(message.id, message.error);

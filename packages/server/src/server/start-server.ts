@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
+import { type NamespaceResource, resolveRate } from '@ebb/contract';
 import { createApi } from '../api/create-api.ts';
 import { ensureAdminSecret } from '../auth/admin-secret.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
@@ -14,8 +15,9 @@ import { asEbbError, EbbError } from '../core/errors.ts';
 import { createLogger } from '../core/logger.ts';
 import type { FunctionRegistry } from '../core/ports.ts';
 import { Gateway } from '../gateway/gateway.ts';
+import { RateGates } from '../gateway/rate-gates.ts';
 import { RouteTable } from '../gateway/route-table.ts';
-import { createRouteFeed, knownEverywhere } from '../gateways/route-feed.ts';
+import { createRouteFeed, knownEverywhere, limitedEverywhere } from '../gateways/route-feed.ts';
 import type { InstancePools } from '../pool/instance-pools.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
@@ -95,10 +97,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const installation = openInstallation(config.dataDir);
   const store = made.use(await wireStore(config.dataDir));
   made.defer(() => removeRunDir(installation.runDir));
+  const functions: { registry?: StoredFunctionRegistry } = {};
   const [wired, admin, namespaces, code] = await Promise.all([
     wireEngine(config, installation, logger),
     ensureAdminSecret({ store, given: config.adminSecret }),
-    createNamespaceRegistry({ store, clock }),
+    createNamespaceRegistry({
+      store,
+      clock,
+      reservedCalls: (namespace) => functions.registry?.reservedCalls(namespace) ?? 0,
+    }),
     createCodeStore({
       directory: join(config.dataDir, 'code'),
       limits: {
@@ -114,7 +121,6 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const preparing = engine.prepare();
   preparing.catch(() => {});
 
-  const functions: { registry?: StoredFunctionRegistry } = {};
   const secrets = await createSecretRegistry({
     store,
     keyPath: join(config.dataDir, 'secrets.key'),
@@ -163,7 +169,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     localTokenHash: hashLocalToken(localToken),
     clock,
   });
-  const routes = made.use(new RouteTable(registry));
+  const rates = new RateGates(clock);
+  const routes = made.use(new RouteTable(registry, rates));
   const gateway = new Gateway({ pools, routes, authenticator, logger, record: (event) => telemetry.record(event) });
   made.use(
     registry.watch((change) => {
@@ -175,6 +182,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   );
 
   const feed = config.gateways > 0 ? made.use(createRouteFeed(registry)) : undefined;
+  const limit = ({ name, limits = {} }: NamespaceResource) => {
+    const { concurrency, reserved = 0 } = limits;
+    pools.limits.setNamespace(name, { concurrency, reservedShare: reserved / 100 });
+    const rate = resolveRate(limits);
+    rates.set(name, rate);
+    feed?.tellRate(name, rate !== undefined);
+  };
+  for (const namespace of namespaces.list()) limit(namespace);
+  made.use(namespaces.watch(limit));
   const health: { draining: boolean; front?: Front } = { draining: false };
   // Anybody may ask for the health; the engine is asked once in a while only.
   const engineHealth = rememberFor(HEALTH_MS, async () => {
@@ -192,7 +208,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const api = made.use(
     await createApi({
       registry: feed ? knownEverywhere(registry, feed) : registry,
-      namespaces,
+      namespaces: feed ? limitedEverywhere(namespaces, feed) : namespaces,
       secrets,
       code,
       logs,
@@ -225,7 +241,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const shared = { config, gateway, handleRequest };
   const { runDir } = installation;
   const opened = feed
-    ? await openGateways({ ...shared, feed, pools, authenticator, metrics, logs, logger, runDir })
+    ? await openGateways({ ...shared, feed, rates, pools, authenticator, metrics, logs, logger, runDir })
     : await openHere(shared);
   health.front = opened;
   made.adopt(opened, (open) => open.close());
