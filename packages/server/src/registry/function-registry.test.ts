@@ -76,6 +76,20 @@ describe('a deploy', () => {
     expect(changes).toEqual([{ kind: 'changed', record }]);
   });
 
+  test('that reserves more calls than its namespace has left is refused before anything is started', async () => {
+    const { registry, namespaces, gate } = await setUp();
+    await namespaces.setLimits('openfaas-fn', { concurrency: 5 });
+    await registry.put(deploy({ limits: { reserved: 3 } }), UNPROBED);
+    await registry.put(deploy({ limits: { reserved: 5 } }), UNPROBED);
+    gate.calls.length = 0;
+    await expect(registry.put(deploy({ limits: { reserved: 1 } }, 'other'), PROBED)).rejects.toMatchObject({
+      code: 'LIMITS_INVALID',
+      message:
+        '"limits.reserved" is 1, but of the 5 calls at once of namespace "openfaas-fn" other functions leave 0',
+    });
+    expect([gate.calls, registry.reservedCalls('openfaas-fn')]).toEqual([[], 5]);
+  });
+
   test('of the same content makes no version and starts nothing', async () => {
     const { registry, gate, changes } = await setUp();
     await registry.put(deploy({ env: { A: '1', B: '2' } }), UNPROBED);
