@@ -86,6 +86,25 @@ describe.each([
     expect(served).toBeGreaterThan(20);
   });
 
+  test('a limit that is lowered under load holds as soon as the calls above it have ended', async () => {
+    const namespace = 'team-l';
+    await deploy(server, { namespace, name: 'lowered', spec: { concurrency: 50 } });
+    let most = 0;
+    const load = startLoad(async () => {
+      const answer = await call(server, `lowered.${namespace}`, '/alone?ms=20');
+      most = Math.max(most, answer.most);
+      if (answer.status !== 200) await sleep(5);
+      return new Response('', { status: answer.status === 200 || answer.code === 'NAMESPACE_LIMIT' ? 200 : 500 });
+    }, 10);
+    await eventually(() => most > 5);
+    await server.client.namespaces.setLimits(namespace, { concurrency: 3 });
+    await sleep(300);
+    most = 0;
+    await sleep(600);
+    expect((await load.stop()).failures).toEqual([]);
+    expect(most).toBe(3);
+  });
+
   test('calls of a namespace count together, but for what a function has reserved; a raised limit holds at once', async () => {
     const namespace = 'team-a';
     await deploy(server, { namespace, name: 'plain', spec: { concurrency: 50 } });
@@ -129,10 +148,13 @@ describe.each([
   });
 });
 
-describe('a full host', () => {
+describe.each([{ gateways: '0' }, { gateways: '2' }])('a full host with $gateways gateways', ({ gateways }) => {
   let server: TestServer;
   beforeAll(async () => {
-    server = await startTestServer({ engine: 'process', args: ['--max-instances', '4', '--pool-size', '0'] });
+    server = await startTestServer({
+      engine: 'process',
+      args: ['--max-instances', '4', '--pool-size', '0', '--gateways', gateways],
+    });
   });
   afterAll(async () => {
     await server[Symbol.asyncDispose]();
@@ -143,7 +165,8 @@ describe('a full host', () => {
     await deploy(server, { namespace: 'loud', name: 'flood', spec });
     await deploy(server, { namespace: 'quiet', name: 'calm', spec });
     const flood = startLoad(() => fetch(`${server.url}/function/flood.loud/slow?ms=40`), 60);
-    const instances = async () => (await server.client.functions.instances({ namespace: 'loud', name: 'flood' })).length;
+    const instances = async () =>
+      (await server.client.functions.instances({ namespace: 'loud', name: 'flood' })).length;
     await eventually(async () => (await instances()) === 4);
     for (let count = 0; count < 20; count += 1) {
       expect((await call(server, 'calm.quiet')).status).toBe(200);

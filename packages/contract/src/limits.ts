@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { ResolvedLimits } from './function-spec.ts';
 
 const MOST_CALLS = 1_000_000;
 const RATE_UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };
@@ -75,4 +76,14 @@ export function resolveRate({ rate, burst }: NamespaceLimits): RateLimit | undef
   const perSecond = rate === undefined ? undefined : parseRate(rate);
   if (perSecond === undefined) return undefined;
   return { perSecond, burst: burst ?? Math.max(1, Math.ceil(perSecond)) };
+}
+
+/** Calls that one instance is meant to bear at once. */
+export function callsPerInstance({ scaling, concurrency }: ResolvedLimits): number {
+  return scaling.mode === 'concurrency' ? scaling.target : concurrency;
+}
+
+/** Instances it takes for the calls at once that a function has reserved. */
+export function reservedInstances(limits: ResolvedLimits): number {
+  return Math.ceil(limits.calls.reserved / callsPerInstance(limits));
 }

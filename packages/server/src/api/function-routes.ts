@@ -87,7 +87,9 @@ function specRoutes(options: FunctionRouteOptions): readonly Route[] {
         'ENGINE_UNAVAILABLE',
         'ENGINE_TIMEOUT',
         'ENGINE_FAILED',
-        'STORE_FAILED', 'LIMITS_INVALID'],
+        'STORE_FAILED',
+        'LIMITS_INVALID',
+      ],
       async handle({ params, query, body }) {
         requireNamespace(namespaces, params.namespace);
         const { spec, code } = body;

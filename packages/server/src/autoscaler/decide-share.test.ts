@@ -27,7 +27,9 @@ describe('shares', () => {
   });
 
   test('leave what somebody does not want to the others', () => {
-    expect(decideShares([claim({ namespace: 'a', wants: 100 }), claim({ namespace: 'b', wants: 2 })], rules(10))).toEqual([8, 2]);
+    expect(
+      decideShares([claim({ namespace: 'a', wants: 100 }), claim({ namespace: 'b', wants: 2 })], rules(10)),
+    ).toEqual([8, 2]);
   });
 
   test('give the odd one to who holds it already, so that nobody is stopped for nothing', () => {
@@ -98,7 +100,10 @@ function byNamespace(all: readonly ShareClaim[], shares: readonly number[]) {
 }
 
 test('shares are never above the bounds, nor above what is wanted, whatever is reserved', () => {
-  const capacity: fc.Arbitrary<HostAmount> = fc.record({ instances: fc.integer({ min: 1, max: 20 }), bytes: fc.integer({ min: 3, max: 40 }) });
+  const capacity: fc.Arbitrary<HostAmount> = fc.record({
+    instances: fc.integer({ min: 1, max: 20 }),
+    bytes: fc.integer({ min: 3, max: 40 }),
+  });
   const shared = fc.dictionary(fc.constantFrom('a', 'b'), fc.constantFrom(0.25, 0.5));
   fc.assert(
     fc.property(claims(fc.integer({ min: 1, max: 3 })), capacity, reserved, shared, (all, bound, functions, parts) => {
@@ -128,9 +133,17 @@ test('no namespace is below what it wants and its fair share while another is ab
         for (const other of namespaces) expect(other.has).toBeLessThanOrEqual(short.has + 1);
       }
       for (const namespace of ['a', 'b', 'c']) {
-        const own = all.map((one, index) => ({ ...one, namespace: one.name, has: shares[index] ?? 0, home: one.namespace }));
+        const own = all.map((one, index) => ({
+          ...one,
+          namespace: one.name,
+          has: shares[index] ?? 0,
+          home: one.namespace,
+        }));
         const here = own.filter(({ home }) => home === namespace);
-        const functions = byNamespace(here, here.map(({ has }) => has));
+        const functions = byNamespace(
+          here,
+          here.map(({ has }) => has),
+        );
         for (const short of functions.filter(({ has, wants }) => has < wants)) {
           for (const other of functions) expect(other.has).toBeLessThanOrEqual(short.has + 1);
         }
@@ -159,7 +172,12 @@ test('nobody starves: with turns as the host takes them, everybody who wants one
       const served = new Set<number>();
       for (let now = count; now < count + 3 * count; now += 1) {
         const all = since.map((at, index) =>
-          claim({ namespace: `n${index}`, wants: 1, holds: holds[index] ?? 0, turn: holds[index] === 1 ? 1e6 + now - at : at }),
+          claim({
+            namespace: `n${index}`,
+            wants: 1,
+            holds: holds[index] ?? 0,
+            turn: holds[index] === 1 ? 1e6 + now - at : at,
+          }),
         );
         for (const [index, share] of decideShares(all, rules(instances)).entries()) {
           if (share === 1) served.add(index);

@@ -191,11 +191,7 @@ function leastOf(entries: readonly Entry[]): Entry | undefined {
   let least: Entry | undefined;
   for (const entry of entries) {
     if (entry.isDone || entry.granted >= Math.max(entry.claim.wants, entry.claim.used)) continue;
-    if (
-      !least ||
-      entry.granted < least.granted ||
-      (entry.granted === least.granted && goesBefore(entry, least))
-    )
+    if (!least || entry.granted < least.granted || (entry.granted === least.granted && goesBefore(entry, least)))
       least = entry;
   }
   return least;

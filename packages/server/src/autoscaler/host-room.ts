@@ -1,6 +1,6 @@
-import type { KeepAlive } from '@ebb/contract';
+import { callsPerInstance, type KeepAlive } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
-import { bearsOf, type Reservations } from '../pool/call-limits.ts';
+import type { Reservations } from '../pool/call-limits.ts';
 import type { AgeLog } from './age-log.ts';
 import { decideShares, type ShareClaim } from './decide-share.ts';
 import { chooseVictims, type Lacking } from './keep-alive/choose-victims.ts';
@@ -16,6 +16,8 @@ const TURN_MS = 1_000;
 const LAST_TURN = Number.MAX_SAFE_INTEGER / 2;
 /** Who could not have what they wanted are thought of for this long. */
 const SHORT_MS = 1_000;
+/** Shares hold for this long, so that many who wait do not have them worked out for each. */
+const SHARES_MS = 20;
 const MADE_ROOM = 'made room for other functions';
 const FAIR_SHARE = 'gave instances beyond its fair share to other functions';
 
@@ -35,11 +37,14 @@ export interface HostRoomOptions {
   readonly reservations: () => Reservations;
 }
 
+type Shares = ReadonlyMap<Scalable, number>;
+
 /** Shares the host's instances and memory between versions: who wants more gets what is free, or what is theirs by right. */
 export class HostRoom {
   readonly #options: HostRoomOptions;
   /** Who could not have what they wanted, and until when that is remembered. */
   readonly #short = new Map<Scalable, number>();
+  #last: { readonly at: number; readonly wants: ReadonlyMap<Scalable, number>; readonly shares: Shares } | undefined;
   /** Since when a version has instances, or waits for its first one. */
   readonly #since = new WeakMap<Scalable, { readonly holds: boolean; readonly at: number }>();
 
@@ -92,30 +97,36 @@ export class HostRoom {
     return this.#short.size > (this.#short.has(asking) ? 1 : 0);
   }
 
-  #shares(asking: Scalable, wanted: number, reservations: Reservations): ReadonlyMap<Scalable, number> {
+  #shares(asking: Scalable, wanted: number, reservations: Reservations): Shares {
     const { maxInstances, memoryBudgetBytes = Number.POSITIVE_INFINITY, clock } = this.#options;
     const now = clock.monotonic();
+    const last = this.#last;
+    const wants = asking.ready + asking.starting + wanted;
+    if (last && now - last.at < SHARES_MS && (last.wants.get(asking) ?? 0) >= wants) return last.shares;
     const epochMs = clock.now();
     const all = [...this.#options.all()];
-    const claims = all.map((one) => this.#claim(one, one === asking ? wanted : 0, now, epochMs));
-    const shares = decideShares(claims, {
-      capacity: { instances: maxInstances, bytes: memoryBudgetBytes },
-      ...reservations,
-    });
-    return new Map(all.map((one, index) => [one, shares[index] ?? 0]));
+    const claims = all.map((one) => this.#claim(one, one === asking ? wants : 0, now, epochMs));
+    const capacity = { instances: maxInstances, bytes: memoryBudgetBytes };
+    const amounts = decideShares(claims, { capacity, ...reservations });
+    const shares = new Map(all.map((one, index) => [one, amounts[index] ?? 0]));
+    this.#last = { at: now, wants: new Map(all.map((one, index) => [one, claims[index]?.wants ?? 0])), shares };
+    return shares;
   }
 
-  #claim(scalable: Scalable, wanted: number, now: number, epochMs: number): ShareClaim {
+  #claim(scalable: Scalable, wants: number, now: number, epochMs: number): ShareClaim {
     const { version, ready, starting, inFlight, waiting, retiring } = scalable;
     const { limits, namespace, name } = version;
     const holds = ready + starting;
     const floor = retiring ? 0 : this.#options.scalerOf(scalable).floor(now, epochMs).count;
-    const needs = Math.min(limits.scaleMax, Math.max(floor, Math.ceil((inFlight + waiting) / bearsOf(limits))));
+    const needs = Math.min(
+      limits.scaleMax,
+      Math.max(floor, Math.ceil((inFlight + waiting) / callsPerInstance(limits))),
+    );
     const idle = scalable.idleMs().filter((ms) => ms >= RECENT_MS).length;
     return {
       namespace,
       name,
-      wants: wanted > 0 ? Math.max(needs, holds + wanted) : needs,
+      wants: Math.max(needs, wants),
       used: retiring ? 0 : holds - idle,
       holds,
       bytes: limits.memoryBytes,
@@ -138,7 +149,7 @@ export class HostRoom {
   }
 
   /** `spareBytes` of what is lacking may stay lacking; where not even the rest can be had, nobody goes in vain. */
-  #makeRoom(lacking: Lacking, spareBytes: number, shares: ReadonlyMap<Scalable, number>): void {
+  #makeRoom(lacking: Lacking, spareBytes: number, shares: Shares): void {
     const { clock, keepAlive = 'fixed', scalerOf, ages } = this.#options;
     const [now, epochMs] = [clock.monotonic(), clock.now()];
     const spare = [...shares.keys()].flatMap((scalable) => scalerOf(scalable).spare(now, epochMs));
@@ -167,7 +178,7 @@ export class HostRoom {
   }
 
   /** Who has instances beyond its share and its minimum, once for each; who has most of them first. */
-  #beyondShare(shares: ReadonlyMap<Scalable, number>, gone: ReadonlyMap<Scalable, number>): Scalable[] {
+  #beyondShare(shares: Shares, gone: ReadonlyMap<Scalable, number>): Scalable[] {
     const { clock, scalerOf } = this.#options;
     const [now, epochMs] = [clock.monotonic(), clock.now()];
     const found: { readonly scalable: Scalable; readonly rank: number }[] = [];

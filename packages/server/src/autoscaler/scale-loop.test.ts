@@ -133,6 +133,50 @@ describe('a full host', () => {
   });
 });
 
+describe('a fair share of a full host', () => {
+  const named = (name: string, version: Version): Version => {
+    Object.assign(version.scalable.version, { name });
+    return version;
+  };
+  const one = { concurrency: 1, scale: { idle: '1h' } };
+
+  test('is taken from who has more, busy or not, and not asked for twice', async () => {
+    const loud = named('loud', createVersion({ ready: 4, waiting: 9, spec: one }));
+    const calm = named('calm', createVersion({ waiting: 1, spec: one }));
+    using loop = createLoop([loud, calm], { maxInstances: 4 });
+    loop.poke(calm.scalable);
+    await vi.advanceTimersByTimeAsync(2);
+    expect([loud.given, loud.told, calm.told]).toEqual([[1], [], []]);
+    const leaving = named('loud', createVersion({ ready: 3, leaving: 1, waiting: 9, spec: one }));
+    using later = createLoop([leaving, calm], { maxInstances: 4 });
+    later.poke(calm.scalable);
+    await vi.advanceTimersByTimeAsync(200);
+    expect([leaving.given, calm.told]).toEqual([[], []]);
+  });
+
+  test('keeps what is free for who has a right to it, though others ask first', async () => {
+    const loud = named('loud', createVersion({ ready: 2, waiting: 9, spec: one }));
+    const calm = named('calm', createVersion({ waiting: 3, leaving: 1, spec: one }));
+    using loop = createLoop([loud, calm], { maxInstances: 4 });
+    loop.poke(calm.scalable);
+    await vi.advanceTimersByTimeAsync(2);
+    loop.poke(loud.scalable);
+    await vi.advanceTimersByTimeAsync(2);
+    expect([calm.told, loud.told]).toEqual([[1], []]);
+  });
+
+  test('is nobody’s alone: where there is not one instance for each, it goes on after a while', async () => {
+    const holder = named('holder', createVersion({ ready: 1, waiting: 9, spec: one }));
+    const waiting = named('waiting', createVersion({ waiting: 1, spec: one }));
+    using loop = createLoop([holder, waiting], { maxInstances: 1 });
+    loop.poke(waiting.scalable);
+    await vi.advanceTimersByTimeAsync(800);
+    expect(holder.given).toEqual([]);
+    await vi.advanceTimersByTimeAsync(300);
+    expect(holder.given[0]).toBe(1);
+  });
+});
+
 describe('a memory budget', () => {
   const large = { memory: '512Mi', scale: { idle: '1h' } };
 

@@ -19,7 +19,9 @@ test('it never has more than its burst, and what is put back is there again', ()
   expect(decideTokens(bucket, limit, 9, 1e9).granted).toBe(3);
 });
 
-const moments = fc.array(fc.record({ afterMs: fc.nat(2000), asked: fc.integer({ min: 1, max: 20 }) }), { maxLength: 40 });
+const moments = fc.array(fc.record({ afterMs: fc.nat(2000), asked: fc.integer({ min: 1, max: 20 }) }), {
+  maxLength: 40,
+});
 const limits = fc.record({ perSecond: fc.constantFrom(0.1, 1, 7, 100, 1000), burst: fc.integer({ min: 1, max: 50 }) });
 
 test('in no time of t seconds more than burst + rate × t pass, and no fewer where as many are asked for all the time', () => {

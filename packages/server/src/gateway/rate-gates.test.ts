@@ -11,7 +11,12 @@ test('a namespace without a rate is not limited; one with a rate says when to co
   const gate = gates.of('a');
   expect([gate.isLimited, gates.limited()]).toEqual([false, []]);
   gates.set('a', { perSecond: 0.1, burst: 1 });
-  expect([gate.isLimited, gates.of('a') === gate, gates.of('b').isLimited, gates.limited()]).toEqual([true, true, false, ['a']]);
+  expect([gate.isLimited, gates.of('a') === gate, gates.of('b').isLimited, gates.limited()]).toEqual([
+    true,
+    true,
+    false,
+    ['a'],
+  ]);
   void gate.take();
   expect(() => gate.take()).toThrow(
     expect.objectContaining({

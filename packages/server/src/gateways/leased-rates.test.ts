@@ -7,13 +7,14 @@ function setUp() {
   const rates = new LeasedRates({ limited: ['a'], send: (message) => sent.push(message) });
   return { sent, rates, gate: rates.of('a') };
 }
-const drawn = (granted: number, retryAfterMs = 0) => ({ kind: 'drawn', namespace: 'a', granted, retryAfterMs }) as const;
+const drawn = (granted: number, retryAfterMs = 0) =>
+  ({ kind: 'drawn', namespace: 'a', granted, retryAfterMs }) as const;
 
 test('the first calls ask, those that come meanwhile ask together, and what is left lets others pass without a word', async () => {
   const { sent, rates, gate } = setUp();
   using _rates = rates;
   const first = gate.take();
-  const more = [gate.take(), gate.take()];
+  const more = [Promise.resolve(gate.take()), Promise.resolve(gate.take())];
   expect(sent).toEqual([{ kind: 'draw', namespace: 'a', count: 1 }]);
   rates.receive(drawn(1));
   await first;
@@ -27,7 +28,7 @@ test('of those who asked the first ones pass, the others are told when to come a
   const { rates, gate } = setUp();
   using _rates = rates;
   const first = gate.take();
-  const late = [gate.take(), gate.take()];
+  const late = [Promise.resolve(gate.take()), Promise.resolve(gate.take())];
   rates.receive(drawn(1));
   await first;
   const settled = Promise.allSettled(late);

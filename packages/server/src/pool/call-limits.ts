@@ -1,4 +1,4 @@
-import type { FunctionLimits, ResolvedLimits } from '@ebb/contract';
+import { type FunctionLimits, reservedInstances, type ResolvedLimits } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import { decideAdmit, exceeds, type FunctionCalls, type NamespaceCalls } from './decide-admit.ts';
 
@@ -42,8 +42,8 @@ class FunctionGate implements CallGate {
   readonly pools = new Set<CountedPool>();
   isLimited = false;
   limits: FunctionLimits = { reserved: 0 };
-  /** Of its live version; absent where nothing was said about its calls. */
-  instance: { readonly bears: number; readonly bytes: number } | undefined;
+  /** What that needs, by its live version; absent where nothing was said about its calls. */
+  reserved: { readonly instances: number; readonly bytes: number } | undefined;
 
   constructor(name: string, namespace: NamespaceGate) {
     this.name = name;
@@ -134,7 +134,7 @@ export class CallLimits {
     if (isPlain && !this.#namespaces.get(namespace)?.functions.has(name)) return;
     const gate = this.#functionOf(namespace, name);
     gate.limits = calls;
-    gate.instance = isPlain ? undefined : { bears: bearsOf(limits), bytes: limits.memoryBytes };
+    gate.reserved = isPlain ? undefined : { instances: reservedInstances(limits), bytes: limits.memoryBytes };
     gate.settle();
     this.#drop(gate);
   }
@@ -144,7 +144,7 @@ export class CallLimits {
     const gate = this.#namespaces.get(namespace)?.functions.get(name);
     if (!gate) return;
     gate.limits = { reserved: 0 };
-    gate.instance = undefined;
+    gate.reserved = undefined;
     gate.settle();
     this.#drop(gate);
   }
@@ -184,10 +184,8 @@ export class CallLimits {
     const namespaces = new Map<string, number>();
     for (const gate of this.#namespaces.values()) {
       if (gate.bounds.reservedShare > 0) namespaces.set(gate.name, gate.bounds.reservedShare);
-      for (const { name, limits, instance } of gate.functions.values()) {
-        if (limits.reserved === 0 || !instance) continue;
-        const instances = Math.ceil(limits.reserved / instance.bears);
-        functions.push({ namespace: gate.name, name, instances, bytes: instance.bytes });
+      for (const { name, reserved } of gate.functions.values()) {
+        if (reserved && reserved.instances > 0) functions.push({ namespace: gate.name, name, ...reserved });
       }
     }
     return { functions, namespaces };
@@ -212,11 +210,6 @@ export class CallLimits {
 
   /** Lets go of a gate about which nothing was said and that nobody passes. */
   #drop(gate: FunctionGate): void {
-    if (gate.pools.size === 0 && !gate.instance) gate.namespace.functions.delete(gate.name);
+    if (gate.pools.size === 0 && !gate.reserved) gate.namespace.functions.delete(gate.name);
   }
-}
-
-/** Calls that one instance is meant to bear at once. */
-export function bearsOf({ scaling, concurrency }: ResolvedLimits): number {
-  return scaling.mode === 'concurrency' ? scaling.target : concurrency;
 }

@@ -22,32 +22,42 @@ interface One {
 }
 
 const functions = fc.array(
-  fc.record({ calls: fc.constant(0), concurrency: fc.option(fc.integer({ min: 1, max: 6 }), { nil: undefined }), reserved: fc.nat(3) }),
+  fc.record({
+    calls: fc.constant(0),
+    concurrency: fc.option(fc.integer({ min: 1, max: 6 }), { nil: undefined }),
+    reserved: fc.nat(3),
+  }),
   { minLength: 1, maxLength: 5 },
 );
 
 test('no limit is ever exceeded, and while the reserved calls fit, every function gets its own', () => {
   const steps = fc.array(fc.record({ of: fc.nat(4), isCall: fc.boolean() }), { maxLength: 80 });
   fc.assert(
-    fc.property(functions, fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined }), steps, (all, concurrency, moves) => {
-      const limited = all.map((one) => ({ ...one, reserved: Math.min(one.reserved, one.concurrency ?? 3) }) as One);
-      const doFit = limited.reduce((sum, { reserved }) => sum + reserved, 0) <= (concurrency ?? Number.POSITIVE_INFINITY);
-      for (const { of, isCall } of moves) {
-        const own = limited[of % limited.length];
-        if (!own) continue;
-        const others = limited.filter((one) => one !== own);
-        if (!isCall) own.calls = Math.max(0, own.calls - 1);
-        else {
-          const verdict = decideAdmit(own, { concurrency, others });
-          if (doFit && own.calls < own.reserved) expect(verdict).toBe('admit');
-          if (verdict === 'admit') own.calls += 1;
+    fc.property(
+      functions,
+      fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined }),
+      steps,
+      (all, concurrency, moves) => {
+        const limited = all.map((one): One => ({ ...one, reserved: Math.min(one.reserved, one.concurrency ?? 3) }));
+        const doFit =
+          limited.reduce((sum, { reserved }) => sum + reserved, 0) <= (concurrency ?? Number.POSITIVE_INFINITY);
+        for (const { of, isCall } of moves) {
+          const own = limited[of % limited.length];
+          if (!own) continue;
+          const others = limited.filter((one) => one !== own);
+          if (!isCall) own.calls = Math.max(0, own.calls - 1);
+          else {
+            const verdict = decideAdmit(own, { concurrency, others });
+            if (doFit && own.calls < own.reserved) expect(verdict).toBe('admit');
+            if (verdict === 'admit') own.calls += 1;
+          }
+          expect(own.calls).toBeLessThanOrEqual(own.concurrency ?? Number.POSITIVE_INFINITY);
+          const running = limited.reduce((sum, { calls }) => sum + calls, 0);
+          expect(running).toBeLessThanOrEqual(concurrency ?? Number.POSITIVE_INFINITY);
+          if (doFit) expect(exceeds(own, { concurrency, others })).toBe(false);
         }
-        expect(own.calls).toBeLessThanOrEqual(own.concurrency ?? Number.POSITIVE_INFINITY);
-        const running = limited.reduce((sum, { calls }) => sum + calls, 0);
-        expect(running).toBeLessThanOrEqual(concurrency ?? Number.POSITIVE_INFINITY);
-        if (doFit) expect(exceeds(own, { concurrency, others })).toBe(false);
-      }
-    }),
+      },
+    ),
   );
 });
 

@@ -111,25 +111,4 @@ describe('a full host', () => {
     expect((await Promise.all([...loud, kept])).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
     clearInterval(opening);
   });
-
-  test('has everybody served in turn where there is not one instance for each', async () => {
-    const gate = createGate();
-    await using harness = await createGatewayHarness({ serve: gate.serve, maxInstances: 1 });
-    const names = ['a', 'b', 'c'];
-    for (const name of names) await harness.deploy(name, { concurrency: 1 });
-    const opening = setInterval(() => names.forEach((name) => gate.open(`/${name}`)), 5);
-    let isOver = false;
-    const served = new Set<string>();
-    const floods = names.map(async (name) => {
-      while (!isOver) {
-        const response = await fetch(`${harness.url}/function/${name}/${name}`);
-        await response.text();
-        if (response.ok) served.add(name);
-      }
-    });
-    await eventually(() => served.size === 3, 15_000);
-    isOver = true;
-    await Promise.all(floods);
-    clearInterval(opening);
-  });
 });

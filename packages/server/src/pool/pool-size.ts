@@ -1,4 +1,4 @@
-import type { ScalingResource, StartReport } from '@ebb/contract';
+import { callsPerInstance, type ScalingResource, type StartReport } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import type { Version } from '../core/ports.ts';
 import type { Admission } from './admission.ts';
@@ -103,8 +103,7 @@ export class PoolSize {
     const { limits } = version;
     const load = admission.inFlight + admission.waiting;
     const floor = isOver() ? 0 : Math.max(limits.scaleMin, this.#floor);
-    const bears = limits.scaling.mode === 'concurrency' ? limits.scaling.target : limits.concurrency;
-    const wanted = Math.min(this.#desired, Math.max(floor, Math.ceil(load / bears)));
+    const wanted = Math.min(this.#desired, Math.max(floor, Math.ceil(load / callsPerInstance(limits))));
     return wanted > members.ready + starter.starting - 1;
   }
 }

@@ -1,4 +1,4 @@
-import { LIVE_ALIAS } from '@ebb/contract';
+import { LIVE_ALIAS, reservedInstances, resolveLimits } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import type { DeployInput, FunctionRecord, FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
 import type { Write } from '../store/key-value.ts';
@@ -12,7 +12,10 @@ import { createTurns } from './turns.ts';
 import { codeOf, functionText, parseFunction, parseVersion } from './version-record.ts';
 
 /** What the registry of functions is built from. */
-export type FunctionRegistryOptions = DeployerOptions;
+export interface FunctionRegistryOptions extends DeployerOptions {
+  /** Most instances on the host, which no more can be reserved of. Default: any number. */
+  readonly maxInstances?: number;
+}
 
 /** The registry, and what its neighbours ask it before they remove something. */
 export interface StoredFunctionRegistry extends FunctionRegistry {
@@ -26,7 +29,7 @@ export interface StoredFunctionRegistry extends FunctionRegistry {
 
 /** Opens the registry: all functions are read into memory, so that reads cost a map look-up. Throws STORE_FAILED. */
 export async function createFunctionRegistry(options: FunctionRegistryOptions): Promise<StoredFunctionRegistry> {
-  const { store, logger, clock } = options;
+  const { store, logger, clock, maxInstances = Number.POSITIVE_INFINITY } = options;
   const deployer = createDeployer(options);
   const records = new Map<string, FunctionRecord>();
   const deploying = new Set<DeployInput>();
@@ -63,15 +66,25 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
       .filter((record) => record.namespace === namespace)
       .map(({ name, live }) => ({ name, amount: live.limits.calls.reserved }));
 
+  /** Refuses to reserve what the namespace or the host has not got. */
   const requireReservable = ({ namespace, name, spec }: DeployInput): void => {
     const amount = spec.limits?.reserved ?? 0;
-    const concurrency = options.namespaces.get(namespace)?.limits?.concurrency;
-    if (amount === 0 || concurrency === undefined) return;
-    const { fits, left } = decideReserved({ name, amount }, reservedIn(namespace), concurrency);
-    if (fits) return;
+    if (amount === 0) return;
+    const { concurrency = Number.POSITIVE_INFINITY } = options.namespaces.get(namespace)?.limits ?? {};
+    const calls = decideReserved({ name, amount }, reservedIn(namespace), concurrency);
+    if (!calls.fits) {
+      throw new EbbError(
+        'LIMITS_INVALID',
+        `"limits.reserved" is ${amount}, but of the ${concurrency} calls at once of namespace "${namespace}" other functions leave ${calls.left}`,
+      );
+    }
+    const own = { name: recordKey(namespace, name), amount: reservedInstances(resolveLimits(spec)) };
+    const all = Array.from(records, ([key, { live }]) => ({ name: key, amount: reservedInstances(live.limits) }));
+    const instances = decideReserved(own, all, maxInstances);
+    if (instances.fits) return;
     throw new EbbError(
       'LIMITS_INVALID',
-      `"limits.reserved" is ${amount}, but of the ${concurrency} calls at once of namespace "${namespace}" other functions leave ${left}`,
+      `"limits.reserved" is ${amount} and needs ${own.amount} instances, but of the server's ${maxInstances} other functions leave ${instances.left}`,
     );
   };
 

@@ -95,7 +95,10 @@ describe('limits', () => {
     const told: unknown[] = [];
     using _watching = namespaces.watch(({ name, limits }) => told.push([name, limits]));
     await namespaces.remove('team');
-    expect([told, await namespaces.create('team')]).toEqual([[['team', undefined]], expect.not.objectContaining({ limits: expect.anything() })]);
+    expect([told, await namespaces.create('team')]).toEqual([
+      [['team', undefined]],
+      expect.not.objectContaining({ limits: expect.anything() }),
+    ]);
   });
 
   test('reserve no more of the host than there is, nor fewer calls than functions have reserved', async () => {

@@ -1,9 +1,4 @@
-import {
-  DEFAULT_NAMESPACE,
-  type NamespaceLimits,
-  namespaceLimitsSchema,
-  type NamespaceResource,
-} from '@ebb/contract';
+import { DEFAULT_NAMESPACE, type NamespaceLimits, namespaceLimitsSchema, type NamespaceResource } from '@ebb/contract';
 import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';

@@ -159,7 +159,16 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     onStarted: ({ start, calls }) => metrics.started(start, calls),
   });
   made.use(loop);
-  const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
+  const registry = await createFunctionRegistry({
+    store,
+    namespaces,
+    secrets,
+    code,
+    gate: pools,
+    clock,
+    logger,
+    maxInstances: config.maxInstances,
+  });
   functions.registry = registry;
 
   const telemetry = made.use(createTelemetry({ metrics, logs, logger }));

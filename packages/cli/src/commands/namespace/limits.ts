@@ -26,8 +26,13 @@ export const limitNamespaceCommand = defineCommand({
     const { client } = await connect();
     const found = await client.namespaces.get(name, { signal });
     const isChange = Object.keys(changes).length > 0;
-    const namespace = isChange ? await client.namespaces.setLimits(name, merge(found.limits, changes), { signal }) : found;
-    output.result(namespace, () => `${isChange ? 'limited ' : ''}namespace ${name}: ${describeLimits(namespace.limits)}`);
+    const namespace = isChange
+      ? await client.namespaces.setLimits(name, merge(found.limits, changes), { signal })
+      : found;
+    output.result(
+      namespace,
+      () => `${isChange ? 'limited ' : ''}namespace ${name}: ${describeLimits(namespace.limits)}`,
+    );
   },
 });
 
@@ -62,5 +67,5 @@ function merge(limits: NamespaceLimits | undefined, changes: Changes): Namespace
   const entries = Object.entries(merged).filter(
     ([key, value]) => value !== NONE && !(key === 'burst' && isWithoutRate && changes.burst === undefined),
   );
-  return Object.fromEntries(entries) as NamespaceLimits;
+  return Object.fromEntries(entries);
 }
