@@ -1,3 +1,5 @@
+import { NextOf } from './decide-next.ts';
+
 /** What one version wants of the host. */
 export interface ShareClaim {
   readonly namespace: string;
@@ -42,7 +44,7 @@ export interface ShareRules {
  */
 export function decideShares(claims: readonly ShareClaim[], rules: ShareRules): number[] {
   const host = createHost(claims, rules);
-  for (let next = firstOf(host.namespaces); next; next = firstOf(host.namespaces)) host.grant(next);
+  while (host.grantNext());
   return host.entries.map(({ granted }) => granted);
 }
 
@@ -58,22 +60,24 @@ interface Amounts {
   bytes: number;
 }
 
-interface FunctionShare {
+/** Somebody's part of the scarcer of instances and memory, from 0 to 1, and who of it would get the next instance. */
+interface Candidate {
+  part: number;
+  next: Entry | undefined;
+}
+
+interface FunctionShare extends Candidate {
   readonly owner: NamespaceShare;
   readonly entries: Entry[];
   readonly has: Amounts;
   readonly reserved: Amounts;
 }
 
-interface NamespaceShare {
-  readonly functions: FunctionShare[];
+interface NamespaceShare extends Candidate {
+  readonly functions: NextOf<FunctionShare>;
   readonly reserved: HostAmount;
   /** What its functions have or have reserved. */
   readonly held: Amounts;
-  /** Of the scarcer of the two, from 0 to 1. */
-  has: number;
-  /** Who would get its next instance. */
-  next: Entry | undefined;
 }
 
 function createHost(claims: readonly ShareClaim[], { capacity, functions, namespaces }: ShareRules) {
@@ -84,7 +88,13 @@ function createHost(claims: readonly ShareClaim[], { capacity, functions, namesp
     if (known) return known;
     const share = namespaces.get(name) ?? 0;
     const reserved = { instances: Math.floor(part(capacity.instances, share)), bytes: part(capacity.bytes, share) };
-    const made = { functions: [], reserved, held: none(), has: 0, next: undefined };
+    const made: NamespaceShare = {
+      functions: new NextOf<FunctionShare>(comesBefore),
+      reserved,
+      held: none(),
+      part: 0,
+      next: undefined,
+    };
     byNamespace.set(name, made);
     return made;
   };
@@ -93,8 +103,7 @@ function createHost(claims: readonly ShareClaim[], { capacity, functions, namesp
     const known = byFunction.get(key);
     if (known) return known;
     const owner = namespaceOf(namespace);
-    const made = { owner, entries: [], has: none(), reserved: none() };
-    owner.functions.push(made);
+    const made: FunctionShare = { owner, entries: [], has: none(), reserved: none(), part: 0, next: undefined };
     byFunction.set(key, made);
     return made;
   };
@@ -117,23 +126,36 @@ function createHost(claims: readonly ShareClaim[], { capacity, functions, namesp
   const given = none();
   for (const one of byNamespace.values()) {
     add(taken, Math.max(one.held.instances, one.reserved.instances), Math.max(one.held.bytes, one.reserved.bytes));
-    one.next = choose(one, capacity);
+  }
+  const line = new NextOf<NamespaceShare>(comesBefore);
+  for (const one of byFunction.values()) joinLine(one);
+  for (const one of byNamespace.values()) joinHost(one);
+
+  function joinLine(one: FunctionShare): void {
+    one.next = leastOf(one.entries);
+    if (one.next) one.owner.functions.add(one);
+  }
+  function joinHost(one: NamespaceShare): void {
+    one.next = one.functions.first?.next;
+    if (one.next) line.add(one);
   }
 
-  /** Gives an instance if there is room, else nothing to that claim any more: room never grows. */
-  const grant = (entry: Entry): void => {
-    const { owner, claim } = entry;
-    const home = owner.owner;
+  /** Gives an instance to who is next if there is room, else nothing to that claim any more: room never grows. */
+  const grantNext = (): boolean => {
+    if (given.instances >= capacity.instances) return false;
+    const home = line.take();
+    const owner = home?.functions.take();
+    const entry = owner?.next;
+    if (!home || !owner || !entry) return false;
+    const { claim } = entry;
     const grown = {
       instances: growth(owner, home, 'instances', 1),
       bytes: growth(owner, home, 'bytes', claim.bytes),
     };
+    const isAlone = given.instances === 0 && claim.bytes > capacity.bytes;
     const isRoom =
-      given.instances === 0 ||
-      (fits(taken.instances, grown.instances, capacity.instances) &&
-        fits(taken.bytes, grown.bytes, capacity.bytes) &&
-        given.instances + 1 <= capacity.instances &&
-        given.bytes + claim.bytes <= capacity.bytes);
+      fits(taken.instances, grown.instances, capacity.instances) &&
+      (isAlone || (fits(taken.bytes, grown.bytes, capacity.bytes) && given.bytes + claim.bytes <= capacity.bytes));
     if (!isRoom) entry.isDone = true;
     else {
       entry.granted += 1;
@@ -142,11 +164,15 @@ function createHost(claims: readonly ShareClaim[], { capacity, functions, namesp
       home.held.bytes += beyond(owner, 'bytes', claim.bytes);
       add(owner.has, 1, claim.bytes);
       add(given, 1, claim.bytes);
-      home.has += Math.max(1 / capacity.instances, claim.bytes / capacity.bytes);
+      const more = Math.max(1 / capacity.instances, claim.bytes / capacity.bytes);
+      home.part += more;
+      owner.part += more;
     }
-    home.next = choose(home, capacity);
+    joinLine(owner);
+    joinHost(home);
+    return true;
   };
-  return { entries, namespaces: [...byNamespace.values()], grant };
+  return { entries, grantNext };
 }
 
 /** What a function's next instance takes beyond what it has or has reserved. */
@@ -165,28 +191,13 @@ function fits(taken: number, grown: number, capacity: number): boolean {
   return grown === 0 || taken + grown <= capacity;
 }
 
-function firstOf(namespaces: readonly NamespaceShare[]): Entry | undefined {
-  let first: { readonly entry: Entry; readonly has: number } | undefined;
-  for (const { next, has } of namespaces) {
-    if (next && (!first || has < first.has || (has === first.has && goesBefore(next, first.entry)))) {
-      first = { entry: next, has };
-    }
-  }
-  return first?.entry;
+/** Who of two candidates has less; of equals, whose next instance goes first. */
+function comesBefore(one: Candidate, other: Candidate): boolean {
+  if (one.part !== other.part) return one.part < other.part;
+  return one.next !== undefined && other.next !== undefined && goesBefore(one.next, other.next);
 }
 
-/** Who of a namespace gets its next instance: a version with least of the function with least. */
-function choose(namespace: NamespaceShare, capacity: HostAmount): Entry | undefined {
-  let best: { readonly entry: Entry; readonly has: number } | undefined;
-  for (const one of namespace.functions) {
-    const entry = leastOf(one.entries);
-    if (!entry) continue;
-    const has = Math.max(one.has.instances / capacity.instances, one.has.bytes / capacity.bytes);
-    if (!best || has < best.has || (has === best.has && goesBefore(entry, best.entry))) best = { entry, has };
-  }
-  return best?.entry;
-}
-
+/** The version of a function that has least. */
 function leastOf(entries: readonly Entry[]): Entry | undefined {
   let least: Entry | undefined;
   for (const entry of entries) {
