@@ -135,6 +135,27 @@ describe.each([
     expect(passed(await calls(20, () => call(server, `rated.${namespace}`))).length).toBe(20);
   });
 
+  test('a rate holds over all gateways together, but for the few calls that each may draw ahead', async () => {
+    const namespace = 'team-d';
+    await deploy(server, { namespace, name: 'steady', spec: { concurrency: 50 } });
+    await server.client.namespaces.setLimits(namespace, { rate: 100, burst: 10 });
+    const begunAt = performance.now();
+    let served = 0;
+    let late = 0;
+    const load = startLoad(async () => {
+      const { status } = await call(server, `steady.${namespace}`);
+      if (status === 200) served += 1;
+      else late += 1;
+      return new Response('', { status: status === 200 || status === 429 ? 200 : 500 });
+    }, 8);
+    await sleep(1_000);
+    const { failures } = await load.stop();
+    const most = 10 + (performance.now() - begunAt) / 10 + 2;
+    expect([failures, late > 0]).toEqual([[], true]);
+    expect(served).toBeGreaterThan(10);
+    expect(served).toBeLessThanOrEqual(most);
+  });
+
   test('what is reserved beyond what there is is refused', async () => {
     await server.client.namespaces.create('team-c');
     await server.client.namespaces.setLimits('team-c', { concurrency: 3 });

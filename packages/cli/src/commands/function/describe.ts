@@ -51,6 +51,7 @@ function fields(resource: FunctionResource, url: string): string {
     ['Starts', heldBack(resource)],
     ['Version', `${resource.version}, deployed ${formatAge(resource.updatedAt, Date.now())}`],
     ['Limits', `${spec.memory} memory, ${spec.cpu} cpu, ${spec.concurrency} calls at once, timeout ${spec.timeout}`],
+    ['Calls', describeCalls(spec)],
     ['Scale', describeScale(spec.scale)],
     ['Last scaled', describeScaling(resource)],
     ['Callers', spec.auth === 'required' ? 'with a token' : 'anybody'],
@@ -59,6 +60,13 @@ function fields(resource: FunctionResource, url: string): string {
     ['Labels', pairs(spec.labels)],
     ['Annotations', pairs(spec.annotations)],
   ]);
+}
+
+function describeCalls({ limits }: FunctionResource['spec']): string | undefined {
+  if (!limits) return undefined;
+  const { concurrency, reserved } = limits;
+  const most = concurrency === undefined ? 'any number' : `at most ${concurrency}`;
+  return `${most} at once over all versions${reserved > 0 ? `, ${reserved} reserved` : ''}`;
 }
 
 function describeScale({ min, max, mode, target, idle, keepAlive, schedule }: ScaleSpec): string {
