@@ -59,7 +59,7 @@ export const namespaceLimitsSchema = z
   })
   .refine(({ rate, burst }) => burst === undefined || rate !== undefined, {
     path: ['burst'],
-    message: 'needs "rate" beside it',
+    message: 'must have "rate" beside it',
   });
 
 /** What a namespace may use. */

@@ -8,6 +8,8 @@ export interface Scalable {
   readonly waiting: number;
   readonly ready: number;
   readonly starting: number;
+  /** Instances it gave up that have not ended. */
+  readonly releasing: number;
   readonly size: number;
   readonly retiring: boolean;
   /** Calls that asked for a slot since it was made. */

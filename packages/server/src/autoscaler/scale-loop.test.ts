@@ -33,6 +33,8 @@ function createVersion(state: {
   readonly waiting?: number;
   readonly idleMs?: number[];
   readonly leaving?: number;
+  /** Of those, the ones that were given up. */
+  readonly releasing?: number;
   readonly spec?: Partial<FunctionSpecInput>;
   readonly obeys?: boolean;
 }): Version {
@@ -59,6 +61,7 @@ function createVersion(state: {
     },
     startMs: 250,
     starting: 0,
+    releasing: state.releasing ?? 0,
     get size() {
       return ready + (state.leaving ?? 0);
     },
@@ -131,6 +134,18 @@ describe('a full host', () => {
     await poke([needed, createVersion({ waiting: 1 })], { maxInstances: 1 });
     expect(needed.told).toEqual([]);
   });
+});
+
+test('E3: what a version gave up counts for its maximum until it has ended', async () => {
+  const version = createVersion({
+    ready: 1,
+    waiting: 9,
+    leaving: 2,
+    releasing: 2,
+    spec: { concurrency: 1, scale: { max: 4 } },
+  });
+  await poke([version], {});
+  expect(version.told).toEqual([2]);
 });
 
 describe('a fair share of a full host', () => {

@@ -149,7 +149,9 @@ export class ScaleLoop implements Disposable {
 
   /** How many of the instances a version is to have the host lets it have now. */
   #allowed(scalable: Scalable, have: number, desired: number): number {
-    const room = this.#room.roomFor(scalable, desired - have);
+    // What was given up counts until it has ended (E3).
+    const wanted = Math.min(desired, Math.max(have, scalable.version.limits.scaleMax - scalable.releasing)) - have;
+    const room = wanted > 0 ? this.#room.roomFor(scalable, wanted) : 0;
     if (have + room < desired && scalable.waiting > 0) this.#lookAgain(scalable);
     return have + room;
   }

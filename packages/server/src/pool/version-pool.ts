@@ -127,6 +127,11 @@ export class VersionPool {
     return this.#members.ready;
   }
 
+  /** See {@link PoolMembers.releasing}. */
+  get releasing(): number {
+    return this.#members.releasing;
+  }
+
   /** Calls that asked for a slot since the pool was made. */
   get arrivals(): number {
     return this.#arrivals;
