@@ -57,7 +57,7 @@ describe.each([
     await server[Symbol.asyncDispose]();
   });
 
-  test('a function has as many calls at once as it may, never more; the others are told 429 and when to come again', async () => {
+  test('S4: a function has as many calls at once as it may, never more; the others are told 429 and when to come again', async () => {
     await deploy(server, { name: 'capped', spec: { concurrency: 50, limits: { concurrency: 5 } } });
     const answers = await calls(30, () => call(server, 'capped', '/alone?ms=400'));
     expect(passed(answers).length).toBe(5);

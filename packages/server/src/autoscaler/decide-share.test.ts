@@ -124,7 +124,7 @@ test('nothing is left over while somebody wants more', () => {
   );
 });
 
-test('no namespace is below what it wants and its fair share while another is above its own; nor is a function in it', () => {
+test('S5: no namespace is below what it wants and its fair share while another is above its own; nor is a function in it', () => {
   fc.assert(
     fc.property(claims(fc.constant(1)), fc.integer({ min: 1, max: 30 }), (all, instances) => {
       const shares = decideShares(all, rules(instances));

@@ -30,7 +30,7 @@ const functions = fc.array(
   { minLength: 1, maxLength: 5 },
 );
 
-test('no limit is ever exceeded, and while the reserved calls fit, every function gets its own', () => {
+test('S4: no limit is ever exceeded, and while the reserved calls fit, every function gets its own', () => {
   const steps = fc.array(fc.record({ of: fc.nat(4), isCall: fc.boolean() }), { maxLength: 80 });
   fc.assert(
     fc.property(
