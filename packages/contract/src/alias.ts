@@ -100,6 +100,16 @@ export function versionsOf({ versions, match, shadow }: AliasSpec): ReadonlySet<
   return numbers;
 }
 
+/** Whether a version gets nothing but copies of calls: it is the shadow of an alias, and none sends it calls. */
+export function isShadowOnly(specs: Iterable<AliasSpec>, version: number): boolean {
+  let isShadow = false;
+  for (const spec of specs) {
+    if (versionsOf({ ...spec, shadow: undefined }).has(version)) return false;
+    isShadow ||= spec.shadow?.version === version;
+  }
+  return isShadow;
+}
+
 function isWholeShare(weight: number): boolean {
   return Math.abs(weight * SHARES_PER_PERCENT - Math.round(weight * SHARES_PER_PERCENT)) < 1e-6;
 }

@@ -70,6 +70,30 @@ export const ERRORS = define({
     description:
       'Every instance is busy and the waiting line of the version is full. Retry after `Retry-After`, or raise `scale.max`, `concurrency` or `queue.length`.',
   },
+  FUNCTION_LIMIT: {
+    status: 429,
+    component: 'gateway',
+    fault: 'caller',
+    retryable: true,
+    description:
+      'As many calls of the function run or wait as its `limits.concurrency` allows. Retry after `Retry-After`, or raise it.',
+  },
+  NAMESPACE_LIMIT: {
+    status: 429,
+    component: 'gateway',
+    fault: 'caller',
+    retryable: true,
+    description:
+      'As many calls run or wait as the namespace’s `concurrency` allows, what is reserved for its other functions included. Retry after `Retry-After`, or raise it with `ebb namespace limits`.',
+  },
+  RATE_LIMIT: {
+    status: 429,
+    component: 'gateway',
+    fault: 'caller',
+    retryable: true,
+    description:
+      'The namespace was called more often than its `rate` allows. `Retry-After` says when the next call may pass.',
+  },
   INSTANCE_CRASHED: {
     status: 502,
     component: 'gateway',
@@ -216,6 +240,14 @@ export const ERRORS = define({
     fault: 'caller',
     retryable: false,
     description: 'A namespace that still holds functions or secrets cannot be removed.',
+  },
+  LIMITS_INVALID: {
+    status: 409,
+    component: 'registry',
+    fault: 'caller',
+    retryable: false,
+    description:
+      'What is reserved would be more than there is: for the functions of a namespace than its `concurrency`, or for all namespaces than the host.',
   },
   SECRET_NOT_FOUND: {
     status: 404,

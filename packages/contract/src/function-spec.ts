@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { resolveFreezeAfterMs } from './freeze-spec.ts';
+import { type FunctionLimits, functionLimitsSchema } from './limits.ts';
 import { ENV_NAME_PATTERN, secretNameSchema } from './names.ts';
 import { parseCpuCores, parseDurationMs, parseSizeBytes } from './quantity.ts';
 import { duration, size } from './quantity-schema.ts';
@@ -119,6 +120,7 @@ export const functionSpecSchema = z
       .describe('Longest time a call may run.'),
     queue: queueSchema.prefault({}),
     scale: scaleSchema.prefault({}),
+    limits: functionLimitsSchema.optional(),
     auth: z.enum(['none', 'required']).default('none').describe('Whether calling the function needs a token.'),
     labels: stringMap('labels').default({}).describe('Short facts for people and tools; kept and shown.'),
     annotations: stringMap('annotations').default({}).describe('Longer facts, such as a description; kept and shown.'),
@@ -130,6 +132,14 @@ export const functionSpecSchema = z
         path: ['scale', 'standby'],
         input: spec.scale.standby,
         message: 'must not be larger than scale.max',
+      });
+    }
+    if (spec.limits && spec.limits.reserved > spec.scale.max * spec.concurrency) {
+      context.addIssue({
+        code: 'custom',
+        path: ['limits', 'reserved'],
+        input: spec.limits.reserved,
+        message: `must not be larger than scale.max × concurrency, which is ${spec.scale.max * spec.concurrency}`,
       });
     }
     if ((spec.runtime === undefined) === (spec.image === undefined)) {
@@ -192,6 +202,8 @@ export interface ResolvedLimits {
   readonly freezeAfterMs: number;
   /** Instances kept beyond those at work. */
   readonly standby: number;
+  /** Calls at once over all versions of the function; those of its live version hold. */
+  readonly calls: FunctionLimits;
 }
 
 /** Turns the quantities of a parsed spec into plain units. */
@@ -212,6 +224,7 @@ export function resolveLimits(spec: FunctionSpec): ResolvedLimits {
     scaling: resolveScaling(spec.scale, { concurrency: spec.concurrency, cpuCores }),
     freezeAfterMs: resolveFreezeAfterMs(spec.scale.freezeAfter),
     standby: spec.scale.standby,
+    calls: spec.limits ?? { reserved: 0 },
   };
 }
 

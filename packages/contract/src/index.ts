@@ -5,6 +5,7 @@ export * from './diff-spec.ts';
 export * from './errors.ts';
 export * from './function-spec.ts';
 export * from './headers.ts';
+export * from './limits.ts';
 export * from './manifest.ts';
 export * from './names.ts';
 export * from './quantity.ts';

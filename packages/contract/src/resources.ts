@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { aliasResourceSchema } from './alias-resource.ts';
 import { functionSpecSchema } from './function-spec.ts';
+import { namespaceLimitsSchema } from './limits.ts';
 import { nameSchema, secretNameSchema } from './names.ts';
 import { startReportSchema } from './start-report.ts';
 
@@ -176,7 +177,12 @@ export const logQuerySchema = z.strictObject({
 export type LogQuery = z.output<typeof logQuerySchema>;
 
 /** A namespace as the API shows it. */
-export const namespaceResourceSchema = z.object({ name: nameSchema, createdAt: z.iso.datetime() });
+export const namespaceResourceSchema = z.object({
+  name: nameSchema,
+  createdAt: z.iso.datetime(),
+  /** What it may use; absent when nothing is limited. */
+  limits: namespaceLimitsSchema.optional(),
+});
 export type NamespaceResource = z.output<typeof namespaceResourceSchema>;
 
 /** A secret as the API shows it: never its value. */

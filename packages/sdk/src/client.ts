@@ -12,6 +12,7 @@ import type {
   InstanceResource,
   LogLine,
   LogQuery,
+  NamespaceLimits,
   NamespaceResource,
   PublishRequest,
   SecretResource,
@@ -76,6 +77,14 @@ export function createEbbClient(options: EbbClientOptions) {
       /** Makes a namespace, or answers the one there is. */
       create: (name: string, call: CallOptions = {}) =>
         json<NamespaceResource>(namespacePath(name), { ...call, method: 'PUT' }),
+      /** Sets what a namespace may use; what is not named is not limited any more. */
+      setLimits: (name: string, limits: NamespaceLimits, call: CallOptions = {}) =>
+        json<NamespaceResource>(`${namespacePath(name)}/limits`, {
+          ...call,
+          method: 'PUT',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(limits),
+        }),
       async remove(name: string, call: CallOptions = {}): Promise<void> {
         await request(namespacePath(name), { ...call, method: 'DELETE' });
       },

@@ -15,6 +15,7 @@ import { newCommand } from './function/new.ts';
 import { removeCommand } from './function/remove.ts';
 import { rollbackCommand } from './function/rollback.ts';
 import { createNamespaceCommand } from './namespace/create.ts';
+import { limitNamespaceCommand } from './namespace/limits.ts';
 import { listNamespacesCommand } from './namespace/list.ts';
 import { removeNamespaceCommand } from './namespace/remove.ts';
 import { listSecretsCommand } from './secret/list.ts';
@@ -59,6 +60,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   removeSecretCommand,
   createNamespaceCommand,
   listNamespacesCommand,
+  limitNamespaceCommand,
   removeNamespaceCommand,
   loginCommand,
   doctorCommand,

@@ -48,7 +48,7 @@ export function apiRoutes(options: ApiRoutesOptions): readonly Route[] {
       ...options,
       openApi: () => (document ??= buildOpenApi(routes, options.info.version)),
     }),
-    ...namespaceRoutes(options),
+    ...namespaceRoutes({ ...options, bodyMaxBytes }),
     ...functionRoutes({ ...options, bodyMaxBytes }),
     ...versionRoutes({ ...options, bodyMaxBytes }),
     ...aliasRoutes({ ...options, bodyMaxBytes }),

@@ -82,6 +82,7 @@ function specRoutes(options: FunctionRouteOptions): readonly Route[] {
         'ENGINE_TIMEOUT',
         'ENGINE_FAILED',
         'STORE_FAILED',
+        'LIMITS_INVALID',
       ],
       async handle({ params, query, body }) {
         requireNamespace(namespaces, params.namespace);

@@ -1,7 +1,8 @@
-import { nameSchema, type NamespaceResource, namespaceResourceSchema } from '@ebb/contract';
+import { namespaceLimitsSchema, nameSchema, type NamespaceResource, namespaceResourceSchema } from '@ebb/contract';
 import { z } from 'zod';
 import { EbbError } from '../core/errors.ts';
 import type { NamespaceRegistry } from '../core/ports.ts';
+import { jsonBody } from './body.ts';
 import { defineRoute, type Route } from './route.ts';
 
 /** Path of a route inside a namespace. */
@@ -17,8 +18,15 @@ export function requireNamespace(namespaces: NamespaceRegistry, name: string): N
   );
 }
 
+/** What the routes of namespaces speak to. */
+export interface NamespaceRoutesOptions {
+  readonly namespaces: NamespaceRegistry;
+  /** Largest JSON body. */
+  readonly bodyMaxBytes: number;
+}
+
 /** Routes of namespaces. */
-export function namespaceRoutes({ namespaces }: { readonly namespaces: NamespaceRegistry }): readonly Route[] {
+export function namespaceRoutes({ namespaces, bodyMaxBytes }: NamespaceRoutesOptions): readonly Route[] {
   const path = '/v1/namespaces/{namespace}';
   return [
     defineRoute({
@@ -53,6 +61,18 @@ export function namespaceRoutes({ namespaces }: { readonly namespaces: Namespace
       handle: async ({ params }) => show(await namespaces.create(params.namespace)),
     }),
     defineRoute({
+      method: 'PUT',
+      path: `${path}/limits`,
+      scope: 'namespaces:write',
+      operation: 'putNamespaceLimits',
+      summary: 'Sets what a namespace may use; what is not named is not limited any more.',
+      params: namespaceParams,
+      body: jsonBody(namespaceLimitsSchema, bodyMaxBytes),
+      answer: { kind: 'json', schema: namespaceResourceSchema, description: 'The namespace.' },
+      errors: ['NAMESPACE_NOT_FOUND', 'LIMITS_INVALID', 'STORE_FAILED'],
+      handle: async ({ params, body }) => show(await namespaces.setLimits(params.namespace, body)),
+    }),
+    defineRoute({
       method: 'DELETE',
       path,
       scope: 'namespaces:write',
@@ -67,6 +87,6 @@ export function namespaceRoutes({ namespaces }: { readonly namespaces: Namespace
 }
 
 /** The registry's entry carries an id that is nobody's business outside. */
-function show({ name, createdAt }: NamespaceResource): NamespaceResource {
-  return { name, createdAt };
+function show({ name, createdAt, limits }: NamespaceResource): NamespaceResource {
+  return { name, createdAt, ...(limits === undefined ? {} : { limits }) };
 }

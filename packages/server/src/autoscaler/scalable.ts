@@ -8,6 +8,8 @@ export interface Scalable {
   readonly waiting: number;
   readonly ready: number;
   readonly starting: number;
+  /** Instances it gave up that have not ended. */
+  readonly releasing: number;
   readonly size: number;
   readonly retiring: boolean;
   /** Whether its minimum and schedule hold; they do unless it is false. */
@@ -19,4 +21,6 @@ export interface Scalable {
   idleMs(): number[];
   instances(): readonly { readonly id: string; readonly state: InstanceState }[];
   scaleTo(desired: number, why: ScaleReason): void;
+  /** Gives instances up to others, busy ones as they come free; `reason` is for people. */
+  giveUp(count: number, reason: string): void;
 }

@@ -11,6 +11,8 @@ interface Version {
   readonly scalable: Scalable;
   readonly told: number[];
   readonly reasons: string[];
+  /** How many it was asked to give up although they may be at work. */
+  readonly given: number[];
   /** A call comes at this moment and is over at once. */
   call(): void;
 }
@@ -31,12 +33,15 @@ function createVersion(state: {
   readonly waiting?: number;
   readonly idleMs?: number[];
   readonly leaving?: number;
+  /** Of those, the ones that were given up. */
+  readonly releasing?: number;
   readonly spec?: Partial<FunctionSpecInput>;
   readonly obeys?: boolean;
 }): Version {
   const spec = functionSpecSchema.parse({ runtime: 'node', ...state.spec });
   const told: number[] = [];
   const reasons: string[] = [];
+  const given: number[] = [];
   let ready = state.ready ?? 0;
   let arrivals = 0;
   let waiting = state.waiting ?? 0;
@@ -56,6 +61,7 @@ function createVersion(state: {
     },
     startMs: 250,
     starting: 0,
+    releasing: state.releasing ?? 0,
     get size() {
       return ready + (state.leaving ?? 0);
     },
@@ -71,13 +77,14 @@ function createVersion(state: {
       ready = desired;
       waiting = 0;
     },
+    giveUp: (count) => void given.push(count),
   };
   onCall = () => {
     arrivals += 1;
     if (ready === 0) waiting += 1;
     else idleSince[0] = clock.monotonic();
   };
-  return { scalable, told, reasons, call: () => onCall() };
+  return { scalable, told, reasons, given, call: () => onCall() };
 }
 
 function createLoop(all: readonly Version[], more: Partial<ScaleLoopOptions> = {}): ScaleLoop {
@@ -129,6 +136,62 @@ describe('a full host', () => {
   });
 });
 
+test('E3: what a version gave up counts for its maximum until it has ended', async () => {
+  const version = createVersion({
+    ready: 1,
+    waiting: 9,
+    leaving: 2,
+    releasing: 2,
+    spec: { concurrency: 1, scale: { max: 4 } },
+  });
+  await poke([version], {});
+  expect(version.told).toEqual([2]);
+});
+
+describe('a fair share of a full host', () => {
+  const named = (name: string, version: Version): Version => {
+    Object.assign(version.scalable.version, { name });
+    return version;
+  };
+  const one = { concurrency: 1, scale: { idle: '1h' } };
+
+  test('is taken from who has more, busy or not, and not asked for twice', async () => {
+    const loud = named('loud', createVersion({ ready: 4, waiting: 9, spec: one }));
+    const calm = named('calm', createVersion({ waiting: 1, spec: one }));
+    using loop = createLoop([loud, calm], { maxInstances: 4 });
+    loop.poke(calm.scalable);
+    await vi.advanceTimersByTimeAsync(2);
+    expect([loud.given, loud.told, calm.told]).toEqual([[1], [], []]);
+    const leaving = named('loud', createVersion({ ready: 3, leaving: 1, waiting: 9, spec: one }));
+    using later = createLoop([leaving, calm], { maxInstances: 4 });
+    later.poke(calm.scalable);
+    await vi.advanceTimersByTimeAsync(200);
+    expect([leaving.given, calm.told]).toEqual([[], []]);
+  });
+
+  test('keeps what is free for who has a right to it, though others ask first', async () => {
+    const loud = named('loud', createVersion({ ready: 2, waiting: 9, spec: one }));
+    const calm = named('calm', createVersion({ waiting: 3, leaving: 1, spec: one }));
+    using loop = createLoop([loud, calm], { maxInstances: 4 });
+    loop.poke(calm.scalable);
+    await vi.advanceTimersByTimeAsync(2);
+    loop.poke(loud.scalable);
+    await vi.advanceTimersByTimeAsync(2);
+    expect([calm.told, loud.told]).toEqual([[1], []]);
+  });
+
+  test('is nobody’s alone: where there is not one instance for each, it goes on after a while', async () => {
+    const holder = named('holder', createVersion({ ready: 1, waiting: 9, spec: one }));
+    const waiting = named('waiting', createVersion({ waiting: 1, spec: one }));
+    using loop = createLoop([holder, waiting], { maxInstances: 1 });
+    loop.poke(waiting.scalable);
+    await vi.advanceTimersByTimeAsync(800);
+    expect(holder.given).toEqual([]);
+    await vi.advanceTimersByTimeAsync(300);
+    expect(holder.given[0]).toBe(1);
+  });
+});
+
 describe('a memory budget', () => {
   const large = { memory: '512Mi', scale: { idle: '1h' } };
 
@@ -148,7 +211,7 @@ describe('a memory budget', () => {
 
   test('has nobody go where that would not be enough', async () => {
     const idle = createVersion({ ready: 1, idleMs: [1], spec: large });
-    const busy = createVersion({ ready: 3, spec: large });
+    const busy = createVersion({ ready: 3, spec: { ...large, scale: { idle: '1h', min: 3 } } });
     await poke([idle, busy, createVersion({ waiting: 1, spec: { memory: '1Gi' } })], { memoryBudgetBytes: 2 ** 31 });
     expect(idle.told).toEqual([]);
   });

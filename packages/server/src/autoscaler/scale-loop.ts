@@ -1,9 +1,10 @@
 import type { KeepAlive } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import type { InstanceStats } from '../engines/engine.ts';
+import type { Reservations } from '../pool/call-limits.ts';
 import { AgeLog } from './age-log.ts';
 import { CpuSampler } from './cpu-sampler.ts';
-import { chooseVictims, type Lacking } from './keep-alive/choose-victims.ts';
+import { HostRoom } from './host-room.ts';
 import { KEEP_ALIVE_POLICIES } from './keep-alive/policies.ts';
 import type { Scalable } from './scalable.ts';
 import { type HostScaling, VersionScaler } from './version-scaler.ts';
@@ -35,6 +36,8 @@ export interface ScaleLoopOptions {
   readonly clock: Clock;
   /** What an instance uses now; for functions that scale by CPU. */
   readonly stats: (id: string) => Promise<InstanceStats>;
+  /** What is kept for functions and namespaces. Default: nothing. */
+  readonly reservations?: () => Reservations;
   /** Time between two measurements of the CPU, in milliseconds. Default: 5000. */
   readonly cpuEveryMs?: number;
 }
@@ -43,6 +46,7 @@ export interface ScaleLoopOptions {
 export class ScaleLoop implements Disposable {
   readonly #options: ScaleLoopOptions;
   readonly #host: HostScaling;
+  readonly #room: HostRoom;
   /** The versions that are about to be decided, each with how many of its calls waited when it was last looked at. */
   readonly #poked = new Map<Scalable, { readonly sinceMs: number; waiting: number }>();
   readonly #scalers = new WeakMap<Scalable, VersionScaler>();
@@ -54,6 +58,12 @@ export class ScaleLoop implements Disposable {
     const { memoryBudgetBytes, everyMs } = options;
     this.#options = options;
     this.#host = { memoryBudgetBytes, everyMs, usages: new Map(), ages: new AgeLog() };
+    this.#room = new HostRoom({
+      ...options,
+      ages: this.#host.ages,
+      scalerOf: (scalable) => this.#scalerOf(scalable),
+      reservations: options.reservations ?? (() => ({ functions: [], namespaces: new Map() })),
+    });
   }
 
   start(): void {
@@ -130,56 +140,20 @@ export class ScaleLoop implements Disposable {
     if (decision.kind === 'hold') return;
     const { ready, starting } = scalable;
     const have = ready + starting;
-    const desired = decision.desired > have ? have + this.#room(scalable, decision.desired - have) : decision.desired;
+    const desired = decision.desired > have ? this.#allowed(scalable, have, decision.desired) : decision.desired;
     if (desired === have) return;
     scalable.scaleTo(desired, { floor: decision.floor, reason: decision.reason });
     const started = Math.max(0, scalable.starting - starting);
     scaler.applied({ started, stopped: Math.max(0, ready - scalable.ready) }, now);
   }
 
-  /**
-   * How many of `wanted` instances the host's bounds leave room for. Makes room by the least valuable idle ones
-   * elsewhere; that counts only once they are gone (E3), and is not asked for twice.
-   */
-  #room(scalable: Scalable, wanted: number): number {
-    const { maxInstances, memoryBudgetBytes = Number.POSITIVE_INFINITY } = this.#options;
-    const used = { instances: 0, bytes: 0 };
-    const leaving = { instances: 0, bytes: 0 };
-    for (const { size, ready, starting, version } of this.#options.all()) {
-      const gone = size - ready - starting;
-      used.instances += size;
-      used.bytes += size * version.limits.memoryBytes;
-      leaving.instances += gone;
-      leaving.bytes += gone * version.limits.memoryBytes;
-    }
-    const each = scalable.version.limits.memoryBytes;
-    const freeInstances = Math.max(0, maxInstances - used.instances);
-    // An instance that is larger than the whole budget runs alone rather than never.
-    const freeBytes = used.instances === 0 ? Math.max(each, memoryBudgetBytes) : memoryBudgetBytes - used.bytes;
-    const lacking = {
-      instances: wanted - freeInstances - leaving.instances,
-      bytes: wanted * each - freeBytes - leaving.bytes,
-    };
-    if (lacking.instances > 0 || lacking.bytes > 0) this.#makeRoom(lacking, (wanted - 1) * each);
-    const room = Math.min(wanted, freeInstances, Math.max(0, Math.floor(freeBytes / each)));
-    if (room < wanted && scalable.waiting > 0) this.#lookAgain(scalable);
-    return room;
-  }
-
-  /** `spareBytes` of what is lacking may stay lacking; where not even the rest can be had, nobody goes in vain. */
-  #makeRoom(lacking: Lacking, spareBytes: number): void {
-    const { clock, keepAlive = 'fixed' } = this.#options;
-    const [now, epochMs] = [clock.monotonic(), clock.now()];
-    const spare = [...this.#options.all()].flatMap((scalable) => this.#scalerOf(scalable).spare(now, epochMs));
-    const most = spare.reduce((sum, { facts }) => sum + facts.memoryBytes, 0);
-    if (most < lacking.bytes - spareBytes) return;
-    const { victims, age } = chooseVictims(spare, lacking, KEEP_ALIVE_POLICIES[keepAlive]);
-    this.#host.ages.raise(age, now);
-    const counts = new Map<Scalable, number>();
-    for (const { scaler } of victims) counts.set(scaler.scalable, (counts.get(scaler.scalable) ?? 0) + 1);
-    for (const [victim, count] of counts) {
-      victim.scaleTo(victim.ready + victim.starting - count, { floor: 0, reason: 'made room for other functions' });
-    }
+  /** How many of the instances a version is to have the host lets it have now. */
+  #allowed(scalable: Scalable, have: number, desired: number): number {
+    // What was given up counts until it has ended (E3).
+    const wanted = Math.min(desired, Math.max(have, scalable.version.limits.scaleMax - scalable.releasing)) - have;
+    const room = wanted > 0 ? this.#room.roomFor(scalable, wanted) : 0;
+    if (have + room < desired && scalable.waiting > 0) this.#lookAgain(scalable);
+    return have + room;
   }
 
   /** A call that waits until others have made room should not wait for the next regular look as well. */

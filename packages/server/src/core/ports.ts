@@ -10,6 +10,7 @@ import type {
   InstanceResource,
   LogLine,
   LogQuery,
+  NamespaceLimits,
   NamespaceResource,
   ResolvedLimits,
   ScalingResource,
@@ -174,6 +175,13 @@ export interface NamespaceRegistry {
   get(name: string): (NamespaceResource & { readonly id: number }) | undefined;
   /** Makes a namespace; returns the one there is when it exists. */
   create(name: string): Promise<NamespaceResource>;
+  /**
+   * Sets what a namespace may use, all of it; in force when the promise resolves. Throws NAMESPACE_NOT_FOUND, and
+   * LIMITS_INVALID when more would be reserved than there is.
+   */
+  setLimits(name: string, limits: NamespaceLimits): Promise<NamespaceResource>;
+  /** Calls `listener` with a namespace whose limits were set, until the returned object is disposed. */
+  watch(listener: (namespace: NamespaceResource) => void): Disposable;
   /** Throws NAMESPACE_NOT_FOUND, NAMESPACE_NOT_EMPTY. The default namespace cannot be removed (INVALID_REQUEST). */
   remove(name: string): Promise<void>;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { EbbError } from '../core/errors.ts';
 import type { Version } from '../core/ports.ts';
+import { OPEN_GATE } from './rate-gates.ts';
 import { CalledVersions } from './called-versions.ts';
 
 const version = (name: string, number: number) =>
@@ -23,7 +24,7 @@ function createLab() {
     if (number === 500) await new Promise<void>((resolve) => waiting.push(resolve));
     return version(name, number);
   };
-  const versions = new CalledVersions(find, { now: () => 0, monotonic: () => time.ms });
+  const versions = new CalledVersions(find, { of: () => OPEN_GATE }, { now: () => 0, monotonic: () => time.ms });
   return { versions, asked, time, letGo: () => waiting.forEach((go) => go()) };
 }
 

@@ -1,6 +1,7 @@
 import { versionKey, type VersionKey } from '@ebb/contract';
 import { systemClock, type Clock } from '../core/clock.ts';
 import type { Version } from '../core/ports.ts';
+import type { RateSource } from './rate-gates.ts';
 import { type Route, routeOf } from './route.ts';
 
 /** Versions that are remembered at once. */
@@ -23,12 +24,14 @@ export interface CalledVersion {
 /** Remembers the routes of versions that are called by number though no alias refers to them, a bounded number of them. */
 export class CalledVersions {
   readonly #find: FindVersion;
+  readonly #rates: RateSource;
   readonly #clock: Clock;
   readonly #known = new Map<VersionKey, { readonly route: Route; readonly untilMs: number }>();
   readonly #asked = new Map<VersionKey, Promise<Route>>();
 
-  constructor(find: FindVersion, clock: Clock = systemClock) {
+  constructor(find: FindVersion, rates: RateSource, clock: Clock = systemClock) {
     this.#find = find;
+    this.#rates = rates;
     this.#clock = clock;
   }
 
@@ -59,7 +62,7 @@ export class CalledVersions {
   }
 
   async #ask(key: VersionKey, { namespace, name, number, authRequired }: CalledVersion): Promise<Route> {
-    const route = routeOf(await this.#find(namespace, name, number), authRequired);
+    const route = routeOf(await this.#find(namespace, name, number), this.#rates.of(namespace), authRequired);
     // What was asked before the function changed is good for those who asked, no longer.
     if (!this.#asked.has(key)) return route;
     this.#known.delete(key);

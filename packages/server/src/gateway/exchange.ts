@@ -82,8 +82,23 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     context.opened();
   }
 
-  /** Sends the request to an instance, at once if one is free. */
+  /** Sends the request to an instance, at once if one is free and its namespace was not called too often. */
   start(): void {
+    if (this.#route.rate.isLimited) void this.#startLimited();
+    else this.#acquire();
+  }
+
+  async #startLimited(): Promise<void> {
+    try {
+      await this.#route.rate.take();
+    } catch (error) {
+      this.fail(this.#context.expected(error, this.callId));
+      return;
+    }
+    this.#acquire();
+  }
+
+  #acquire(): void {
     if (this.#done) return;
     this.#attempts += 1;
     try {
@@ -166,7 +181,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
       this.#connection = undefined;
       clearTimeout(this.#deadlineTimer);
       this.#question = 'unasked';
-      this.start();
+      this.#acquire();
       return;
     }
     if (this.#caller.isCutOff) {
@@ -199,8 +214,8 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     } catch (error) {
       this.#waiting = undefined;
       const failure = this.#context.expected(error, this.callId);
-      // Who found the line full was never in it.
-      if (failure.code === 'QUEUE_FULL') this.#waited = undefined;
+      // Who found the line full, or too many calls there already, was never in it.
+      if (failure.status === 429) this.#waited = undefined;
       this.fail(failure);
     }
   }

@@ -5,6 +5,7 @@ import { AnswerDigest } from './answer-digest.ts';
 import { Exchange } from './exchange.ts';
 import type { GatewayContext, HeldSlot, Mirror, MirroredCall, Mirrors, SlotSource } from './gateway-context.ts';
 import { MirrorCaller } from './mirror-caller.ts';
+import { OPEN_GATE } from './rate-gates.ts';
 import { compareAnswers, type SeenAnswer } from './traffic/compare-answers.ts';
 
 /** Largest body of a request that is copied. */
@@ -142,8 +143,10 @@ class CallMirror implements Mirror {
       closed: () => {},
     };
     running.add(copy);
+    // The rate of the namespace is for calls, of which this is none.
+    const unpaced = { ...shadow, rate: OPEN_GATE };
     // After whatever the call itself still has to do in this turn.
-    setImmediate(() => new Exchange(own, copy, shadow, this.#call.path).start());
+    setImmediate(() => new Exchange(own, copy, unpaced, this.#call.path).start());
   }
 
   #answered(event: InvocationEvent, copy: MirrorCaller): void {

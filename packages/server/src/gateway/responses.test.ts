@@ -4,6 +4,7 @@ import type { ErrorBody } from '@ebb/contract';
 import { createGatewayHarness, eventually, listenOnLoopback } from '../../../../testing/harness/gateway.ts';
 import { openWire, talk } from '../../../../testing/harness/talk.ts';
 import { Gateway } from './gateway.ts';
+import { OPEN_GATE } from './rate-gates.ts';
 import type { RouteTable } from './route-table.ts';
 
 /** A function that writes bytes of its own instead of an answer, and then closes. */
@@ -130,4 +131,11 @@ test('a defect of the platform is 500 and logged under the id the caller got', a
   server.close();
 });
 
-const ROUTE = { kind: 'route', version: { name: 'f' }, authRequired: false, timeoutMs: 1_000, versionLabel: 'f@1' };
+const ROUTE = {
+  kind: 'route',
+  version: { name: 'f' },
+  authRequired: false,
+  timeoutMs: 1_000,
+  versionLabel: 'f@1',
+  rate: OPEN_GATE,
+};

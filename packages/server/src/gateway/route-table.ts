@@ -3,6 +3,7 @@ import { DEFAULT_NAMESPACE, type ErrorCode, LIVE_ALIAS } from '@ebb/contract';
 import type { FunctionRecord, FunctionRegistry, RegistryChange } from '../core/ports.ts';
 import { type CalledVersion, CalledVersions, type FindVersion } from './called-versions.ts';
 import { type Fork, targetOf } from './fork.ts';
+import { OPEN_GATE, type RateGate, type RateSource } from './rate-gates.ts';
 import { type Route, routeOf } from './route.ts';
 
 /** A version's number as it stands in a path. */
@@ -38,6 +39,8 @@ interface Many {
 export interface RouteTableOptions {
   /** Asked for versions that are called by number and that no alias refers to. */
   readonly findVersion: FindVersion;
+  /** The rates of namespaces. Default: none. */
+  readonly rates?: RateSource;
 }
 
 /**
@@ -50,8 +53,14 @@ export class RouteTable implements Disposable {
   readonly #called: CalledVersions;
   readonly #watching: Disposable;
 
-  constructor(registry: Pick<FunctionRegistry, 'list' | 'watch'>, { findVersion }: RouteTableOptions) {
-    this.#called = new CalledVersions(findVersion);
+  readonly #rates: RateSource;
+
+  constructor(
+    registry: Pick<FunctionRegistry, 'list' | 'watch'>,
+    { findVersion, rates = { of: () => OPEN_GATE } }: RouteTableOptions,
+  ) {
+    this.#rates = rates;
+    this.#called = new CalledVersions(findVersion, rates);
     this.#watching = registry.watch((change) => this.#follow(change));
     for (const record of registry.list()) this.#set(record);
   }
@@ -119,13 +128,17 @@ export class RouteTable implements Disposable {
 
   #set(record: FunctionRecord): void {
     const names = namesOf(record);
-    const entry = entryOf(record, this.#routes.get(names[0] ?? ''));
+    const entry = entryOf(record, this.#rates.of(record.namespace), this.#routes.get(names[0] ?? ''));
     for (const name of names) this.#routes.set(name, entry);
   }
 }
 
-function entryOf({ live, aliases, versions }: FunctionRecord, before: Route | Many | undefined): Route | Many {
-  const routes = new Map(versions.map((version) => [version.version, routeOf(version)]));
+function entryOf(
+  { live, aliases, versions }: FunctionRecord,
+  rate: RateGate,
+  before: Route | Many | undefined,
+): Route | Many {
+  const routes = new Map(versions.map((version) => [version.version, routeOf(version, rate)]));
   const targets = new Map<string, Route | Fork>();
   for (const { name, spec } of aliases) {
     const old = before?.kind === 'many' ? before.aliases.get(name) : undefined;
@@ -134,11 +147,11 @@ function entryOf({ live, aliases, versions }: FunctionRecord, before: Route | Ma
     const target = isSame ? old : targetOf(spec, routes);
     if (target) targets.set(name, target);
   }
-  const main = targets.get(LIVE_ALIAS) ?? routeOf(live);
+  const main = targets.get(LIVE_ALIAS) ?? routeOf(live, rate);
   if (main.kind === 'route' && targets.size === 1 && routes.size === 1) return main;
   const authRequired = main.authRequired;
   // Who names a version gets around no credentials that the bare name asks for.
-  const byNumber = new Map(versions.map((version) => [version.version, routeOf(version, authRequired)]));
+  const byNumber = new Map(versions.map((version) => [version.version, routeOf(version, rate, authRequired)]));
   return { kind: 'many', live: main, aliases: targets, versions: byNumber, authRequired };
 }
 

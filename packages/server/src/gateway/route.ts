@@ -1,5 +1,6 @@
 import { questionPath } from '../pool/question-path.ts';
 import type { Version } from '../core/ports.ts';
+import type { RateGate } from './rate-gates.ts';
 
 /** What the gateway knows of a version without asking anybody. */
 export interface Route {
@@ -13,10 +14,12 @@ export interface Route {
   readonly questionPath: string | undefined;
   /** `name@version`, for the response. */
   readonly versionLabel: string;
+  /** The rate of its namespace. */
+  readonly rate: RateGate;
 }
 
 /** Makes the route of a version, which asks for credentials if its spec does or `authRequired` says so. */
-export function routeOf(version: Version, authRequired = false): Route {
+export function routeOf(version: Version, rate: RateGate, authRequired = false): Route {
   return {
     kind: 'route',
     version,
@@ -25,5 +28,6 @@ export function routeOf(version: Version, authRequired = false): Route {
     label: `${version.name}.${version.namespace}`,
     questionPath: questionPath(version.spec),
     versionLabel: `${version.name}@${version.version}`,
+    rate,
   };
 }

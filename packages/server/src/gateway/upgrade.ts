@@ -48,6 +48,7 @@ export async function tunnel(context: GatewayContext, call: UpgradeCall, choice:
   let slotMs = arrivedMs;
   const watch = watchEnd(socket, () => gone.abort(new EbbError('BAD_REQUEST', 'the caller went away')));
   try {
+    if (route.rate.isLimited) await route.rate.take();
     slot = await context.pools.acquire(version, gone.signal);
     slotMs = performance.now();
     gone.signal.throwIfAborted();

@@ -4,6 +4,7 @@ import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Authenticator, LogBook } from '../core/ports.ts';
 import type { FindVersion } from '../gateway/called-versions.ts';
+import type { RateGates } from '../gateway/rate-gates.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { LeaseBroker, LeaseHolder } from './lease-broker.ts';
 import { type FromGateway, type GatewaySetup, routedVersion, sendable, type ToGateway } from './messages.ts';
@@ -25,10 +26,12 @@ export interface GatewayFleetOptions {
   readonly count: number;
   /** The program of a gateway. */
   readonly program: URL;
-  readonly setup: Omit<GatewaySetup, 'records'>;
+  readonly setup: Omit<GatewaySetup, 'records' | 'limited'>;
   readonly maxConnections: number;
   readonly broker: LeaseBroker;
   readonly feed: RouteFeed;
+  /** The rates of namespaces, which hold over all gateways. */
+  readonly rates: Pick<RateGates, 'limited' | 'draw' | 'putBack'>;
   readonly authenticator: Authenticator;
   /** Finds a version that no alias refers to. */
   readonly findVersion: FindVersion;
@@ -142,7 +145,7 @@ export class GatewayFleet implements AsyncDisposable {
   }
 
   #spawn(): Gateway {
-    const { program, setup, broker, feed } = this.#options;
+    const { program, setup, broker, feed, rates } = this.#options;
     const execArgv = process.execArgv.some((one) => one.includes('semi-space'))
       ? process.execArgv
       : [...process.execArgv, ...GARBAGE_FLAGS];
@@ -177,7 +180,7 @@ export class GatewayFleet implements AsyncDisposable {
       this.#ended(gateway, 'it could not be started');
       exited.resolve();
     });
-    send(child, { kind: 'setup', setup: { ...setup, records } });
+    send(child, { kind: 'setup', setup: { ...setup, records, limited: rates.limited() } });
     return gateway;
   }
 
@@ -247,6 +250,14 @@ export class GatewayFleet implements AsyncDisposable {
         return;
       case 'drained':
         gateway.onDrained();
+        return;
+      case 'draw': {
+        const { namespace, count } = message;
+        send(gateway.process, { kind: 'drawn', namespace, ...this.#options.rates.draw(namespace, count) });
+        return;
+      }
+      case 'put-back':
+        this.#options.rates.putBack(message.namespace, message.count);
         return;
       default:
         gateway.holder.receive(message);

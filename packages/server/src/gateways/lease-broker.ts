@@ -15,7 +15,7 @@ const FORGET_MS = 1_500;
 
 /** What a {@link LeaseBroker} is made with. */
 export interface LeaseBrokerOptions {
-  readonly pools: Pick<InstancePools, 'acquire' | 'tryAcquire' | 'find'>;
+  readonly pools: Pick<InstancePools, 'acquire' | 'tryAcquire' | 'find' | 'limits'>;
   /** The version of a key, serving or replaced a moment ago. */
   readonly versionOf: (key: VersionKey) => Version | undefined;
 }
@@ -153,24 +153,42 @@ export class LeaseBroker implements Disposable {
       const others = holder.tickets.get(key);
       if (others) others.push(ticket);
       else holder.tickets.set(key, [ticket]);
-      const slot = this.#rounds.has(key) || asking.length > 0 ? undefined : this.#options.pools.tryAcquire(version);
+      const isAsking = this.#rounds.has(key) || asking.length > 0;
+      const slot = isAsking || this.#scopeInTheWay(version) ? undefined : this.#options.pools.tryAcquire(version);
       if (slot) this.#grant(ticket, slot);
       else asking.push(ticket);
     }
-    if (asking.length > 0) this.#ask(key, asking);
+    if (version && asking.length > 0) this.#ask(version, asking);
   }
 
-  /** Asks for idle leases of a version; the tickets wait for the answers, later ones behind them. */
-  #ask(key: VersionKey, tickets: readonly Ticket[]): void {
+  /** The beginning of the keys whose calls are too many for one more of the version, if they are. */
+  #scopeInTheWay({ namespace, name }: Version): string | undefined {
+    return this.#options.pools.limits.scopeInTheWay(namespace, name);
+  }
+
+  /**
+   * Asks for idle leases of a version, or of all whose calls keep it out; the tickets wait for the answers, later ones
+   * behind them.
+   */
+  #ask(version: Version, tickets: readonly Ticket[]): void {
+    const { key } = version;
     const running = this.#rounds.get(key);
     if (running) {
       running.tickets.push(...tickets);
       return;
     }
-    // What is recalled already comes back as soon as it is idle.
-    const isWorthAsking = (lease: Lease) => lease.key === key && !lease.isRecalled;
-    const asked = [...this.#holders].filter((one) => [...one.leases.values()].some(isWorthAsking));
-    if (asked.length === 0) {
+    const scope = this.#scopeInTheWay(version);
+    const asked = new Map<Holder, Set<VersionKey>>();
+    for (const holder of this.#holders) {
+      const keys = new Set<VersionKey>();
+      for (const lease of holder.leases.values()) {
+        const isInTheWay = scope === undefined ? lease.key === key : lease.key.startsWith(scope);
+        // What is recalled already comes back as soon as it is idle.
+        if (isInTheWay && !lease.isRecalled) keys.add(lease.key);
+      }
+      if (keys.size > 0) asked.set(holder, keys);
+    }
+    if (asked.size === 0) {
       for (const ticket of tickets) this.#queue(ticket);
       return;
     }
@@ -179,11 +197,16 @@ export class LeaseBroker implements Disposable {
       id: this.#lastId,
       key,
       tickets: [...tickets],
-      awaiting: new Set(asked),
+      awaiting: new Set(asked.keys()),
       timer: setTimeout(() => this.#endRound(round), ROUND_MS),
     };
     this.#rounds.set(key, round);
-    for (const one of asked) this.#recall(one, key, round.id);
+    for (const [holder, keys] of asked) {
+      const [last, ...others] = [...keys].toReversed();
+      for (const other of others) this.#recall(holder, other);
+      // What is said in a row is answered in a row: the last answer says that all are there.
+      if (last !== undefined) this.#recall(holder, last, round.id);
+    }
   }
 
   #recall(holder: Holder, key: VersionKey, round?: number): void {
@@ -205,7 +228,7 @@ export class LeaseBroker implements Disposable {
   #queue(ticket: Ticket): void {
     const { pools } = this.#options;
     const { signal } = ticket.withdrawn;
-    Promise.resolve(pools.acquire(ticket.version, signal)).then(
+    Promise.try(() => pools.acquire(ticket.version, signal)).then(
       (slot) => {
         if (signal.aborted) slot.release('unknown');
         else this.#grant(ticket, slot, slot.wait ?? BUSY_WAIT);
@@ -279,6 +302,11 @@ export class LeaseBroker implements Disposable {
     if (tickets.length === 0) holder.tickets.delete(version.key);
   }
 
+  /** Whether calls of the version's function are more than may be, since a limit was lowered. */
+  #isExceeded({ namespace, name }: Version): boolean {
+    return this.#options.pools.limits.isExceeded(namespace, name);
+  }
+
   /** Whether anybody else waits for a slot of the version. */
   #isContended(holder: Holder, key: VersionKey): boolean {
     return (this.#options.pools.find(key)?.waiting ?? 0) > (holder.tickets.get(key)?.length ?? 0);
@@ -298,8 +326,9 @@ export class LeaseBroker implements Disposable {
       const keys = new Set<VersionKey>();
       for (const lease of holder.leases.values()) if (!lease.isRecalled) keys.add(lease.key);
       for (const key of keys) {
-        if (this.#options.pools.find(key)?.retiring === true || this.#isContended(holder, key))
-          this.#recall(holder, key);
+        const pool = this.#options.pools.find(key);
+        const isTooMany = () => pool !== undefined && this.#isExceeded(pool.version);
+        if (pool?.retiring === true || this.#isContended(holder, key) || isTooMany()) this.#recall(holder, key);
       }
       if (holder.known.size > 0 || holder.leases.size > 0) isNeeded = true;
     }

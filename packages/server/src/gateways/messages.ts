@@ -18,6 +18,8 @@ export interface GatewaySetup {
   readonly controlSocket: string;
   /** The functions there are. */
   readonly records: readonly FunctionRecord[];
+  /** Namespaces whose calls have to ask whether they may pass. */
+  readonly limited: readonly string[];
 }
 
 /** An error on its way to another process. */
@@ -53,9 +55,29 @@ export type SlotMessage =
   /** What became of an instance, as asked. */
   | { readonly kind: 'ended'; readonly ask: number; readonly ending?: Ending | undefined };
 
+/** What the first process says about rates. */
+export type RateMessage =
+  /** Whether calls of the namespace have to ask. Answered with `routed`. */
+  | { readonly kind: 'rate'; readonly seq: number; readonly namespace: string; readonly isLimited: boolean }
+  /** So many calls may pass, those asked for first; the others not before `retryAfterMs`. */
+  | {
+      readonly kind: 'drawn';
+      readonly namespace: string;
+      readonly granted: number;
+      readonly retryAfterMs: number;
+    };
+
+/** What a gateway says about rates. */
+export type RateRequest =
+  /** So many calls wait to pass. Answered with `drawn`. */
+  | { readonly kind: 'draw'; readonly namespace: string; readonly count: number }
+  /** So many that might have passed did not come. */
+  | { readonly kind: 'put-back'; readonly namespace: string; readonly count: number };
+
 /** What the first process says to a gateway. */
 export type ToGateway =
   | SlotMessage
+  | RateMessage
   | { readonly kind: 'setup'; readonly setup: GatewaySetup }
   /** Comes with the connection of a caller. */
   | { readonly kind: 'connection' }
@@ -86,6 +108,7 @@ export type SlotRequest =
 /** What a gateway says to the first process. */
 export type FromGateway =
   | SlotRequest
+  | RateRequest
   | { readonly kind: 'ready' }
   | { readonly kind: 'routed'; readonly seq: number }
   | {

@@ -1,5 +1,5 @@
 import type { VersionKey } from '@ebb/contract';
-import type { FunctionRecord, FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
+import type { FunctionRecord, FunctionRegistry, NamespaceRegistry, RegistryChange, Version } from '../core/ports.ts';
 import { routedRecord, type ToGateway } from './messages.ts';
 
 /** A version that was replaced, or called by its number, is still found for this long: calls resolved to it may be on their way (V2). */
@@ -21,6 +21,8 @@ export interface RouteFeed extends Disposable {
     readonly records: readonly FunctionRecord[];
     readonly follower: RouteFollower;
   };
+  /** Tells every gateway whether calls of a namespace have to ask if they may pass. */
+  tellRate(namespace: string, isLimited: boolean): void;
   /** Resolves when every gateway knows what the registry knows now, so that who deployed calls the new version. */
   settled(): Promise<void>;
   /** Has a version be found for a while, though no alias refers to it. */
@@ -81,6 +83,10 @@ export function createRouteFeed(registry: Pick<FunctionRegistry, 'list' | 'watch
         },
       };
     },
+    tellRate(namespace, isLimited) {
+      seq += 1;
+      for (const { send } of followers) send({ kind: 'rate', seq, namespace, isLimited });
+    },
     settled() {
       const wanted = seq;
       const isKnown = () => [...followers].every(({ knownSeq }) => knownSeq >= wanted);
@@ -127,6 +133,18 @@ export function knownEverywhere<T extends FunctionRegistry>(registry: T, feed: R
     rollback: (namespace, name, to) => settled(registry.rollback(namespace, name, to)),
     publish: (namespace, name, version, given) => settled(registry.publish(namespace, name, version, given)),
     remove: (namespace, name) => settled(registry.remove(namespace, name)),
+  };
+}
+
+/** Namespaces whose limits are set only when every gateway knows of them. */
+export function limitedEverywhere(namespaces: NamespaceRegistry, feed: RouteFeed): NamespaceRegistry {
+  return {
+    ...namespaces,
+    async setLimits(name, limits) {
+      const namespace = await namespaces.setLimits(name, limits);
+      await feed.settled();
+      return namespace;
+    },
   };
 }
 

@@ -1,7 +1,15 @@
-import type { ColdStart, FunctionName, FunctionSpec, InstanceResource, VersionKey } from '@ebb/contract';
+import {
+  type ColdStart,
+  type FunctionName,
+  type FunctionSpec,
+  type InstanceResource,
+  type VersionKey,
+  isShadowOnly,
+} from '@ebb/contract';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { DeployGate, FunctionRegistry, FunctionStanding, RegistryChange, Version } from '../core/ports.ts';
 import type { Slot } from './admission.ts';
+import { CallLimits } from './call-limits.ts';
 import { isStartFailure } from './classify-start-failure.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { IdleKeeper, type IdleKeeperOptions } from './idle-keeper.ts';
@@ -15,7 +23,10 @@ import { VersionPool, type VersionPoolOptions } from './version-pool.ts';
 const UNUSED_MS = 60_000;
 
 /** What {@link InstancePools} is made with. */
-export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version' | 'onEmpty' | 'onStarted'> {
+export interface InstancePoolsOptions extends Omit<
+  VersionPoolOptions,
+  'version' | 'isShadow' | 'onEmpty' | 'onStarted' | 'limits'
+> {
   readonly budget: StartBudget;
   readonly exits: ExitWatch;
   readonly generation: string;
@@ -23,6 +34,8 @@ export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version'
   readonly idle: Omit<IdleKeeperOptions, 'all'>;
   /** Instances kept ready without code. */
   readonly spares?: WarmPool;
+  /** How many calls there may be at once. Default: any number, but for what functions say. */
+  readonly limits?: CallLimits;
   /** Told of every instance that has started. */
   readonly onStarted?: (started: Started) => void;
 }
@@ -37,6 +50,8 @@ const MAX_CALLED = 1_000;
  * zero cost nothing here. Also what a deploy is proved by.
  */
 export class InstancePools implements DeployGate, AsyncDisposable {
+  /** How many calls of functions and namespaces there may be at once. */
+  readonly limits: CallLimits;
   readonly #options: InstancePoolsOptions;
   readonly #pools = new Map<VersionKey, VersionPool>();
   /** When versions were last looked up by their number, monotonic milliseconds. */
@@ -52,6 +67,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   constructor(options: InstancePoolsOptions) {
     this.#options = options;
+    this.limits = options.limits ?? new CallLimits();
     this.#keeper = new IdleKeeper({ ...options.idle, all: () => this.#pools.values() });
     this.#reconciler = new Reconciler({
       ...options,
@@ -69,6 +85,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   async start(registry: FunctionRegistry): Promise<void> {
     this.#registry = registry;
     this.#watching = registry.watch((change) => this.#follow(change));
+    for (const { live } of registry.list()) this.limits.setFunction(live.namespace, live.name, live.limits);
     await this.#reconciler.start();
     this.#options.spares?.start();
     for (const { versions } of registry.list()) for (const version of versions) this.#keep(version);
@@ -80,13 +97,15 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     const existing = this.#pools.get(version.key);
     if (existing) return existing.acquire(signal);
     const pool = this.of(version);
-    const slot = pool.acquire(signal);
-    if (this.#servingVersion(version.key) === undefined) {
-      if (this.#isCalled(version)) pool.unlist();
-      // Replaced since the request was resolved to it: this request is served by it still (V2), and nothing is kept.
-      else pool.retire();
+    try {
+      return pool.acquire(signal);
+    } finally {
+      if (this.#servingVersion(version.key) === undefined) {
+        if (this.#isCalled(version)) pool.unlist();
+        // Replaced since the request was resolved to it: this request is served by it still (V2), and nothing is kept.
+        else pool.retire();
+      }
     }
-    return slot;
   }
 
   /** Takes note that a version is called by its number: if no alias refers to it, it is not drained after each call. */
@@ -116,7 +135,9 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     if (existing) return existing;
     const pool = new VersionPool({
       ...this.#options,
+      limits: this.limits,
       version,
+      isShadow: (one) => this.#isShadow(one),
       onStarted: (started) => this.#started(started),
       onEmpty: (empty) => this.#forget(empty),
     });
@@ -201,7 +222,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     if (!pool) return;
     if (stays) return this.#retireSoon(version.key);
     await pool.close();
-    this.#pools.delete(version.key);
+    this.#forget(pool);
   }
 
   /** See {@link Reconciler.reconcile}. */
@@ -235,6 +256,8 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   #follow(change: RegistryChange): void {
     const serving = change.kind === 'changed' ? change.record.versions : [];
+    if (change.kind === 'removed') this.limits.forget(change.previous.namespace, change.previous.name);
+    else this.limits.setFunction(change.record.namespace, change.record.name, change.record.live.limits);
     for (const version of serving) {
       this.#pools.get(version.key)?.revive();
       this.#keep(version);
@@ -268,6 +291,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   #forget(pool: VersionPool): void {
     if (this.#pools.get(pool.version.key) === pool) this.#pools.delete(pool.version.key);
+    this.limits.leave(pool);
   }
 
   /** Versions that were called by number go with their function. */
@@ -282,6 +306,14 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     const calledMs = this.#called.get(key) ?? -Infinity;
     const isLately = this.#options.clock.monotonic() - calledMs < CALLED_MS;
     return isLately && this.#registry?.resolve(namespace, name) !== undefined;
+  }
+
+  #isShadow({ namespace, name, version }: Version): boolean {
+    const aliases = this.#registry?.resolve(namespace, name)?.aliases ?? [];
+    return isShadowOnly(
+      aliases.map(({ spec }) => spec),
+      version,
+    );
   }
 
   #servingVersion(key: VersionKey): Version | undefined {

@@ -47,6 +47,7 @@ export class PoolMembers {
   /** Those that have ended, as to which it is not known yet why. */
   readonly #ending = new WeakSet<Member>();
   readonly #stops = new Set<Promise<void>>();
+  #releasing = 0;
 
   constructor(options: PoolMembersOptions) {
     this.#options = options;
@@ -113,7 +114,7 @@ export class PoolMembers {
     const member = this.#members.get(instanceId);
     if (!member || member.state === 'draining') return;
     member.launched.log.say(`the instance ${how}`);
-    this.drain(member);
+    this.drain(member, 'broken');
     this.#options.onLost('ended');
   }
 
@@ -144,12 +145,15 @@ export class PoolMembers {
         ? 'the instance refuses connections and is replaced'
         : 'the instance failed several requests in a row and is replaced',
     );
-    this.drain(member);
+    this.drain(member, 'broken');
     this.#options.onLost('failed');
   }
 
-  /** Takes an instance out of service and stops it when it holds no request any more (S2, G2). */
-  drain(member: Member): void {
+  /**
+   * Takes an instance out of service and stops it when it holds no request any more (S2, G2). One that is `broken` is
+   * replaced before it has ended.
+   */
+  drain(member: Member, why: 'released' | 'broken' = 'released'): void {
     if (member.state === 'draining') return;
     member.state = 'draining';
     member.endpoint.accepting = false;
@@ -157,9 +161,12 @@ export class PoolMembers {
     this.#options.onLeaving(member);
     admission.remove(member.endpoint);
     const { timeoutMs } = version.limits;
+    const released = why === 'released' ? 1 : 0;
+    this.#releasing += released;
     const stop = stopMember(member, { engine, exits, logger, timeoutMs, closing }).finally(() => {
       this.#stops.delete(stop);
       this.#members.delete(member.launched.instance.id);
+      this.#releasing -= released;
       this.#options.onGone();
     });
     this.#stops.add(stop);
@@ -168,6 +175,11 @@ export class PoolMembers {
   /** Takes all of them out of service. */
   drainAll(): void {
     for (const member of this.#members.values()) if (member.state === 'ready') this.drain(member);
+  }
+
+  /** Instances that were given up and have not ended: they still count (E3), other than those that are broken. */
+  get releasing(): number {
+    return this.#releasing;
   }
 
   /** How many are being stopped. */

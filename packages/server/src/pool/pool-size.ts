@@ -1,4 +1,4 @@
-import type { ScalingResource, StartReport } from '@ebb/contract';
+import { callsPerInstance, type ScalingResource, type StartReport } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import type { Version } from '../core/ports.ts';
 import type { Admission } from './admission.ts';
@@ -65,6 +65,22 @@ export class PoolSize {
     for (const member of standby.dispensable().slice(0, have - desired)) members.drain(member);
   }
 
+  /**
+   * Gives up `count` instances that others have a right to, though calls may wait for them: those with the fewest
+   * requests. They take no more and are stopped when they hold none (S2).
+   */
+  giveUp(count: number, reason: string): void {
+    const { clock, members, starter } = this.#options;
+    this.#desired = Math.max(0, members.ready + starter.starting - count);
+    this.#floor = 0;
+    this.#scaling = { desired: this.#desired, reason, at: new Date(clock.now()).toISOString() };
+    // What has not begun to start sees at its turn that it is not wanted.
+    const serving = [...members.all()]
+      .filter(({ state }) => state === 'ready')
+      .toSorted((left, right) => left.endpoint.inFlight - right.endpoint.inFlight);
+    for (const member of serving.slice(0, Math.max(0, count - starter.starting))) members.drain(member);
+  }
+
   /** Takes note of an instance that ended unasked: the next start is in its place. */
   lost(): void {
     this.#lostAtMs = this.#options.clock.monotonic();
@@ -87,8 +103,7 @@ export class PoolSize {
     const { limits } = version;
     const load = admission.inFlight + admission.waiting;
     const floor = isOver() ? 0 : Math.max(limits.scaleMin, this.#floor);
-    const bears = limits.scaling.mode === 'concurrency' ? limits.scaling.target : limits.concurrency;
-    const wanted = Math.min(this.#desired, Math.max(floor, Math.ceil(load / bears)));
+    const wanted = Math.min(this.#desired, Math.max(floor, Math.ceil(load / callsPerInstance(limits))));
     return wanted > members.ready + starter.starting - 1;
   }
 }

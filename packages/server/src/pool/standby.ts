@@ -28,7 +28,7 @@ export class Standby {
     const { version, members, starter, isOver } = this.#options;
     const { standby, scaleMax } = version.limits;
     if (standby === 0 || isOver() || starter.held) return 0;
-    const room = scaleMax - members.ready - starter.starting;
+    const room = scaleMax - members.ready - starter.starting - members.releasing;
     return Math.max(0, Math.min(room, standby - members.idle().length - starter.starting));
   }
 

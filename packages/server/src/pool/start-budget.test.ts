@@ -30,3 +30,20 @@ test('a start that never ends does not hold up those of other functions', async 
   next[Symbol.dispose]();
   (await budget.acquire())[Symbol.dispose]();
 });
+
+test('namespaces take turns, and functions in them: who wants many starts holds up nobody else’s', async () => {
+  const budget = new StartBudget(1);
+  const order: string[] = [];
+  const running = await budget.acquire();
+  const ask = async (namespace: string, name: string) => {
+    using _permit = await budget.acquire({ namespace, name });
+    order.push(`${namespace}/${name}`);
+  };
+  const asked = ['loud/a', 'loud/a', 'loud/a', 'loud/b', 'calm/c', 'calm/c'].map((owner) => {
+    const [namespace = '', name = ''] = owner.split('/');
+    return ask(namespace, name);
+  });
+  running[Symbol.dispose]();
+  await Promise.all(asked);
+  expect(order).toEqual(['loud/a', 'calm/c', 'loud/b', 'calm/c', 'loud/a', 'loud/a']);
+});

@@ -5,6 +5,7 @@ import type { Logger } from '../core/logger.ts';
 import type { Version } from '../core/ports.ts';
 import type { Engine, Instance } from '../engines/engine.ts';
 import { Admission, type Slot } from './admission.ts';
+import type { CallGate, CallLimits } from './call-limits.ts';
 import { describeMembers } from './describe-members.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { ExitWatch } from './exit-watch.ts';
@@ -26,6 +27,10 @@ export interface VersionPoolOptions {
   readonly budget: StartBudget;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** How many calls there may be at once; counts the pool's from its making on. */
+  readonly limits: CallLimits;
+  /** Whether a version gets nothing but copies of calls; asked only where a limit holds. Default: none does. */
+  readonly isShadow?: (version: Version) => boolean;
   /** Called when the size should be decided anew. */
   readonly onDemand: (pool: VersionPool) => void;
   /** Called when an instance has started and those who waited for it are served. */
@@ -48,6 +53,7 @@ export class VersionPool {
   readonly #starter: VersionStarter;
   readonly #size: PoolSize;
   readonly #freezer: Freezer;
+  readonly #gate: CallGate;
   readonly #closing = new AbortController();
   #arrivals = 0;
   #retiring = false;
@@ -100,6 +106,7 @@ export class VersionPool {
     const joined = { ...parts, members: this.#members, starter: this.#starter, isOver };
     this.standby = new Standby(joined);
     this.#size = new PoolSize({ ...joined, standby: this.standby });
+    this.#gate = options.limits.join(this);
   }
 
   get inFlight(): number {
@@ -121,6 +128,11 @@ export class VersionPool {
 
   get ready(): number {
     return this.#members.ready;
+  }
+
+  /** See {@link PoolMembers.releasing}. */
+  get releasing(): number {
+    return this.#members.releasing;
   }
 
   /** Calls that asked for a slot since the pool was made. */
@@ -148,6 +160,11 @@ export class VersionPool {
     return this.#retiring;
   }
 
+  /** Whether it gets nothing but copies of calls. */
+  get isShadow(): boolean {
+    return this.#options.isShadow?.(this.version) === true;
+  }
+
   /**
    * Whether an alias refers to the version. One that is only called by its number has instances for its calls and as
    * long as they are kept idle, and no minimum, standby or schedule.
@@ -161,8 +178,9 @@ export class VersionPool {
     return this.#members.find(instanceId) !== undefined;
   }
 
-  /** A slot if one is free now. */
+  /** A slot if one is free now. Throws FUNCTION_LIMIT or NAMESPACE_LIMIT when no more calls may come. */
   tryAcquire(): Slot | undefined {
+    if (this.#gate.isLimited && !this.isShadow) this.#gate.check();
     const slot = this.#admission.tryAcquire();
     if (slot) this.#arrivals += 1;
     return slot;
@@ -170,9 +188,10 @@ export class VersionPool {
 
   /**
    * A slot, at once or when one is free; see {@link Admission.acquire}. While starts keep failing and none is under
-   * way, it rejects with what the last one failed with.
+   * way, it rejects with what the last one failed with. Throws as {@link tryAcquire} does.
    */
   acquire(signal?: AbortSignal): Slot | Promise<Slot> {
+    if (this.#gate.isLimited && !this.isShadow) this.#gate.check();
     this.#arrivals += 1;
     if (this.#admission.endpoints.length === 0 && this.starting === 0) {
       const { held } = this.#starter;
@@ -214,6 +233,11 @@ export class VersionPool {
   /** See {@link PoolSize.scaleTo}. */
   scaleTo(desired: number, why: ScaleReason): void {
     this.#size.scaleTo(desired, why);
+  }
+
+  /** See {@link PoolSize.giveUp}. */
+  giveUp(count: number, reason: string): void {
+    this.#size.giveUp(count, reason);
   }
 
   /** Starts one instance now and keeps it. Throws what {@link Launcher.launch} throws. */

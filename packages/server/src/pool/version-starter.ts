@@ -78,11 +78,11 @@ export class VersionStarter {
 
   /** Starts one instance now. Throws what {@link Launcher.launch} throws. */
   async startOne(cause: StartReport['cause'], signal?: AbortSignal): Promise<void> {
-    const { clock, budget, closing } = this.#options;
+    const { clock, budget, closing, version } = this.#options;
     const context = { cause, decidedAtMs: clock.monotonic() };
     this.#starting += 1;
     try {
-      using _permit = await budget.acquire();
+      using _permit = await budget.acquire(version);
       await this.#launch(context, signal ? AbortSignal.any([signal, closing]) : closing);
     } finally {
       this.#ended();
@@ -91,11 +91,11 @@ export class VersionStarter {
 
   /** Starts one instance unless starts are held back or none is lacking once its turn has come. Never throws. */
   async startIf(isLacking: () => boolean, cause: StartReport['cause']): Promise<void> {
-    const { clock, budget, closing } = this.#options;
+    const { clock, budget, closing, version } = this.#options;
     const context = { cause, decidedAtMs: clock.monotonic() };
     this.#starting += 1;
     try {
-      using _permit = await budget.acquire();
+      using _permit = await budget.acquire(version);
       // What was lacking when the permit was asked for may be there by now (S3), or known not to start.
       if (!isLacking() || this.held || (this.isSuspect && this.#launching > 0)) return;
       await this.#launch(context, closing);

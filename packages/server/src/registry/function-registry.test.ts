@@ -55,6 +55,7 @@ async function setUp(store: KeyValue = createMemoryKeyValue()) {
     code: { has: (digest) => digest === CODE || digest === OTHER_CODE },
     gate,
     clock: systemClock,
+    maxInstances: 40,
   });
   const changes: RegistryChange[] = [];
   registry.watch((change) => changes.push(change));
@@ -74,6 +75,25 @@ describe('a deploy', () => {
     expect(gate.calls).toEqual(['admit', 'prove openfaas-fn/hello@1']);
     expect(registry.resolve('openfaas-fn', 'hello')).toBe(record);
     expect(changes).toEqual([{ kind: 'changed', record }]);
+  });
+
+  test('that reserves more calls than its namespace has left is refused before anything is started', async () => {
+    const { registry, namespaces, gate } = await setUp();
+    await namespaces.setLimits('openfaas-fn', { concurrency: 5 });
+    await registry.put(deploy({ limits: { reserved: 3 } }), UNPROBED);
+    await registry.put(deploy({ limits: { reserved: 5 } }), UNPROBED);
+    gate.calls.length = 0;
+    await expect(registry.put(deploy({ limits: { reserved: 1 } }, 'other'), PROBED)).rejects.toMatchObject({
+      code: 'LIMITS_INVALID',
+      message: '"limits.reserved" is 1, but of the 5 calls at once of namespace "openfaas-fn" other functions leave 0',
+    });
+    await namespaces.setLimits('openfaas-fn', {});
+    const large = deploy({ concurrency: 1, scale: { max: 50 }, limits: { reserved: 40 } }, 'large');
+    await expect(registry.put(large, PROBED)).rejects.toMatchObject({
+      code: 'LIMITS_INVALID',
+      message: '"limits.reserved" is 40 and needs 40 instances, but of the server\'s 40 other functions leave 39',
+    });
+    expect([gate.calls, registry.reservedCalls('openfaas-fn')]).toEqual([[], 5]);
   });
 
   test('of the same content makes no version and starts nothing', async () => {

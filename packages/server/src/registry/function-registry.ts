@@ -1,9 +1,10 @@
-import { LIVE_ALIAS } from '@ebb/contract';
+import { LIVE_ALIAS, reservedInstances, resolveLimits } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import type { DeployInput, FunctionRecord, FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
 import type { Write } from '../store/key-value.ts';
 import { requireAliasSpec } from './check-alias.ts';
 import { KEPT_VERSIONS, type RetentionRule } from './decide-retention.ts';
+import { decideReserved } from './decide-reserved.ts';
 import { createDeployer, type DeployerOptions } from './deployer.ts';
 import { findAlias, namedVersions, withoutAlias } from './function-record.ts';
 import { requireName } from './require-name.ts';
@@ -19,6 +20,8 @@ export interface FunctionRegistryOptions extends DeployerOptions {
   readonly retention?: RetentionRule;
   /** Whether a version that no alias names still has instances, queued work or a rollout, so that it must stay. */
   readonly isVersionBusy?: (version: Version) => boolean | Promise<boolean>;
+  /** Most instances on the host, which no more can be reserved of. Default: any number. */
+  readonly maxInstances?: number;
 }
 
 /** The registry, and what its neighbours ask it before they remove something. */
@@ -27,13 +30,22 @@ export interface StoredFunctionRegistry extends FunctionRegistry {
   secretUser(namespace: string, secret: string): string | undefined;
   /** Removes the versions of all functions that are beyond the retention and that nothing needs. Throws STORE_FAILED. */
   collect(): Promise<void>;
+  /** Calls at once that the functions of a namespace have reserved together. */
+  reservedCalls(namespace: string): number;
   /** Digests of code that a stored version, or one being deployed, refers to. */
   codeInUse(): Promise<ReadonlySet<string>>;
 }
 
 /** Opens the registry: all functions are read into memory, so that reads cost a map look-up. Throws STORE_FAILED. */
 export async function createFunctionRegistry(options: FunctionRegistryOptions): Promise<StoredFunctionRegistry> {
-  const { store, logger, clock, retention = { kept: KEPT_VERSIONS }, isVersionBusy = () => false } = options;
+  const {
+    store,
+    logger,
+    clock,
+    retention = { kept: KEPT_VERSIONS },
+    isVersionBusy = () => false,
+    maxInstances = Number.POSITIVE_INFINITY,
+  } = options;
   const deployer = createDeployer(options);
   const records = new Map<string, FunctionRecord>();
   const deploying = new Set<DeployInput>();
@@ -63,6 +75,33 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
     const record = records.get(recordKey(namespace, name));
     if (record) return record;
     throw new EbbError('FUNCTION_NOT_FOUND', `there is no function "${name}" in namespace "${namespace}"`);
+  };
+
+  const reservedIn = (namespace: string) =>
+    [...records.values()]
+      .filter((record) => record.namespace === namespace)
+      .map(({ name, live }) => ({ name, amount: live.limits.calls.reserved }));
+
+  /** Refuses to reserve what the namespace or the host has not got. */
+  const requireReservable = ({ namespace, name, spec }: DeployInput): void => {
+    const amount = spec.limits?.reserved ?? 0;
+    if (amount === 0) return;
+    const { concurrency = Number.POSITIVE_INFINITY } = options.namespaces.get(namespace)?.limits ?? {};
+    const calls = decideReserved({ name, amount }, reservedIn(namespace), concurrency);
+    if (!calls.fits) {
+      throw new EbbError(
+        'LIMITS_INVALID',
+        `"limits.reserved" is ${amount}, but of the ${concurrency} calls at once of namespace "${namespace}" other functions leave ${calls.left}`,
+      );
+    }
+    const own = { name: recordKey(namespace, name), amount: reservedInstances(resolveLimits(spec)) };
+    const all = Array.from(records, ([key, { live }]) => ({ name: key, amount: reservedInstances(live.limits) }));
+    const instances = decideReserved(own, all, maxInstances);
+    if (instances.fits) return;
+    throw new EbbError(
+      'LIMITS_INVALID',
+      `"limits.reserved" is ${amount} and needs ${own.amount} instances, but of the server's ${maxInstances} other functions leave ${instances.left}`,
+    );
   };
 
   /** Makes a record that is on disk the one that is answered with. */
@@ -121,6 +160,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
       try {
         return await deploys.run(key, async () => {
           const before = records.get(key);
+          requireReservable(input);
           const prepared = await deployer.prepare(input, before, { probe, signal });
           if (!prepared) {
             const record = requireRecord(input.namespace, input.name);
@@ -129,6 +169,8 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
           const { version, isNew } = prepared;
           const commit = async () => {
             const current = records.get(key);
+            // Others may have reserved something while this one was proved.
+            requireReservable(input);
             return { record: swap(current, await prepared.commit(current, serve)), current };
           };
           try {
@@ -209,6 +251,8 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
         (user) => user.namespace === namespace && user.spec.secrets.includes(secret),
       )?.name;
     },
+
+    reservedCalls: (namespace) => reservedIn(namespace).reduce((sum, { amount }) => sum + amount, 0),
 
     async codeInUse() {
       const digests = new Set<string>();

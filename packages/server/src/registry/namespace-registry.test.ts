@@ -69,3 +69,49 @@ describe('namespaces', () => {
     await expect(namespaces.create(name)).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
   });
 });
+
+describe('limits', () => {
+  test('are kept over a restart, told to who watches, and gone with an empty set', async () => {
+    const { store, namespaces } = await open();
+    const told: unknown[] = [];
+    using watching = namespaces.watch(({ name, limits }) => told.push([name, limits]));
+    const limits = { concurrency: 5, rate: '100/s', burst: 20, reserved: 25 };
+    expect(await namespaces.setLimits(DEFAULT_NAMESPACE, limits)).toMatchObject({ limits });
+    expect((await open(store)).namespaces.get(DEFAULT_NAMESPACE)).toMatchObject({ id: 1, limits });
+    expect(await namespaces.setLimits(DEFAULT_NAMESPACE, {})).not.toHaveProperty('limits');
+    expect((await open(store)).namespaces.get(DEFAULT_NAMESPACE)).not.toHaveProperty('limits');
+    watching[Symbol.dispose]();
+    await namespaces.setLimits(DEFAULT_NAMESPACE, limits);
+    expect(told).toEqual([
+      [DEFAULT_NAMESPACE, limits],
+      [DEFAULT_NAMESPACE, undefined],
+    ]);
+  });
+
+  test('of a removed namespace are gone: what is made under its name begins without', async () => {
+    const { namespaces } = await open();
+    await namespaces.create('team');
+    await namespaces.setLimits('team', { concurrency: 1 });
+    const told: unknown[] = [];
+    using _watching = namespaces.watch(({ name, limits }) => told.push([name, limits]));
+    await namespaces.remove('team');
+    expect([told, await namespaces.create('team')]).toEqual([
+      [['team', undefined]],
+      expect.not.objectContaining({ limits: expect.anything() }),
+    ]);
+  });
+
+  test('reserve no more of the host than there is, nor fewer calls than functions have reserved', async () => {
+    const store = createMemoryKeyValue();
+    const namespaces = await createNamespaceRegistry({ store, clock: systemClock, reservedCalls: () => 4 });
+    await namespaces.create('team');
+    await namespaces.setLimits('team', { reserved: 60 });
+    await expect(namespaces.setLimits(DEFAULT_NAMESPACE, { reserved: 50 })).rejects.toMatchObject({
+      code: 'LIMITS_INVALID',
+      message: '"reserved" is 50 percent of the host, of which other namespaces leave 40',
+    });
+    await expect(namespaces.setLimits('team', { concurrency: 3 })).rejects.toMatchObject({ code: 'LIMITS_INVALID' });
+    await expect(namespaces.setLimits('absent', {})).rejects.toMatchObject({ code: 'NAMESPACE_NOT_FOUND' });
+    await namespaces.setLimits('team', { reserved: 100, concurrency: 4 });
+  });
+});

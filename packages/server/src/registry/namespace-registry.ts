@@ -1,28 +1,40 @@
-import { DEFAULT_NAMESPACE, type NamespaceResource } from '@ebb/contract';
+import { DEFAULT_NAMESPACE, type NamespaceLimits, namespaceLimitsSchema, type NamespaceResource } from '@ebb/contract';
 import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';
 import type { NamespaceRegistry } from '../core/ports.ts';
 import type { Entry, KeyValue } from '../store/key-value.ts';
+import { decideReserved } from './decide-reserved.ts';
 import { requireName } from './require-name.ts';
 import { functionKey, namespaceKey, NAMESPACES, NEXT_NAMESPACE_ID, secretKey } from './store-keys.ts';
 import { createTurns } from './turns.ts';
 
 type Namespace = NamespaceResource & { readonly id: number };
 
-const recordSchema = z.object({ id: z.number().int().positive(), createdAt: z.iso.datetime() });
+const recordSchema = z.object({
+  id: z.number().int().positive(),
+  createdAt: z.iso.datetime(),
+  limits: namespaceLimitsSchema.optional(),
+});
+
+/** The host, in percent. */
+const WHOLE_HOST = 100;
 
 /** What the registry of namespaces is built from. */
 export interface NamespaceRegistryOptions {
   readonly store: KeyValue;
   readonly clock: Clock;
+  /** Calls at once that the functions of a namespace have reserved together. Default: none. */
+  readonly reservedCalls?: (namespace: string) => number;
 }
 
 /**
  * Opens the registry of namespaces and makes the default one at the first start. Ids start at 1 and are never given
  * out twice, even after a namespace was removed. Throws STORE_FAILED.
  */
-export async function createNamespaceRegistry({ store, clock }: NamespaceRegistryOptions): Promise<NamespaceRegistry> {
+export async function createNamespaceRegistry(options: NamespaceRegistryOptions): Promise<NamespaceRegistry> {
+  const { store, clock, reservedCalls = () => 0 } = options;
+  const listeners = new Set<(namespace: NamespaceResource) => void>();
   const namespaces = new Map<string, Namespace>();
   const turns = createTurns();
   for (const entry of await store.list(NAMESPACES)) {
@@ -48,6 +60,36 @@ export async function createNamespaceRegistry({ store, clock }: NamespaceRegistr
     return namespace;
   };
 
+  const requireLimits = (name: string, { concurrency, reserved = 0 }: NamespaceLimits): void => {
+    const calls = reservedCalls(name);
+    if (concurrency !== undefined && concurrency < calls) {
+      throw new EbbError(
+        'LIMITS_INVALID',
+        `"concurrency" is ${concurrency} but the functions of namespace "${name}" have ${calls} calls reserved; set it to ${calls} at least, or lower their "limits.reserved"`,
+      );
+    }
+    const others = Array.from(namespaces.values(), (one) => ({ name: one.name, amount: one.limits?.reserved ?? 0 }));
+    const { fits, left } = decideReserved({ name, amount: reserved }, others, WHOLE_HOST);
+    if (fits) return;
+    throw new EbbError(
+      'LIMITS_INVALID',
+      `"reserved" is ${reserved} percent of the host, of which other namespaces leave ${left}`,
+    );
+  };
+
+  const setLimits = async (name: string, limits: NamespaceLimits): Promise<NamespaceResource> => {
+    const present = namespaces.get(name);
+    if (!present) throw new EbbError('NAMESPACE_NOT_FOUND', `there is no namespace "${name}"`);
+    requireLimits(name, limits);
+    const { limits: _before, ...rest } = present;
+    const namespace: Namespace = Object.keys(limits).length === 0 ? rest : { ...rest, limits };
+    const { name: _name, ...record } = namespace;
+    await store.commit([{ kind: 'set', key: namespaceKey(name), value: JSON.stringify(record) }]);
+    namespaces.set(name, namespace);
+    for (const listener of listeners) listener(namespace);
+    return namespace;
+  };
+
   const requireEmpty = async (name: string): Promise<void> => {
     const [functions, secrets] = await Promise.all([store.list(functionKey(name)), store.list(secretKey(name))]);
     if (functions.length + secrets.length === 0) return;
@@ -66,6 +108,8 @@ export async function createNamespaceRegistry({ store, clock }: NamespaceRegistr
     try {
       await requireEmpty(name);
       await store.commit([{ kind: 'delete', key: namespaceKey(name) }]);
+      // What is made under its name later begins without limits.
+      for (const listener of listeners) listener({ name, createdAt: namespace.createdAt });
     } catch (error) {
       namespaces.set(name, namespace);
       throw error;
@@ -82,6 +126,18 @@ export async function createNamespaceRegistry({ store, clock }: NamespaceRegistr
     async create(name) {
       requireName(name, 'namespace');
       return turns.run('namespaces', () => create(name));
+    },
+
+    setLimits: (name, limits) => turns.run('namespaces', () => setLimits(name, limits)),
+
+    watch(listener) {
+      const own = (namespace: NamespaceResource): void => listener(namespace);
+      listeners.add(own);
+      return {
+        [Symbol.dispose]() {
+          listeners.delete(own);
+        },
+      };
     },
 
     async remove(name) {

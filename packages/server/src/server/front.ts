@@ -32,7 +32,9 @@ export interface FrontOptions {
 
 /** What the front of several processes is made with beside that. */
 export interface GatewaysOptions
-  extends FrontOptions, Pick<GatewayFleetOptions, 'feed' | 'authenticator' | 'findVersion' | 'metrics' | 'logs'> {
+  extends
+    FrontOptions,
+    Pick<GatewayFleetOptions, 'feed' | 'rates' | 'authenticator' | 'findVersion' | 'metrics' | 'logs'> {
   readonly pools: InstancePools;
   readonly logger: Logger;
   /** Directory of the installation's sockets. */
@@ -61,7 +63,7 @@ export async function openHere({ config, gateway, handleRequest }: FrontOptions)
 
 /** Starts the gateway processes of a server and opens the port they share. Throws as {@link openHere} does. */
 export async function openGateways(options: GatewaysOptions): Promise<Front> {
-  const { config, gateway, feed, pools, logger, authenticator, findVersion, metrics, logs } = options;
+  const { config, gateway, feed, rates, pools, logger, authenticator, findVersion, metrics, logs } = options;
   await using parts = new AsyncDisposableStack();
   const { listen, maxConnections, headersTimeoutMs, maxHeaderBytes, drainTimeoutMs } = config;
   const controlSocket = join(options.runDir, 'control.sock');
@@ -78,6 +80,7 @@ export async function openGateways(options: GatewaysOptions): Promise<Front> {
       maxConnections,
       broker,
       feed,
+      rates,
       authenticator,
       findVersion,
       metrics,

@@ -4,6 +4,7 @@ import type { RegistryChange } from '../core/ports.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { RouteTable } from '../gateway/route-table.ts';
 import { proxyControl } from '../gateways/control-proxy.ts';
+import { LeasedRates } from '../gateways/leased-rates.ts';
 import { LeasedSlots } from '../gateways/leased-slots.ts';
 import type { FromGateway, GatewaySetup, ToGateway } from '../gateways/messages.ts';
 import { createRemoteAuthenticator } from '../gateways/remote-authenticator.ts';
@@ -34,6 +35,7 @@ function send(message: FromGateway): void {
 function runGateway(setup: GatewaySetup): void {
   const logger = createLogger(setup.logLevel);
   const slots = new LeasedSlots({ send });
+  const rates = new LeasedRates({ limited: setup.limited, send });
   const authenticator = createRemoteAuthenticator(send);
   const listeners = new Set<(change: RegistryChange) => void>();
   const remoteVersions = createRemoteVersions(send);
@@ -44,7 +46,7 @@ function runGateway(setup: GatewaySetup): void {
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
   };
-  const routes = new RouteTable(registry, { findVersion: remoteVersions.find });
+  const routes = new RouteTable(registry, { findVersion: remoteVersions.find, rates });
   const tally = createCallTally();
   let lines: LogLine[] = [];
   let closed = 0;
@@ -92,6 +94,7 @@ function runGateway(setup: GatewaySetup): void {
     await telemetry[Symbol.asyncDispose]();
     report();
     slots[Symbol.dispose]();
+    rates[Symbol.dispose]();
     // The last report has left when the channel is closed.
     process.removeAllListeners('disconnect');
     process.disconnect?.();
@@ -107,6 +110,13 @@ function runGateway(setup: GatewaySetup): void {
       case 'route':
         for (const listener of listeners) listener(message.change);
         send({ kind: 'routed', seq: message.seq });
+        return;
+      case 'rate':
+        rates.receive(message);
+        send({ kind: 'routed', seq: message.seq });
+        return;
+      case 'drawn':
+        rates.receive(message);
         return;
       case 'authenticated':
         authenticator.answered(message.id, message.error);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
+import { type NamespaceResource, resolveRate } from '@ebb/contract';
 import { createApi } from '../api/create-api.ts';
 import { ensureAdminSecret } from '../auth/admin-secret.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
@@ -15,8 +16,9 @@ import { createLogger } from '../core/logger.ts';
 import type { FunctionRegistry } from '../core/ports.ts';
 import type { FindVersion } from '../gateway/called-versions.ts';
 import { Gateway } from '../gateway/gateway.ts';
+import { RateGates } from '../gateway/rate-gates.ts';
 import { RouteTable } from '../gateway/route-table.ts';
-import { createRouteFeed, knownEverywhere } from '../gateways/route-feed.ts';
+import { createRouteFeed, knownEverywhere, limitedEverywhere } from '../gateways/route-feed.ts';
 import type { InstancePools } from '../pool/instance-pools.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
@@ -96,10 +98,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const installation = openInstallation(config.dataDir);
   const store = made.use(await wireStore(config.dataDir));
   made.defer(() => removeRunDir(installation.runDir));
+  const functions: { registry?: StoredFunctionRegistry } = {};
   const [wired, admin, namespaces, code] = await Promise.all([
     wireEngine(config, installation, logger),
     ensureAdminSecret({ store, given: config.adminSecret }),
-    createNamespaceRegistry({ store, clock }),
+    createNamespaceRegistry({
+      store,
+      clock,
+      reservedCalls: (namespace) => functions.registry?.reservedCalls(namespace) ?? 0,
+    }),
     createCodeStore({
       directory: join(config.dataDir, 'code'),
       limits: {
@@ -115,7 +122,6 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const preparing = engine.prepare();
   preparing.catch(() => {});
 
-  const functions: { registry?: StoredFunctionRegistry } = {};
   const secrets = await createSecretRegistry({
     store,
     keyPath: join(config.dataDir, 'secrets.key'),
@@ -164,6 +170,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     logger,
     retention: { kept: config.versionsKept, maxAgeMs: config.versionsMaxAgeMs },
     isVersionBusy: ({ key }) => pools.isRunning(key),
+    maxInstances: config.maxInstances,
   });
   functions.registry = registry;
 
@@ -175,7 +182,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     clock,
   });
   const findVersion: FindVersion = async (...named) => pools.called(await registry.version(...named));
-  const routes = made.use(new RouteTable(registry, { findVersion }));
+  const rates = new RateGates(clock);
+  const routes = made.use(new RouteTable(registry, { findVersion, rates }));
   const gateway = new Gateway({
     pools,
     routes,
@@ -194,6 +202,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   );
 
   const feed = config.gateways > 0 ? made.use(createRouteFeed(registry)) : undefined;
+  const limit = ({ name, limits = {} }: NamespaceResource) => {
+    const { concurrency, reserved = 0 } = limits;
+    pools.limits.setNamespace(name, { concurrency, reservedShare: reserved / 100 });
+    const rate = resolveRate(limits);
+    rates.set(name, rate);
+    feed?.tellRate(name, rate !== undefined);
+  };
+  for (const namespace of namespaces.list()) limit(namespace);
+  made.use(namespaces.watch(limit));
   const health: { draining: boolean; front?: Front } = { draining: false };
   // Anybody may ask for the health; the engine is asked once in a while only.
   const engineHealth = rememberFor(HEALTH_MS, async () => {
@@ -211,7 +228,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const api = made.use(
     await createApi({
       registry: feed ? knownEverywhere(registry, feed) : registry,
-      namespaces,
+      namespaces: feed ? limitedEverywhere(namespaces, feed) : namespaces,
       secrets,
       code,
       logs,
@@ -244,7 +261,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const shared = { config, gateway, handleRequest };
   const { runDir } = installation;
   const opened = feed
-    ? await openGateways({ ...shared, feed, pools, authenticator, findVersion, metrics, logs, logger, runDir })
+    ? await openGateways({ ...shared, feed, rates, pools, authenticator, findVersion, metrics, logs, logger, runDir })
     : await openHere(shared);
   health.front = opened;
   made.adopt(opened, (open) => open.close());

@@ -54,6 +54,7 @@ function fields(resource: FunctionResource, url: string): string {
     ['Aliases', resource.aliases.map((alias) => `${alias.name} to ${describeShares(alias)}`).join('; ')],
     ['Rollback', resource.before === undefined ? undefined : `to version ${resource.before}`],
     ['Limits', `${spec.memory} memory, ${spec.cpu} cpu, ${spec.concurrency} calls at once, timeout ${spec.timeout}`],
+    ['Calls', describeCalls(spec)],
     ['Scale', describeScale(spec.scale)],
     ['Last scaled', describeScaling(resource)],
     ['Callers', spec.auth === 'required' ? 'with a token' : 'anybody'],
@@ -62,6 +63,13 @@ function fields(resource: FunctionResource, url: string): string {
     ['Labels', pairs(spec.labels)],
     ['Annotations', pairs(spec.annotations)],
   ]);
+}
+
+function describeCalls({ limits }: FunctionResource['spec']): string | undefined {
+  if (!limits) return undefined;
+  const { concurrency, reserved } = limits;
+  const most = concurrency === undefined ? 'any number' : `at most ${concurrency}`;
+  return `${most} at once over all versions${reserved > 0 ? `, ${reserved} reserved` : ''}`;
 }
 
 function describeScale({ min, max, mode, target, idle, keepAlive, schedule }: ScaleSpec): string {

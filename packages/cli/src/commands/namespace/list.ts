@@ -1,6 +1,7 @@
 import { defineCommand } from '../../core/command.ts';
 import { formatAge } from '../../core/format-time.ts';
 import { formatTable } from '../../terminal/table.ts';
+import { describeLimits } from './describe-limits.ts';
 
 /** Shows the namespaces. */
 export const listNamespacesCommand = defineCommand({
@@ -13,6 +14,7 @@ export const listNamespacesCommand = defineCommand({
     output.result(namespaces, () =>
       formatTable(namespaces, [
         { title: 'name', value: (namespace) => namespace.name },
+        { title: 'limits', value: (namespace) => describeLimits(namespace.limits) },
         { title: 'made', value: (namespace) => formatAge(namespace.createdAt, Date.now()) },
       ]),
     );

@@ -1,5 +1,6 @@
 import { functionSpecSchema, type KeepAlive, resolveLimits } from '@ebb/contract';
 import { ScaleLoop } from '../../autoscaler/scale-loop.ts';
+import { CallLimits } from '../../pool/call-limits.ts';
 import { ExitWatch } from '../../pool/exit-watch.ts';
 import { InstancePools, type InstancePoolsOptions } from '../../pool/instance-pools.ts';
 import { createLauncher, type LauncherOptions } from '../../pool/launcher.ts';
@@ -46,6 +47,7 @@ export function wirePools(options: WirePoolsOptions): {
 } {
   const { engine, clock, logger, generation, maxInstances, memoryBudgetBytes, scaleEveryMs } = options;
   const exits = new ExitWatch();
+  const limits = new CallLimits();
   const budget = new StartBudget(options.maxConcurrentStarts);
   const spares = new WarmPool({
     engine,
@@ -67,6 +69,7 @@ export function wirePools(options: WirePoolsOptions): {
     everyMs: scaleEveryMs,
     clock,
     stats: (id) => engine.stats(id),
+    reservations: () => limits.reservations(),
     ...(options.keepAlive === undefined ? {} : { keepAlive: options.keepAlive }),
     ...(options.cpuEveryMs === undefined ? {} : { cpuEveryMs: options.cpuEveryMs }),
   });
@@ -76,6 +79,7 @@ export function wirePools(options: WirePoolsOptions): {
     exits,
     budget,
     spares,
+    limits,
     clock,
     logger,
     generation,

@@ -1,0 +1,12 @@
+import type { NamespaceLimits } from '@ebb/contract';
+
+/** What a namespace may use, in one line. */
+export function describeLimits({ concurrency, rate, burst, reserved }: NamespaceLimits = {}): string {
+  const parts = [
+    ...(concurrency === undefined ? [] : [`${concurrency} at once`]),
+    ...(rate === undefined ? [] : [typeof rate === 'number' ? `${rate}/s` : rate]),
+    ...(burst === undefined ? [] : [`bursts of ${burst}`]),
+    ...(reserved === undefined ? [] : [`${reserved} % of the host reserved`]),
+  ];
+  return parts.length === 0 ? 'no limits' : parts.join(', ');
+}
