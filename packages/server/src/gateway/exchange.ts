@@ -71,7 +71,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     this.#caller = caller;
     this.#route = route;
     this.#path = path;
-    this.startTime = `${this.#startedAt}000000`;
+    this.startTime = `${context.startTimes.of(this.#startedAt)}000000`;
     this.remoteAddress = caller.remoteAddress;
     this.stripAuthorization = caller.stripAuthorization;
     this.shadowOf = caller.shadowOf;
@@ -224,7 +224,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     const { timeoutMs } = this.#route;
     this.#slot = slot;
     this.#slotMs = performance.now();
-    this.deadline = String(Date.now() + timeoutMs);
+    this.deadline = this.#context.deadlines.of(Date.now() + timeoutMs);
     this.#deadlineTimer = setTimeout(onDeadline, timeoutMs - askAheadMs(timeoutMs), this);
     this.#send(slot);
   }

@@ -7,6 +7,7 @@ import type { Ending } from '../pool/ending.ts';
 import type { Endpoint } from '../pool/endpoint.ts';
 import type { BodyTap } from '../pool/request-pump.ts';
 import type { Caller } from './caller.ts';
+import type { Decimals } from './decimals.ts';
 import type { Pieces } from './pieces.ts';
 import type { InvocationEvent } from '../telemetry/invocation-event.ts';
 import type { Route } from './route.ts';
@@ -69,6 +70,9 @@ export interface GatewayContext {
   readonly mirrors: Mirrors;
   /** Where pieces of answers are kept until the caller has taken them. */
   readonly pieces: Pieces;
+  /** Moments as they are written into headers. */
+  readonly startTimes: Decimals;
+  readonly deadlines: Decimals;
   /** For defects of the platform alone; what callers and functions do wrong is in the events. */
   readonly logger: Pick<Logger, 'error'>;
   /** The error a caller is told for whatever was thrown; a defect is logged under the call's id. */

@@ -6,6 +6,7 @@ import type { PlainRequest } from '../core/http1/request-head.ts';
 import type { Authenticator } from '../core/ports.ts';
 import { Exchange } from './exchange.ts';
 import type { GatewayContext } from './gateway-context.ts';
+import { Decimals } from './decimals.ts';
 import { Pieces } from './pieces.ts';
 import { PLATFORM_AUTHORIZATION_HEADER } from './headers.ts';
 import { NodeCaller } from './node-caller.ts';
@@ -33,6 +34,8 @@ export interface GatewayOptions extends Pick<GatewayContext, 'pools' | 'record' 
 export class Gateway implements GatewayContext {
   readonly pools: GatewayContext['pools'];
   readonly pieces = new Pieces();
+  readonly startTimes = new Decimals();
+  readonly deadlines = new Decimals();
   readonly record: GatewayContext['record'];
   readonly logger: GatewayContext['logger'];
   readonly #routes: RouteTable;

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { CALL_ID_HEADER, START_TIME_HEADER, VERSION_HEADER } from '@ebb/contract';
-import { lowerHeaderName } from '../core/http1/header-name.ts';
+import { createHeaderTable } from '../core/http1/header-name.ts';
 
 /** Headers of one connection, never passed on (RFC 9110 section 7.6.1), and `expect`, which the gateway answers. */
-const HOP_BY_HOP = new Set([
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
   'expect',
   'http2-settings',
@@ -17,22 +17,25 @@ const HOP_BY_HOP = new Set([
   'upgrade',
 ]);
 
-/** Those, and headers the platform sets; what a client sends under these names is dropped (G5). */
-const DROPPED_REQUEST: ReadonlySet<string> = new Set([
-  ...HOP_BY_HOP,
-  CALL_ID_HEADER,
-  START_TIME_HEADER,
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
-  'forwarded',
+/**
+ * What becomes of a request's headers that are not just passed on. Dropped are those of the connection, and those the
+ * platform sets: what a client sends under these names would pretend to come from it (G5).
+ */
+const REQUEST_HEADERS = createHeaderTable<'dropped' | 'host' | 'traceparent' | 'authorization'>([
+  ...dropped(HOP_BY_HOP),
+  ...dropped([CALL_ID_HEADER, START_TIME_HEADER]),
+  ...dropped(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'forwarded']),
+  ['host', 'host'],
+  ['traceparent', 'traceparent'],
+  ['authorization', 'authorization'],
 ]);
-const DROPPED_RESPONSE: ReadonlySet<string> = new Set([
-  ...HOP_BY_HOP,
-  CALL_ID_HEADER,
-  START_TIME_HEADER,
-  VERSION_HEADER,
+/** What of an answer is dropped. */
+const RESPONSE_HEADERS = createHeaderTable<'dropped'>([
+  ...dropped(HOP_BY_HOP),
+  ...dropped([CALL_ID_HEADER, START_TIME_HEADER, VERSION_HEADER]),
 ]);
+/** What besides may not come after the body: it frames or routes. */
+const NO_TRAILERS = createHeaderTable<'dropped'>(dropped(['content-length', 'set-cookie']));
 /** Every header that starts so is the platform's. */
 const OWN_PREFIX = 'x-ebb-';
 
@@ -72,16 +75,15 @@ export function requestHeaders(raw: readonly string[], call: CallHeaders): strin
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] as string;
     const value = raw[i + 1] as string;
-    const lower = lowerHeaderName(name);
-    if (DROPPED_REQUEST.has(lower) || lower.startsWith(OWN_PREFIX)) continue;
-    if (listed?.has(lower)) continue;
-    if (lower === 'host') {
+    const row = REQUEST_HEADERS.find(name);
+    if (row === 'dropped' || isOwn(name) || listed?.has(name.toLowerCase())) continue;
+    if (row === 'host') {
       if (host !== '') return undefined;
       host = value;
-    } else if (lower === 'traceparent') {
+    } else if (row === 'traceparent') {
       traceparent = value;
       continue;
-    } else if (lower === 'authorization' && call.stripAuthorization) continue;
+    } else if (row === 'authorization' && call.stripAuthorization) continue;
     headers.push(name, value);
   }
   headers.push(
@@ -121,8 +123,7 @@ export function responseHeaders(
   const headers: string[] = [];
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] as string;
-    const lower = lowerHeaderName(name);
-    if (DROPPED_RESPONSE.has(lower) || listed?.has(lower)) continue;
+    if (RESPONSE_HEADERS.find(name) || listed?.has(name.toLowerCase())) continue;
     headers.push(name, raw[i + 1] as string);
   }
   headers.push('X-Call-Id', call.callId, 'X-Start-Time', call.startTime, 'X-Ebb-Version', version);
@@ -134,11 +135,20 @@ export function responseTrailers(raw: readonly string[]): string[] {
   const trailers: string[] = [];
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] as string;
-    const lower = lowerHeaderName(name);
-    if (DROPPED_RESPONSE.has(lower) || lower === 'content-length' || lower === 'set-cookie') continue;
+    if (RESPONSE_HEADERS.find(name) || NO_TRAILERS.find(name)) continue;
     trailers.push(name, raw[i + 1] as string);
   }
   return trailers;
+}
+
+function dropped(names: Iterable<string>): (readonly [string, 'dropped'])[] {
+  return [...names].map((name) => [name, 'dropped']);
+}
+
+function isOwn(name: string): boolean {
+  // Most names begin with another letter than this one, which is cheaper to see.
+  const first = name.charCodeAt(0);
+  return (first === 120 || first === 88) && name.slice(0, OWN_PREFIX.length).toLowerCase() === OWN_PREFIX;
 }
 
 /** W3C trace context, version 00. */

@@ -128,11 +128,13 @@ class CallMirror implements Mirror {
     const { context, slots, mirrors, running } = this.#lane;
     if (!isAllowed || !isSmall || running.size >= MAX_RUNNING) return this.#drop();
     this.#state = 'sent';
-    const { pieces, logger } = context;
+    const { pieces, startTimes, deadlines, logger } = context;
     const copy = new MirrorCaller({ ...caller, body }, this.#call.callId);
     const own: GatewayContext = {
       pools: slots,
       pieces,
+      startTimes,
+      deadlines,
       logger,
       mirrors,
       expected: (error, callId) => context.expected(error, callId),

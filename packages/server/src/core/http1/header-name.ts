@@ -1,72 +1,41 @@
-/** Names that nearly every request or answer is made of, in lower case. */
-const COMMON = [
-  'accept',
-  'accept-encoding',
-  'accept-language',
-  'access-control-allow-origin',
-  'authorization',
-  'cache-control',
-  'connection',
-  'content-encoding',
-  'content-language',
-  'content-length',
-  'content-type',
-  'cookie',
-  'date',
-  'etag',
-  'expect',
-  'expires',
-  'host',
-  'if-modified-since',
-  'if-none-match',
-  'keep-alive',
-  'last-modified',
-  'location',
-  'origin',
-  'pragma',
-  'referer',
-  'sec-fetch-dest',
-  'sec-fetch-mode',
-  'sec-fetch-site',
-  'server',
-  'set-cookie',
-  'strict-transport-security',
-  'te',
-  'traceparent',
-  'tracestate',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'user-agent',
-  'vary',
-  'via',
-  'x-call-id',
-  'x-ebb-alias',
-  'x-ebb-version',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
-  'x-powered-by',
-  'x-request-id',
-];
+/** What the letter a name begins with is counted from; with this bit set a letter is lower case. */
+const LETTER_A = 97;
+const LOWER_CASE_BIT = 32;
+/** A mask has this many bits. */
+const MASK_BITS = 31;
 
-/** RFC 9110 section 5.6.2: what a header's name is made of. */
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-
-/** The usual spellings of {@link COMMON}: as they are, and with capitals. */
-const LOWER: ReadonlyMap<string, string> = new Map(
-  COMMON.flatMap((name): [string, string][] => [
-    [name, name],
-    [name.replaceAll(/\b[a-z]/g, (letter) => letter.toUpperCase()), name],
-  ]),
-);
-
-/** A header's name in lower case; one look-up for the common ones, which are compared cheaply after it. */
-export function lowerHeaderName(name: string): string {
-  return LOWER.get(name) ?? name.toLowerCase();
+/** What is known of some headers by their name, whatever its case. */
+export interface HeaderTable<T> {
+  /** What is known under a name. Nearly all others are told by length and first letter alone, without a look-up. */
+  find(name: string): T | undefined;
 }
 
-/** Whether text can be a header's name. */
+/** Makes a table of rows by name in lower case. Every name begins with a letter. */
+export function createHeaderTable<T>(rows: Iterable<readonly [name: string, row: T]>): HeaderTable<T> {
+  const byName = new Map(rows);
+  const longest = Math.max(...[...byName.keys()].map((name) => name.length));
+  // By length, the letters that names of this length begin with.
+  const masks = new Int32Array(longest + 1);
+  for (const name of byName.keys()) masks[name.length] = (masks[name.length] ?? 0) | letterBit(name);
+  return {
+    find(name) {
+      if (name.length > longest || ((masks[name.length] ?? 0) & letterBit(name)) === 0) return undefined;
+      return byName.get(name.toLowerCase());
+    },
+  };
+}
+
+function letterBit(name: string): number {
+  return 1 << (((name.charCodeAt(0) | LOWER_CASE_BIT) - LETTER_A) & MASK_BITS);
+}
+
+/** By character, whether it can stand in a header's name (RFC 9110 section 5.6.2). */
+const TOKEN_CHARS = Uint8Array.from({ length: 256 }, (_, char) =>
+  /[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(String.fromCharCode(char)) ? 1 : 0,
+);
+
+/** Whether text, one character a byte, can be a header's name. */
 export function isHeaderName(text: string): boolean {
-  return LOWER.has(text) || TOKEN.test(text);
+  for (let i = 0; i < text.length; i += 1) if (TOKEN_CHARS[text.charCodeAt(i)] !== 1) return false;
+  return text.length > 0;
 }

@@ -1,5 +1,5 @@
 import { parseHeaderLines } from './header-lines.ts';
-import { lowerHeaderName } from './header-name.ts';
+import { createHeaderTable } from './header-name.ts';
 
 /** A request whose framing leaves no question. */
 export interface PlainRequest {
@@ -18,6 +18,23 @@ export interface PlainRequest {
 
 /** `METHOD target HTTP/1.1` with a target of visible characters that begins with a slash. */
 const REQUEST_LINE = /^(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (\/[\x21-\x7e]*) HTTP\/1\.1$/;
+/** The headers that frame the message or change how its connection is used. */
+const FRAMING = createHeaderTable(
+  (
+    [
+      'host',
+      'content-length',
+      'connection',
+      'transfer-encoding',
+      'upgrade',
+      'expect',
+      'trailer',
+      'te',
+      'x-ebb-version',
+      'x-ebb-alias',
+    ] as const
+  ).map((name) => [name, name] as const),
+);
 /** RFC 9110 section 8.6, in a length that a double holds exactly. */
 const LENGTH = /^\d{1,15}$/;
 
@@ -40,7 +57,9 @@ export function readPlainRequest(text: string): PlainRequest | undefined {
   let keepAlive = true;
   for (let i = 0; i < headers.length; i += 2) {
     const value = headers[i + 1] as string;
-    switch (lowerHeaderName(headers[i] as string)) {
+    switch (FRAMING.find(headers[i] as string)) {
+      case undefined:
+        break;
       case 'host':
         hosts += 1;
         host = value;

@@ -1,5 +1,5 @@
 import { parseHeaderLines } from './header-lines.ts';
-import { lowerHeaderName } from './header-name.ts';
+import { createHeaderTable } from './header-name.ts';
 import { MalformedMessage } from './malformed-message.ts';
 
 /** How the body of an answer ends: there is none, after so many bytes, by its last chunk, or with the connection. */
@@ -19,6 +19,10 @@ export interface ResponseHead {
 }
 
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: ([\t\x20-\x7e]*))?$/;
+/** The headers that say how the body ends and what becomes of the connection. */
+const FRAMING = createHeaderTable(
+  (['content-length', 'transfer-encoding', 'connection', 'keep-alive'] as const).map((name) => [name, name] as const),
+);
 const LENGTH = /^\d{1,15}$/;
 const KEEP_ALIVE_TIMEOUT = /(?:^|[,\s])timeout=(\d{1,6})/;
 
@@ -41,7 +45,9 @@ export function readResponseHead(text: string, end: number, method: string): Res
   let isChunked = false;
   for (let i = 0; i < headers.length; i += 2) {
     const value = headers[i + 1] as string;
-    switch (lowerHeaderName(headers[i] as string)) {
+    switch (FRAMING.find(headers[i] as string)) {
+      case undefined:
+        break;
       case 'content-length':
         if (length !== undefined || !LENGTH.test(value)) {
           throw new MalformedMessage('the answer has a Content-Length that is no number, or two of them');
