@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { functionSpecSchema } from './function-spec.ts';
 import { nameSchema, secretNameSchema } from './names.ts';
+import { rolloutResourceSchema, rolloutSchema } from './rollout.ts';
 import { startReportSchema } from './start-report.ts';
 
 /** Digest of content: `sha256:` and 64 hexadecimal digits. */
@@ -8,7 +9,7 @@ export const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be "
 
 /** What a deploy sends: the spec, and for a managed runtime the digest of code uploaded before. */
 export const deployRequestSchema = z
-  .strictObject({ spec: functionSpecSchema, code: digestSchema.optional() })
+  .strictObject({ spec: functionSpecSchema, code: digestSchema.optional(), rollout: rolloutSchema.optional() })
   .superRefine((request, context) => {
     if (request.spec.runtime !== undefined && request.code === undefined) {
       context.addIssue({
@@ -80,6 +81,8 @@ export type FunctionResource = z.output<typeof functionResourceSchema>;
 /** What a deploy came to: the function, and whether the deploy made it, changed it or found it as it was asked for. */
 export const deployResourceSchema = functionResourceSchema.extend({
   change: z.enum(['created', 'updated', 'unchanged']),
+  /** The rollout that brings the new version into service; absent where it serves already. */
+  rollout: rolloutResourceSchema.optional(),
 });
 export type DeployResource = z.output<typeof deployResourceSchema>;
 
