@@ -57,7 +57,9 @@ export const rolloutSchema = z
     interval: pause().optional().describe('Shortest time between two steps of `linear`. Default: 1m.'),
     bake: pause()
       .optional()
-      .describe('How long the new version is watched with all calls, the old one kept warm. Default: 1m, 5m for `blue-green`.'),
+      .describe(
+        'How long the new version is watched with all calls, the old one kept warm. Default: 1m, 5m for `blue-green`.',
+      ),
     watch: z
       .array(z.enum(ROLLOUT_RULES))
       .default([...ROLLOUT_RULES])
@@ -178,7 +180,12 @@ export function resolveRollout(spec: RolloutSpec): RolloutPlan {
   };
 }
 
-function stepsOf({ strategy, steps, step = DEFAULT_LINEAR_STEP, interval = DEFAULT_PAUSE }: RolloutSpec): RolloutStep[] {
+function stepsOf({
+  strategy,
+  steps,
+  step = DEFAULT_LINEAR_STEP,
+  interval = DEFAULT_PAUSE,
+}: RolloutSpec): RolloutStep[] {
   if (strategy === 'canary') {
     const written = steps ?? CANARY_WEIGHTS.map((weight) => ({ weight, pause: DEFAULT_PAUSE }));
     return written.map(({ weight, pause: written }) => ({ weight, pauseMs: ms(written) }));

@@ -10,6 +10,7 @@ import type {
   LogLine,
   LogQuery,
   NamespaceResource,
+  RolloutResource,
   SecretResource,
   VersionInfo,
   VersionResource,
@@ -28,7 +29,11 @@ export interface CallOptions {
 }
 
 /** What a deploy came to. */
-export type DeployResult = FunctionResource & { readonly change: 'created' | 'updated' | 'unchanged' };
+export type DeployResult = FunctionResource & {
+  readonly change: 'created' | 'updated' | 'unchanged';
+  /** The rollout that began; absent where the version serves already. */
+  readonly rollout?: RolloutResource;
+};
 
 /** Formats in which code may be uploaded. */
 export type CodeFormat = 'tar' | 'tar.gz' | 'zip';
@@ -108,6 +113,17 @@ export function createEbbClient(options: EbbClientOptions) {
       ): AsyncGenerator<LogLine, void, undefined> {
         yield* readJsonLines<LogLine>(await request(`${functionPath(ref)}/logs`, { ...call, query }));
       },
+    },
+
+    rollouts: {
+      /** The last ones with their timelines, newest first. */
+      list: (ref: FunctionName, call: CallOptions = {}) =>
+        json<readonly RolloutResource[]>(`${functionPath(ref)}/rollouts`, call),
+      /** The one that runs, or the last one. */
+      get: (ref: FunctionName, call: CallOptions = {}) => json<RolloutResource>(`${functionPath(ref)}/rollout`, call),
+      /** Keeps the weights, goes on, gives the new version all calls, or gives them back to the old one. */
+      change: (ref: FunctionName, command: 'pause' | 'resume' | 'promote' | 'abort', call: CallOptions = {}) =>
+        json<RolloutResource>(`${functionPath(ref)}/rollout/${command}`, { ...call, method: 'POST' }),
     },
 
     code: {

@@ -12,6 +12,13 @@ import { removeNamespaceCommand } from './namespace/remove.ts';
 import { listSecretsCommand } from './secret/list.ts';
 import { removeSecretCommand } from './secret/remove.ts';
 import { setSecretCommand } from './secret/set.ts';
+import {
+  abortRolloutCommand,
+  pauseRolloutCommand,
+  promoteRolloutCommand,
+  resumeRolloutCommand,
+} from './rollout/change.ts';
+import { rolloutStatusCommand } from './rollout/status.ts';
 import { doctorCommand } from './server/doctor.ts';
 import { loginCommand } from './server/login.ts';
 import { simulateCommand } from './server/simulate.ts';
@@ -28,6 +35,11 @@ export const COMMANDS: readonly CommandDefinition[] = [
   describeCommand,
   logsCommand,
   removeCommand,
+  rolloutStatusCommand,
+  pauseRolloutCommand,
+  resumeRolloutCommand,
+  promoteRolloutCommand,
+  abortRolloutCommand,
   setSecretCommand,
   listSecretsCommand,
   removeSecretCommand,

@@ -54,7 +54,11 @@ export async function deployTarget(target: Target, options: DeployOptions): Prom
     task.update(`${name}: starting`);
     const resource = await options.client.functions.deploy(
       target.ref,
-      { spec: target.spec, ...(code === undefined ? {} : { code }) },
+      {
+        spec: target.spec,
+        ...(code === undefined ? {} : { code }),
+        ...(target.rollout === undefined ? {} : { rollout: target.rollout }),
+      },
       { signal: options.signal, ...(options.probe ? {} : { probe: false }) },
     );
     task.done();

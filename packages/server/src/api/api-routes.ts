@@ -5,12 +5,14 @@ import type {
   InstanceDirectory,
   LogBook,
   NamespaceRegistry,
+  Rollouts,
   SecretRegistry,
 } from '../core/ports.ts';
 import { codeRoutes } from './code-routes.ts';
 import { functionRoutes } from './function-routes.ts';
 import { namespaceRoutes } from './namespace-routes.ts';
 import { buildOpenApi } from './openapi.ts';
+import { rolloutRoutes } from './rollout-routes.ts';
 import type { Route } from './route.ts';
 import { secretRoutes } from './secret-routes.ts';
 import { serverRoutes } from './server-routes.ts';
@@ -26,6 +28,7 @@ export interface ApiLimits {
 /** What the routes speak to. */
 export interface ApiRoutesOptions {
   readonly registry: FunctionRegistry;
+  readonly rollouts: Rollouts;
   readonly namespaces: NamespaceRegistry;
   readonly secrets: Omit<SecretRegistry, 'reveal'>;
   readonly code: CodeStore;
@@ -48,6 +51,7 @@ export function apiRoutes(options: ApiRoutesOptions): readonly Route[] {
     }),
     ...namespaceRoutes(options),
     ...functionRoutes({ ...options, bodyMaxBytes }),
+    ...rolloutRoutes(options),
     ...codeRoutes(options),
     ...secretRoutes({ ...options, secretMaxBytes }),
   ];

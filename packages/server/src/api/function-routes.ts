@@ -12,7 +12,14 @@ import {
 } from '@ebb/contract';
 import { z } from 'zod';
 import { EbbError } from '../core/errors.ts';
-import type { FunctionRecord, FunctionRegistry, InstanceDirectory, LogBook, NamespaceRegistry } from '../core/ports.ts';
+import type {
+  FunctionRecord,
+  FunctionRegistry,
+  InstanceDirectory,
+  LogBook,
+  NamespaceRegistry,
+  Rollouts,
+} from '../core/ports.ts';
 import { jsonBody } from './body.ts';
 import { showFunction, showVersion } from './function-resource.ts';
 import { namespaceParams, requireNamespace } from './namespace-routes.ts';
@@ -22,6 +29,7 @@ import { defineRoute, type Route } from './route.ts';
 export interface FunctionRouteOptions {
   readonly namespaces: NamespaceRegistry;
   readonly registry: FunctionRegistry;
+  readonly rollouts: Pick<Rollouts, 'deploy'>;
   readonly instances: InstanceDirectory;
   readonly logs: LogBook;
   readonly bodyMaxBytes: number;
@@ -37,7 +45,7 @@ export function functionRoutes(options: FunctionRouteOptions): readonly Route[] 
 }
 
 function specRoutes(options: FunctionRouteOptions): readonly Route[] {
-  const { namespaces, registry, instances, logs, bodyMaxBytes } = options;
+  const { namespaces, registry, rollouts, instances, logs, bodyMaxBytes } = options;
   return [
     defineRoute({
       method: 'GET',
@@ -84,6 +92,8 @@ function specRoutes(options: FunctionRouteOptions): readonly Route[] {
         'IMAGE_NOT_FOUND',
         'IMAGE_REFUSED',
         'CONFLICT',
+        'ROLLOUT_RUNNING',
+        'LIVE_IS_SPLIT',
         'ENGINE_UNAVAILABLE',
         'ENGINE_TIMEOUT',
         'ENGINE_FAILED',
@@ -91,10 +101,10 @@ function specRoutes(options: FunctionRouteOptions): readonly Route[] {
       ],
       async handle({ params, query, body }) {
         requireNamespace(namespaces, params.namespace);
-        const { spec, code } = body;
+        const { spec, code, rollout: rolled } = body;
         const input = { ...params, spec, ...(code !== undefined && { code }) };
-        const { record, change } = await registry.put(input, { probe: query.probe });
-        return { ...showFunction(record, instances), change };
+        const { record, change, rollout } = await rollouts.deploy(input, { probe: query.probe, rollout: rolled });
+        return { ...showFunction(record, instances), change, ...(rollout && { rollout }) };
       },
     }),
     defineRoute({

@@ -10,6 +10,8 @@ export interface Scalable {
   readonly starting: number;
   readonly size: number;
   readonly retiring: boolean;
+  /** Instances kept for calls that are about to come; absent for none. */
+  readonly held?: number;
   /** Calls that asked for a slot since it was made. */
   readonly arrivals: number;
   /** How long its instances take to start, in milliseconds, once that is known. */

@@ -53,8 +53,8 @@ export class VersionScaler {
 
   /** Whether there can be nothing to decide, so that a thousand versions at zero cost next to nothing. */
   get isAtRest(): boolean {
-    const { size, waiting, version } = this.scalable;
-    if (size > 0 || waiting > 0 || version.limits.scaleMin > 0 || this.#schedule) return false;
+    const { size, waiting, held = 0, version } = this.scalable;
+    if (size > 0 || waiting > 0 || held > 0 || version.limits.scaleMin > 0 || this.#schedule) return false;
     return !this.#followsUsage || this.#plan.prewarm === undefined;
   }
 
@@ -95,8 +95,10 @@ export class VersionScaler {
 
   /** Fewest instances for other reasons than load. */
   floor(now: number, epochMs: number): Scheduled {
-    const { scaleMin } = this.scalable.version.limits;
+    const { held = 0, version } = this.scalable;
+    const { scaleMin, scaleMax } = version.limits;
     let floor: Scheduled = { count: scaleMin, reason: 'the minimum' };
+    if (held > scaleMin) floor = { count: Math.min(held, scaleMax), reason: 'kept for a rollout' };
     const scheduled = this.#scheduledAt(now, epochMs);
     if (scheduled.count > floor.count) floor = scheduled;
     return floor.count === 0 && this.#isCallExpected(now) ? { count: 1, reason: 'a call is expected' } : floor;

@@ -11,6 +11,8 @@ import type {
   LogQuery,
   NamespaceResource,
   ResolvedLimits,
+  RolloutResource,
+  RolloutSpec,
   ScalingResource,
   SecretResource,
   VersionKey,
@@ -118,6 +120,37 @@ export interface FunctionRegistry {
   remove(namespace: string, name: string): Promise<void>;
   /** Calls `listener` after every change, in order, until the returned object is disposed. */
   watch(listener: (change: RegistryChange) => void): Disposable;
+}
+
+/** A deploy that may be rolled out step by step. */
+export interface RolledDeployOutcome extends DeployOutcome {
+  /** The rollout that began; absent where the version serves already. */
+  readonly rollout?: RolloutResource;
+}
+
+/** Rollouts of new versions. What changes one throws ROLLOUT_NOT_RUNNING where none is running. */
+export interface Rollouts {
+  /**
+   * Deploys as {@link FunctionRegistry.put} does; with a `rollout`, calls move to the new version step by step. Throws
+   * ROLLOUT_RUNNING, LIVE_IS_SPLIT and whatever the registry throws.
+   */
+  deploy(
+    input: DeployInput,
+    options: Omit<DeployOptions, 'serve'> & { readonly rollout?: RolloutSpec | undefined },
+  ): Promise<RolledDeployOutcome>;
+  /** The last rollouts of a function, newest first. */
+  list(namespace: string, name: string): Promise<readonly RolloutResource[]>;
+  /** Keeps the weights as they are; a version that is worse is taken back all the same. */
+  pause(namespace: string, name: string): Promise<RolloutResource>;
+  resume(namespace: string, name: string): Promise<RolloutResource>;
+  /** Gives the new version all calls now. */
+  promote(namespace: string, name: string): Promise<RolloutResource>;
+  /** Gives the old version all calls now. */
+  abort(namespace: string, name: string): Promise<RolloutResource>;
+  /** Aborts the rollout that is running, if there is one; for a rollback by hand. */
+  abortRunning(namespace: string, name: string): Promise<RolloutResource | undefined>;
+  /** Throws ROLLOUT_RUNNING if a rollout is running or about to. */
+  requireNone(namespace: string, name: string): void;
 }
 
 /** What the registry asks of the side that runs instances before a version goes live. */

@@ -4,6 +4,7 @@ import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Authenticator, LogBook } from '../core/ports.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { CountedVersion } from '../telemetry/version-tally.ts';
 import type { LeaseBroker, LeaseHolder } from './lease-broker.ts';
 import { type FromGateway, type GatewaySetup, sendable, type ToGateway } from './messages.ts';
 import type { RouteFeed, RouteFollower } from './route-feed.ts';
@@ -31,6 +32,8 @@ export interface GatewayFleetOptions {
   readonly authenticator: Authenticator;
   readonly metrics: Pick<Metrics, 'merge'>;
   readonly logs: Pick<LogBook, 'append'>;
+  /** Told of the calls of versions under rollout. */
+  readonly onCounted: (versions: readonly CountedVersion[]) => void;
   readonly logger: Logger;
 }
 
@@ -236,6 +239,7 @@ export class GatewayFleet implements AsyncDisposable {
         gateway.running = message.running;
         for (const [key, count] of message.reused) this.#options.broker.arrived(key, count);
         for (const counted of message.calls) this.#options.metrics.merge(counted);
+        if (message.versions.length > 0) this.#options.onCounted(message.versions);
         for (const line of message.lines) this.#options.logs.append(line);
         return;
       case 'drained':

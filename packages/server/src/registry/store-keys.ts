@@ -10,6 +10,8 @@ export const FUNCTIONS = 'function/';
 export const VERSIONS = 'version/';
 /** A known value under the secret key, by which a wrong key is noticed at start. */
 export const SECRET_KEY_CHECK = 'check/secret-key';
+/** Prefix of every rollout. */
+export const ROLLOUTS = 'rollout/';
 /** Prefix of every secret. */
 export const SECRETS = 'secret/';
 
@@ -28,6 +30,11 @@ export function functionKey(namespace: string, name = ''): string {
 /** Key of one version, or without a number the prefix of all of a function; padded, so that they list in order. */
 export function versionRecordKey(namespace: string, name: string, version?: number): string {
   return `${VERSIONS}${namespace}/${name}/${version === undefined ? '' : String(version).padStart(VERSION_DIGITS, '0')}`;
+}
+
+/** Key of one rollout, or without a number the prefix of all of a function; padded, so that they list in order. */
+export function rolloutKey(namespace: string, name: string, id?: number): string {
+  return `${ROLLOUTS}${namespace}/${name}/${id === undefined ? '' : String(id).padStart(VERSION_DIGITS, '0')}`;
 }
 
 /** Key of the highest version number a function ever used; it outlives the function. */

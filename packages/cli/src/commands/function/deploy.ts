@@ -15,6 +15,10 @@ export const deployCommand = defineCommand({
   options: [
     { flags: '-f, --file <file>', summary: 'another file than ./ebb.yaml' },
     { flags: '-w, --watch', summary: 'deploy again whenever the code changes, until Ctrl-C' },
+    {
+      flags: '--rollout <strategy>',
+      summary: 'how calls move to the new version: all-at-once, linear, canary or blue-green',
+    },
     { flags: '--no-install', summary: 'do not install missing dependencies with npm' },
     { flags: '--no-probe', summary: 'do not wait for a first instance before the version serves' },
     ...SPEC_OPTIONS,
@@ -23,6 +27,7 @@ export const deployCommand = defineCommand({
     'ebb deploy',
     'ebb deploy ./hello --name hello',
     'ebb deploy --watch',
+    'ebb deploy hello --rollout canary',
     'ebb deploy --name web --image registry.example.org/web:1.4 --port 8080',
   ],
   async run(context) {
@@ -168,6 +173,11 @@ function lineOf({ resource, tookMs }: Deployed): string {
 function textOf({ resource, url, tookMs }: Deployed, isQuiet: boolean): string {
   if (isQuiet) return url;
   const credentials = resource.spec.auth === 'required' ? '-H "Authorization: Bearer $EBB_TOKEN" ' : '';
+  const { rollout } = resource;
+  if (rollout) {
+    const begun = `${resource.name} takes over by ${rollout.strategy}: version ${rollout.from} to ${rollout.to}`;
+    return `${begun}\n  ${url}\n  ebb rollout status ${resource.name} --follow`;
+  }
   const how = resource.change === 'unchanged' ? 'is unchanged' : `is ${resource.state}`;
   return `${resource.name} ${how} (version ${resource.version}, ${(tookMs / 1000).toFixed(1)} s)\n  ${url}\n  curl ${credentials}${url}`;
 }

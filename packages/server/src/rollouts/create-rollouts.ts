@@ -1,0 +1,265 @@
+import { LIVE_ALIAS, type RolloutResource, sharesOf } from '@ebb/contract';
+import type { Clock } from '../core/clock.ts';
+import { EbbError } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import type { DeployInput, FunctionRecord, FunctionRegistry, Rollouts, Version } from '../core/ports.ts';
+import { ROLLOUTS, rolloutKey } from '../registry/store-keys.ts';
+import type { KeyValue } from '../store/key-value.ts';
+import type { CountedVersion } from '../telemetry/version-tally.ts';
+import { describeSide, NOTHING_SEEN } from './fold-observations.ts';
+import { isRunning, parseRollout, type RolloutRecord, showRollout } from './rollout-record.ts';
+import { type RolloutPool, RolloutRun } from './rollout-run.ts';
+
+/** What the rollouts are made with. */
+export interface RolloutsOptions {
+  /** Its changes are in force everywhere when their promise resolves. */
+  readonly registry: FunctionRegistry;
+  readonly store: KeyValue;
+  /** The pool of a version, made if there is none. */
+  readonly poolOf: (version: Version) => RolloutPool;
+  /** Calls counted in this process since it was last asked. */
+  readonly takeCounted: () => readonly CountedVersion[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Time between two looks, in milliseconds. Default: 500. */
+  readonly everyMs?: number;
+}
+
+/** The rollouts, and what the side that counts calls tells them. */
+export interface RolloutEngine extends Rollouts, AsyncDisposable {
+  /** Goes on with what an earlier server began, and looks at every rollout regularly from now on. Throws STORE_FAILED. */
+  start(): Promise<void>;
+  /** Takes calls that another process counted. */
+  observed(counted: readonly CountedVersion[]): void;
+  /** A call failed: after a few the next look comes at once. Costs next to nothing. */
+  hurry(): void;
+}
+
+const LOOK_EVERY_MS = 500;
+/** So many failed calls since the last look make the next one come early, ... */
+const HURRY_AFTER = 5;
+/** ... after this time. */
+const HURRY_MS = 50;
+/** Rollouts of a function that are kept. */
+const KEPT = 20;
+
+/** Makes the rollouts of a server; one of a function runs at a time. */
+export function createRollouts(options: RolloutsOptions): RolloutEngine {
+  const { registry, store, poolOf, takeCounted, clock, logger, everyMs = LOOK_EVERY_MS } = options;
+  const runs = new Map<string, RolloutRun>();
+  /** Functions whose rollout is about to begin. */
+  const preparing = new Set<string>();
+  let timer: NodeJS.Timeout | undefined;
+  let early: NodeJS.Timeout | undefined;
+  let failures = 0;
+
+  const save = async (record: RolloutRecord): Promise<void> => {
+    const { namespace, name, id } = record;
+    await store.commit([{ kind: 'set', key: rolloutKey(namespace, name, id), value: JSON.stringify(record) }]);
+  };
+
+  const runOf = (record: RolloutRecord): RolloutRun => {
+    const key = keyOf(record);
+    const run = new RolloutRun(record, {
+      registry,
+      poolOf,
+      save,
+      clock,
+      logger,
+      onEnded: () => {
+        if (runs.get(key) === run) runs.delete(key);
+      },
+    });
+    runs.set(key, run);
+    return run;
+  };
+
+  const gather = (counted: readonly CountedVersion[]): void => {
+    for (const one of counted) runs.get(keyOf(one))?.add(one);
+  };
+
+  const look = (): void => {
+    failures = 0;
+    clearTimeout(early);
+    early = undefined;
+    gather(takeCounted());
+    for (const run of runs.values()) void run.look();
+  };
+
+  const requireNone = (namespace: string, name: string): void => {
+    const key = keyOf({ namespace, name });
+    const record = runs.get(key)?.record;
+    if (!record && !preparing.has(key)) return;
+    const which = record ? ` from version ${record.from} to ${record.to}` : '';
+    throw new EbbError(
+      'ROLLOUT_RUNNING',
+      `a rollout of "${name}"${which} is running; wait for it, or use "ebb rollout promote ${name}" or "abort"`,
+    );
+  };
+
+  const requireRun = (namespace: string, name: string): RolloutRun => {
+    const run = runs.get(keyOf({ namespace, name }));
+    if (run) return run;
+    throw new EbbError('ROLLOUT_NOT_RUNNING', `no rollout of "${name}" is running`);
+  };
+
+  const begin = async (from: number, to: Version, spec: RolloutRecord['spec']): Promise<RolloutResource> => {
+    const { namespace, name } = to;
+    const stored = await store.list(rolloutKey(namespace, name));
+    const last = stored.at(-1);
+    const id = (last ? parseRollout(last).id : 0) + 1;
+    const dropped = stored.slice(0, Math.max(0, stored.length - KEPT + 1));
+    if (dropped.length > 0) await store.commit(dropped.map(({ key }) => ({ kind: 'delete', key })));
+    const run = runOf({
+      namespace,
+      name,
+      id,
+      from,
+      to: to.version,
+      spec,
+      state: 'running',
+      step: 0,
+      phase: 'warming',
+      ordinal: 1,
+      baseline: NOTHING_SEEN,
+      reason: 'STARTED',
+      message: '',
+      old: describeSide(from, NOTHING_SEEN),
+      new: describeSide(to.version, NOTHING_SEEN),
+      startedAt: clock.now(),
+      timeline: [],
+    });
+    try {
+      const message = `from version ${from} to ${to.version}, ${spec.strategy}`;
+      await run.begin({ action: 'start', reason: 'STARTED', message });
+    } catch (error) {
+      runs.delete(keyOf(to));
+      throw error;
+    }
+    return showRollout(run.record);
+  };
+
+  const rollOut = async (input: DeployInput, options: Parameters<Rollouts['deploy']>[1]) => {
+    const { probe, signal, rollout } = options;
+    requireUnsplit(registry.resolve(input.namespace, input.name));
+    const outcome = await registry.put(input, { probe, serve: false, signal });
+    const { record, version, change } = outcome;
+    if (!rollout || change !== 'updated') return outcome;
+    requireUnsplit(record);
+    const running = await begin(record.live.version, version, rollout);
+    return { ...outcome, record: registry.resolve(input.namespace, input.name) ?? record, rollout: running };
+  };
+
+  const watching = registry.watch((change) => {
+    const record = change.kind === 'changed' ? change.record : change.previous;
+    const run = runs.get(keyOf(record));
+    if (change.kind === 'changed') {
+      run?.follow(change.record);
+      return;
+    }
+    runs.delete(keyOf(record));
+    void (async () => {
+      await run?.close();
+      const stored = await store.list(rolloutKey(record.namespace, record.name));
+      await store.commit(stored.map(({ key }) => ({ kind: 'delete', key })));
+    })().catch((error: unknown) =>
+      logger.error({ err: error }, 'the rollouts of a removed function could not be removed'),
+    );
+  });
+
+  return {
+    async start() {
+      for (const entry of await store.list(ROLLOUTS)) {
+        const record = parseRollout(entry);
+        if (!isRunning(record)) continue;
+        const run = runOf(record);
+        const change = { action: 'resume', reason: 'RESTARTED', message: 'the server was started again' } as const;
+        await run.begin(change).catch((error: unknown) => {
+          logger.error({ err: error, rollout: entry.key }, 'a rollout could not go on');
+        });
+      }
+      timer = setInterval(() => {
+        if (runs.size > 0) look();
+      }, everyMs).unref();
+    },
+
+    async deploy(input, deploy) {
+      const { namespace, name } = input;
+      requireNone(namespace, name);
+      const { rollout, ...plain } = deploy;
+      if (!rollout || rollout.strategy === 'all-at-once') return registry.put(input, plain);
+      const key = keyOf(input);
+      preparing.add(key);
+      try {
+        return await rollOut(input, deploy);
+      } finally {
+        preparing.delete(key);
+      }
+    },
+
+    async list(namespace, name) {
+      const stored = await store.list(rolloutKey(namespace, name));
+      const current = runs.get(keyOf({ namespace, name }))?.record;
+      return stored
+        .map(parseRollout)
+        .map((record) => showRollout(current?.id === record.id ? current : record))
+        .reverse();
+    },
+
+    pause: async (namespace, name) => showRollout(await requireRun(namespace, name).setPaused(true)),
+    resume: async (namespace, name) => showRollout(await requireRun(namespace, name).setPaused(false)),
+    promote: async (namespace, name) => showRollout(await requireRun(namespace, name).endByHand('promoted')),
+    abort: async (namespace, name) => showRollout(await requireRun(namespace, name).endByHand('aborted')),
+    async abortRunning(namespace, name) {
+      const run = runs.get(keyOf({ namespace, name }));
+      return run && showRollout(await run.endByHand('aborted'));
+    },
+    requireNone,
+
+    observed: gather,
+    hurry() {
+      failures += 1;
+      if (failures < HURRY_AFTER || early || runs.size === 0) return;
+      early = setTimeout(look, HURRY_MS).unref();
+    },
+
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      clearTimeout(early);
+      watching[Symbol.dispose]();
+      const all = [...runs.values()];
+      runs.clear();
+      await Promise.all(all.map((run) => run.close()));
+    },
+  };
+}
+
+/** A registry that leaves a function alone while a rollout of it runs. */
+export function withoutRollouts<T extends FunctionRegistry>(registry: T, rollouts: Pick<Rollouts, 'requireNone'>): T {
+  return {
+    ...registry,
+    async put(input, options) {
+      rollouts.requireNone(input.namespace, input.name);
+      return registry.put(input, options);
+    },
+    async setAlias(namespace, name, alias, spec) {
+      if (alias === LIVE_ALIAS) rollouts.requireNone(namespace, name);
+      return registry.setAlias(namespace, name, alias, spec);
+    },
+  };
+}
+
+function requireUnsplit(record: FunctionRecord | undefined): void {
+  const live = record?.aliases.find((alias) => alias.name === LIVE_ALIAS);
+  const shares = sharesOf(live?.spec.versions ?? {}) ?? [];
+  if (!record || shares.length < 2) return;
+  const versions = shares.map(({ version }) => version).join(' and ');
+  throw new EbbError(
+    'LIVE_IS_SPLIT',
+    `"live" of "${record.name}" is split between versions ${versions}; point it to one of them before a rollout`,
+  );
+}
+
+function keyOf({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
+  return `${namespace}/${name}`;
+}

@@ -1,0 +1,387 @@
+import { type AliasSpec, LIVE_ALIAS, resolveRollout, type RolloutPlan, WEIGHT_TOTAL } from '@ebb/contract';
+import type { RolloutEntry, RolloutReason } from '@ebb/contract';
+import type { Clock } from '../core/clock.ts';
+import { asEbbError, EbbError } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import type { FunctionRecord, FunctionRegistry, Version } from '../core/ports.ts';
+import { createTurns } from '../registry/turns.ts';
+import type { CountedVersion } from '../telemetry/version-tally.ts';
+import { decideRollout, type RolloutDecision, weightAt } from './decide-rollout.ts';
+import {
+  beginObservations,
+  describeSide,
+  foldObservations,
+  NOTHING_SEEN,
+  type Observations,
+  type SideCounts,
+  totalOf,
+} from './fold-observations.ts';
+import { addCounted } from './fold-counted.ts';
+import { isRunning, type RolloutEnding, type RolloutRecord, weightOf, withEntry } from './rollout-record.ts';
+
+/** The instances of a version as a rollout needs them. */
+export interface RolloutPool {
+  readonly ready: number;
+  /** Starts since the pool was made, and those that failed because of the function. */
+  readonly starts: { readonly made: number; readonly failed: number };
+  /** Keeps so many instances for calls that are about to come; 0 ends it. */
+  hold(count: number): void;
+}
+
+/** What a {@link RolloutRun} is made with. */
+export interface RolloutRunOptions {
+  readonly registry: Pick<FunctionRegistry, 'resolve' | 'setAlias'>;
+  /** The pool of a version, made if there is none. */
+  readonly poolOf: (version: Version) => RolloutPool;
+  /** Puts a record on disk. */
+  readonly save: (record: RolloutRecord) => Promise<void>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Called once it is over and on disk. */
+  readonly onEnded: () => void;
+}
+
+/** What was decided about a rollout, by a person or from numbers. */
+interface Change {
+  readonly action: RolloutEntry['action'];
+  readonly reason: RolloutReason;
+  readonly message: string;
+}
+
+const PAST: Readonly<Record<RolloutEnding, RolloutEntry['action']>> = {
+  finished: 'finish',
+  promoted: 'promote',
+  'rolled-back': 'roll-back',
+  aborted: 'abort',
+};
+
+/**
+ * One rollout that runs: observes, decides and carries out. What it is about to do is on disk before it is done, so that
+ * a crash at any point is made good by the next start.
+ */
+export class RolloutRun {
+  readonly #options: RolloutRunOptions;
+  readonly #plan: RolloutPlan;
+  readonly #turns = createTurns();
+  #record: RolloutRecord;
+  #seen: Observations;
+  #sinceMs: number;
+  #inbox = { old: NOTHING_SEEN, new: NOTHING_SEEN };
+  #callsBefore = 0;
+  #decision: RolloutDecision | undefined;
+  /** The most instances that either version had: what one of them needs to take all calls. */
+  #needed = 1;
+  /** Starts counted before, by version. */
+  readonly #starts = new Map<number, { readonly made: number; readonly failed: number }>();
+  #isSetting = false;
+  #isLooking = false;
+  #isClosed = false;
+
+  constructor(record: RolloutRecord, options: RolloutRunOptions) {
+    this.#record = record;
+    this.#options = options;
+    this.#plan = resolveRollout(record.spec);
+    this.#seen = beginObservations(record.baseline, record.ordinal);
+    this.#sinceMs = options.clock.monotonic();
+  }
+
+  /** The rollout as it stands, with what was seen until now. */
+  get record(): RolloutRecord {
+    if (!isRunning(this.#record)) return this.#record;
+    const { reason, message } = this.#decision ?? this.#record;
+    return { ...this.#record, reason, message, ...this.#sides() };
+  }
+
+  /** Puts a new rollout in place, or one that an earlier server left: the weights are those of its step. */
+  begin(change: Change): Promise<void> {
+    return this.#turn(async () => {
+      if (this.#record.ending) return this.#complete(this.#record.ending);
+      if (!this.#isMine()) return this.#end('aborted', CHANGED, { leaveAlias: true });
+      await this.#enter(this.#record, change);
+    });
+  }
+
+  /** Takes note of calls. */
+  add(counted: CountedVersion): void {
+    const { from, to } = this.#record;
+    if (counted.version === from) this.#inbox.old = addCounted(this.#inbox.old, counted);
+    else if (counted.version === to) this.#inbox.new = addCounted(this.#inbox.new, counted);
+  }
+
+  /** Looks at what was seen and does what is decided from it. Never throws. */
+  async look(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    try {
+      await this.#turn(() => this.#decide());
+    } catch (error) {
+      const { namespace, name, id } = this.#record;
+      this.#options.logger.error(
+        { err: asEbbError(error), namespace, name, id },
+        'a rollout could not go on, and tries again',
+      );
+    } finally {
+      this.#isLooking = false;
+    }
+  }
+
+  /** Pauses or goes on. Throws ROLLOUT_NOT_RUNNING, STORE_FAILED. */
+  setPaused(isPaused: boolean): Promise<RolloutRecord> {
+    return this.#byHand(async () => {
+      const state = isPaused ? 'paused' : 'running';
+      if (this.#record.state === state) return;
+      const message = isPaused ? 'paused by hand' : 'resumed by hand';
+      await this.#note(
+        { ...this.#record, state },
+        { action: isPaused ? 'pause' : 'resume', reason: 'BY_HAND', message },
+      );
+      this.#decision = undefined;
+    });
+  }
+
+  /** Ends it now, with all calls on one side. Throws ROLLOUT_NOT_RUNNING, STORE_FAILED. */
+  endByHand(ending: 'promoted' | 'aborted'): Promise<RolloutRecord> {
+    const message = ending === 'promoted' ? 'given all calls by hand' : 'taken back by hand';
+    return this.#byHand(() => this.#end(ending, { reason: 'BY_HAND', message }));
+  }
+
+  /** Looks whether somebody else changed where calls go; then it is over. */
+  follow(record: FunctionRecord): void {
+    if (this.#isSetting || this.#isClosed || !isRunning(this.#record) || this.#isAsSet(record)) return;
+    void this.#turn(async () => {
+      const now = this.#function();
+      if (!isRunning(this.#record) || (now && this.#isAsSet(now))) return;
+      await this.#end('aborted', CHANGED, { leaveAlias: true });
+    }).catch((error: unknown) =>
+      this.#options.logger.error({ err: error }, 'the end of a rollout could not be stored'),
+    );
+  }
+
+  /** Lets go of everything; what is under way is finished first. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#turns.run('', () => Promise.resolve());
+    this.#hold(0, 0);
+  }
+
+  #turn<T>(work: () => Promise<T>): Promise<T> {
+    return this.#turns.run('', work);
+  }
+
+  #byHand(work: () => Promise<void>): Promise<RolloutRecord> {
+    return this.#turn(async () => {
+      const { name } = this.#record;
+      if (!isRunning(this.#record)) throw new EbbError('ROLLOUT_NOT_RUNNING', `no rollout of "${name}" is running`);
+      await work();
+      return this.record;
+    });
+  }
+
+  async #decide(): Promise<void> {
+    if (this.#isClosed || !isRunning(this.#record)) return;
+    if (this.#record.ending) return this.#complete(this.#record.ending);
+    this.#observe();
+    const { from, to, step, phase, state } = this.#record;
+    const total = totalOf(this.#seen);
+    const decision = decideRollout(
+      this.#plan,
+      { step, phase, sinceMs: this.#sinceMs, isPaused: state === 'paused' },
+      {
+        from,
+        to,
+        seen: this.#seen,
+        calls: total.new.calls - this.#callsBefore,
+        ready: this.#pool(to)?.ready ?? 0,
+        wanted: this.#wanted(),
+      },
+      this.#options.clock.monotonic(),
+    );
+    const before = this.#decision;
+    this.#decision = decision;
+    switch (decision.kind) {
+      case 'hold':
+        if (isWorthALine(decision) && before?.reason !== decision.reason) {
+          await this.#note(this.#record, { action: 'hold', ...decision });
+        }
+        return;
+      case 'advance':
+        return phase === 'warming'
+          ? this.#enter({ ...this.#record, phase: 'watching' }, { action: 'advance', ...decision })
+          : this.#enter({ ...this.#record, step: step + 1, phase: 'warming' }, { action: 'warm', ...decision });
+      case 'finish':
+        return this.#end('finished', decision);
+      case 'roll-back':
+        return this.#end('rolled-back', decision);
+    }
+  }
+
+  /** Enters a phase: on disk first, then in force. */
+  async #enter(record: RolloutRecord, change: Change): Promise<void> {
+    const total = totalOf(this.#seen);
+    const ordinal = this.#seen.windows.at(-1)?.ordinal ?? record.ordinal;
+    await this.#note({ ...record, ordinal, baseline: total.old }, change);
+    await this.#setWeight(weightAt(this.#plan, record));
+    this.#sinceMs = this.#options.clock.monotonic();
+    this.#callsBefore = total.new.calls;
+    this.#decision = undefined;
+    this.#keepWarm();
+  }
+
+  async #end(
+    ending: RolloutEnding,
+    decided: Pick<Change, 'reason' | 'message'> & Partial<Pick<RolloutEntry, 'old' | 'new'>>,
+    { leaveAlias = false } = {},
+  ): Promise<void> {
+    const sides = {
+      ...this.#sides(),
+      ...(decided.old && { old: decided.old }),
+      ...(decided.new && { new: decided.new }),
+    };
+    const { reason, message } = decided;
+    const next = { ...this.#record, ...sides, ending, reason, message };
+    this.#decision = undefined;
+    await this.#note(next, { action: PAST[ending], reason, message }, sides);
+    await this.#complete(ending, leaveAlias);
+  }
+
+  /** Carries out an ending that is on disk. */
+  async #complete(ending: RolloutEnding, leaveAlias = false): Promise<void> {
+    const { clock, save, onEnded, logger } = this.#options;
+    if (!leaveAlias) await this.#setWeight(weightOf({ ...this.#record, ending })).catch(ignoreGone);
+    const { ending: _done, ...rest } = this.#record;
+    this.#record = { ...rest, state: ending, endedAt: clock.now() };
+    await save(this.#record);
+    this.#hold(0, 0);
+    const { namespace, name, id, from, to, message } = this.#record;
+    logger.info({ namespace, name, id, from, to, ending, message }, 'a rollout has ended');
+    onEnded();
+  }
+
+  /** Adds a line to the timeline; on disk when the promise resolves. */
+  async #note(record: RolloutRecord, change: Change, sides = this.#sides()): Promise<void> {
+    const { action, reason, message } = change;
+    const at = new Date(this.#options.clock.now()).toISOString();
+    const entry: RolloutEntry = { at, action, weight: weightOf(record), reason, message, ...sides };
+    const next = withEntry({ ...record, reason, message, ...sides }, entry);
+    await this.#options.save(next);
+    this.#record = next;
+  }
+
+  async #setWeight(weight: number): Promise<void> {
+    const { namespace, name, from, to, ending } = this.#record;
+    const live = this.#function()?.aliases.find((alias) => alias.name === LIVE_ALIAS);
+    if (!live) throw new EbbError('FUNCTION_NOT_FOUND', `there is no function "${name}" in namespace "${namespace}"`);
+    const rest = Number((WEIGHT_TOTAL - weight).toFixed(2));
+    const versions: AliasSpec['versions'] = ending
+      ? { [weight > 0 ? to : from]: WEIGHT_TOTAL }
+      : { [from]: rest, [to]: weight };
+    this.#isSetting = true;
+    try {
+      await this.#options.registry.setAlias(namespace, name, LIVE_ALIAS, { ...live.spec, versions });
+    } finally {
+      this.#isSetting = false;
+    }
+  }
+
+  #observe(): void {
+    const seen = this.#inbox;
+    this.#inbox = { old: NOTHING_SEEN, new: NOTHING_SEEN };
+    const { from, to } = this.#record;
+    this.#seen = foldObservations(this.#seen, {
+      old: this.#withStarts(from, seen.old),
+      new: this.#withStarts(to, seen.new),
+    });
+    this.#keepWarm();
+  }
+
+  #withStarts(number: number, seen: SideCounts): SideCounts {
+    const now = this.#pool(number)?.starts;
+    const before = this.#starts.get(number);
+    if (!now) return seen;
+    this.#starts.set(number, now);
+    // What it took to prove the version was before the rollout; a pool made anew begins at zero.
+    if (!before || before.made > now.made) return seen;
+    return { ...seen, starts: now.made - before.made, failedStarts: now.failed - before.failed };
+  }
+
+  /** Instances of the new version that its weight needs, or the one it is about to get. */
+  #wanted(): number {
+    const { to, step } = this.#record;
+    const { scaleMax } = this.#version(to)?.limits ?? { scaleMax: 1 };
+    const { weight = WEIGHT_TOTAL } = this.#plan.steps[step] ?? {};
+    return Math.max(1, Math.min(scaleMax, Math.ceil((this.#needed * weight) / WEIGHT_TOTAL)));
+  }
+
+  /** The new version is kept ready for its share, the old one for all calls: it may have to take them back at once. */
+  #keepWarm(): void {
+    if (this.#isClosed || !isRunning(this.#record)) return;
+    const { from, to } = this.#record;
+    const [old, young] = [this.#pool(from), this.#pool(to)];
+    this.#needed = Math.max(this.#needed, old?.ready ?? 0, young?.ready ?? 0);
+    this.#hold(this.#needed, this.#wanted());
+  }
+
+  #hold(old: number, young: number): void {
+    const { from, to } = this.#record;
+    this.#pool(from)?.hold(old);
+    this.#pool(to)?.hold(young);
+  }
+
+  #sides() {
+    const { from, to } = this.#record;
+    const total = totalOf(this.#seen);
+    return { old: describeSide(from, total.old), new: describeSide(to, total.new) };
+  }
+
+  #pool(number: number): RolloutPool | undefined {
+    const version = this.#version(number);
+    return version && this.#options.poolOf(version);
+  }
+
+  #version(number: number): Version | undefined {
+    return this.#function()?.versions.find(({ version }) => version === number);
+  }
+
+  #function(): FunctionRecord | undefined {
+    return this.#options.registry.resolve(this.#record.namespace, this.#record.name);
+  }
+
+  /** Whether `live` says what this rollout made it say, or what it said before its first change. */
+  #isMine(): boolean {
+    const record = this.#function();
+    const numbers = record && namedBy(record);
+    if (!numbers) return false;
+    const { from, to, step, phase } = this.#record;
+    const isFirst = step === 0 && phase === 'warming';
+    return numbers.has(from) && (numbers.has(to) ? numbers.size === 2 : isFirst && numbers.size === 1);
+  }
+
+  #isAsSet(record: FunctionRecord): boolean {
+    const live = record.aliases.find((alias) => alias.name === LIVE_ALIAS)?.spec.versions ?? {};
+    const { from, to } = this.#record;
+    const weight = weightAt(this.#plan, this.#record);
+    return live[to] === weight && live[from] !== undefined && Object.keys(live).length === 2;
+  }
+}
+
+const CHANGED = {
+  action: 'abort',
+  reason: 'CHANGED_BY_HAND',
+  message: 'somebody changed where "live" sends calls, and it stays as they said',
+} as const;
+
+/** Holds that a person should find in the timeline later. */
+function isWorthALine({ reason }: RolloutDecision): boolean {
+  return reason === 'WAITED_TOO_LONG' || reason === 'LOOKS_WORSE';
+}
+
+function namedBy(record: FunctionRecord): ReadonlySet<number> {
+  const live = record.aliases.find((alias) => alias.name === LIVE_ALIAS);
+  return new Set(Object.keys(live?.spec.versions ?? {}).map(Number));
+}
+
+/** A function or version that was removed meanwhile has no calls to move. */
+function ignoreGone(error: unknown): void {
+  const { code } = asEbbError(error);
+  if (code !== 'FUNCTION_NOT_FOUND' && code !== 'VERSION_NOT_FOUND') throw error;
+}
