@@ -101,7 +101,7 @@ export const rolloutSchema = z
     maxWait: duration(0, 30 * DAY, 'a duration from 0s to 30d, such as "1h"')
       .default('1h')
       .describe('How long a step waits for enough calls after its pause.'),
-    then: z
+    afterWait: z
       .enum(['hold', 'advance'])
       .default('hold')
       .describe('What happens after `maxWait`: stay until somebody decides, or go on.'),
@@ -156,7 +156,7 @@ export interface RolloutPlan {
   /** Probability, 0 to 1, of taking a version back in the whole rollout that is not worse. */
   readonly alpha: number;
   readonly maxWaitMs: number;
-  readonly then: RolloutSpec['then'];
+  readonly afterWait: RolloutSpec['afterWait'];
 }
 
 /** Turns a parsed spec into plain units and steps. */
@@ -176,7 +176,7 @@ export function resolveRollout(spec: RolloutSpec): RolloutPlan {
     samples: spec.samples,
     alpha: 1 - spec.confidence / 100,
     maxWaitMs: ms(spec.maxWait),
-    then: spec.then,
+    afterWait: spec.afterWait,
   };
 }
 

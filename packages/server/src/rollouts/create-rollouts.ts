@@ -8,7 +8,8 @@ import type { KeyValue } from '../store/key-value.ts';
 import type { CountedVersion } from '../telemetry/version-tally.ts';
 import { describeSide, NOTHING_SEEN } from './fold-observations.ts';
 import { isRunning, parseRollout, type RolloutRecord, showRollout } from './rollout-record.ts';
-import { type RolloutPool, RolloutRun } from './rollout-run.ts';
+import { RolloutRun } from './rollout-run.ts';
+import type { RolloutPool } from './rollout-warmth.ts';
 
 /** What the rollouts are made with. */
 export interface RolloutsOptions {

@@ -31,7 +31,7 @@ export function evidenceBelow({ bad, of }: Tried, rate: number): number {
 /** Evidence that the rate of `now` is more than `margin` above that of `before`, both of which are unknown. */
 export function evidenceOfRise(now: Tried, before: Tried, margin: number): number {
   if (now.of === 0 || before.of === 0 || now.bad / now.of <= before.bad / before.of + margin) return -Infinity;
-  const seen = logMixture(now.bad, now.of) + logMixture(before.bad, before.of);
+  const seen = logMixture(now.bad, now.of) + logSeldom(before.bad, before.of);
   return seen - largestWithout(now, before, margin);
 }
 
@@ -65,6 +65,12 @@ function times(count: number, log: number): number {
 /** The log likelihood of a sequence with so many bad, averaged over all rates by Jeffreys' weight Beta(1/2, 1/2). */
 function logMixture(bad: number, of: number): number {
   return logGamma(bad + 0.5) + logGamma(of - bad + 0.5) - logGamma(of + 1) - Math.log(Math.PI);
+}
+
+/** The same with half of the weight on the rate 0: most functions never fail, and that should not be a surprise. */
+function logSeldom(bad: number, of: number): number {
+  const mixture = logMixture(bad, of);
+  return bad === 0 ? Math.log((1 + Math.exp(mixture)) / 2) : mixture - Math.LN2;
 }
 
 /** Above this Stirling's series is exact to about 1e-12. */

@@ -41,7 +41,7 @@ const WARM_AT_MOST_MS = 30_000;
  * Where the old version has fewer calls than the new one from the first step on, as with blue-green, it is seen for so
  * many times `samples` before, as long as they come soon.
  */
-const BASELINE_SAMPLES = 10;
+const BASELINE_SAMPLES = 20;
 const BASELINE_AT_MOST_MS = 30_000;
 
 /**
@@ -95,7 +95,7 @@ export function decideRollout(
   if (lacking !== undefined) {
     if (leftMs + plan.maxWaitMs > 0) return say('hold', 'NOT_ENOUGH_DATA', lacking);
     const waited = `${lacking}, and ${formatDuration(plan.maxWaitMs)} of waiting are over`;
-    if (plan.then === 'advance' && worse.kind === 'no') return goOn('WAITED_TOO_LONG', waited);
+    if (plan.afterWait === 'advance' && worse.kind === 'no') return goOn('WAITED_TOO_LONG', waited);
     return say('hold', 'WAITED_TOO_LONG', `${waited}; "ebb rollout promote" or "abort" decides`);
   }
   if (worse.kind !== 'no') {

@@ -30,7 +30,7 @@ export const NOTHING_SEEN: SideCounts = { calls: 0, failed: 0, durations: [], st
 /** A window is over when the new version had so many calls in it. */
 const WINDOW_CALLS = 100;
 /** Windows kept apart; so a version that begins to fail late is not excused by all its good calls before. */
-const MOST_WINDOWS = 40;
+const MOST_WINDOWS = 24;
 
 /** Begins to observe; `baseline` is what was seen of the old version before, `ordinal` the number of the first window. */
 export function beginObservations(baseline: SideCounts, ordinal: number): Observations {

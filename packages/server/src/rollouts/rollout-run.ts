@@ -13,20 +13,11 @@ import {
   foldObservations,
   NOTHING_SEEN,
   type Observations,
-  type SideCounts,
   totalOf,
 } from './fold-observations.ts';
 import { addCounted } from './fold-counted.ts';
 import { isRunning, type RolloutEnding, type RolloutRecord, weightOf, withEntry } from './rollout-record.ts';
-
-/** The instances of a version as a rollout needs them. */
-export interface RolloutPool {
-  readonly ready: number;
-  /** Starts since the pool was made, and those that failed because of the function. */
-  readonly starts: { readonly made: number; readonly failed: number };
-  /** Keeps so many instances for calls that are about to come; 0 ends it. */
-  hold(count: number): void;
-}
+import { type RolloutPool, RolloutWarmth } from './rollout-warmth.ts';
 
 /** What a {@link RolloutRun} is made with. */
 export interface RolloutRunOptions {
@@ -69,10 +60,7 @@ export class RolloutRun {
   #inbox = { old: NOTHING_SEEN, new: NOTHING_SEEN };
   #callsBefore = 0;
   #decision: RolloutDecision | undefined;
-  /** The most instances that either version had: what one of them needs to take all calls. */
-  #needed = 1;
-  /** Starts counted before, by version. */
-  readonly #starts = new Map<number, { readonly made: number; readonly failed: number }>();
+  readonly #warmth: RolloutWarmth;
   #isSetting = false;
   #isLooking = false;
   #isClosed = false;
@@ -83,6 +71,8 @@ export class RolloutRun {
     this.#plan = resolveRollout(record.spec);
     this.#seen = beginObservations(record.baseline, record.ordinal);
     this.#sinceMs = options.clock.monotonic();
+    const { from, to } = record;
+    this.#warmth = new RolloutWarmth({ from, to, find: () => this.#function(), poolOf: options.poolOf });
   }
 
   /** The rollout as it stands, with what was seen until now. */
@@ -161,7 +151,7 @@ export class RolloutRun {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#turns.run('', () => Promise.resolve());
-    this.#hold(0, 0);
+    this.#warmth.release();
   }
 
   #turn<T>(work: () => Promise<T>): Promise<T> {
@@ -191,8 +181,8 @@ export class RolloutRun {
         to,
         seen: this.#seen,
         calls: total.new.calls - this.#callsBefore,
-        ready: this.#pool(to)?.ready ?? 0,
-        wanted: this.#wanted(),
+        ready: this.#warmth.ready,
+        wanted: this.#warmth.wanted(this.#stepWeight),
       },
       this.#options.clock.monotonic(),
     );
@@ -247,11 +237,12 @@ export class RolloutRun {
   /** Carries out an ending that is on disk. */
   async #complete(ending: RolloutEnding, leaveAlias = false): Promise<void> {
     const { clock, save, onEnded, logger } = this.#options;
+    // While both versions are still known.
+    this.#warmth.release();
     if (!leaveAlias) await this.#setWeight(weightOf({ ...this.#record, ending })).catch(ignoreGone);
     const { ending: _done, ...rest } = this.#record;
     this.#record = { ...rest, state: ending, endedAt: clock.now() };
     await save(this.#record);
-    this.#hold(0, 0);
     const { namespace, name, id, from, to, message } = this.#record;
     logger.info({ namespace, name, id, from, to, ending, message }, 'a rollout has ended');
     onEnded();
@@ -288,58 +279,25 @@ export class RolloutRun {
     this.#inbox = { old: NOTHING_SEEN, new: NOTHING_SEEN };
     const { from, to } = this.#record;
     this.#seen = foldObservations(this.#seen, {
-      old: this.#withStarts(from, seen.old),
-      new: this.#withStarts(to, seen.new),
+      old: this.#warmth.withStarts(from, seen.old),
+      new: this.#warmth.withStarts(to, seen.new),
     });
     this.#keepWarm();
   }
 
-  #withStarts(number: number, seen: SideCounts): SideCounts {
-    const now = this.#pool(number)?.starts;
-    const before = this.#starts.get(number);
-    if (!now) return seen;
-    this.#starts.set(number, now);
-    // What it took to prove the version was before the rollout; a pool made anew begins at zero.
-    if (!before || before.made > now.made) return seen;
-    return { ...seen, starts: now.made - before.made, failedStarts: now.failed - before.failed };
-  }
-
-  /** Instances of the new version that its weight needs, or the one it is about to get. */
-  #wanted(): number {
-    const { to, step } = this.#record;
-    const { scaleMax } = this.#version(to)?.limits ?? { scaleMax: 1 };
-    const { weight = WEIGHT_TOTAL } = this.#plan.steps[step] ?? {};
-    return Math.max(1, Math.min(scaleMax, Math.ceil((this.#needed * weight) / WEIGHT_TOTAL)));
-  }
-
-  /** The new version is kept ready for its share, the old one for all calls: it may have to take them back at once. */
   #keepWarm(): void {
-    if (this.#isClosed || !isRunning(this.#record)) return;
-    const { from, to } = this.#record;
-    const [old, young] = [this.#pool(from), this.#pool(to)];
-    this.#needed = Math.max(this.#needed, old?.ready ?? 0, young?.ready ?? 0);
-    this.#hold(this.#needed, this.#wanted());
+    if (!this.#isClosed && isRunning(this.#record)) this.#warmth.keep(this.#stepWeight);
   }
 
-  #hold(old: number, young: number): void {
-    const { from, to } = this.#record;
-    this.#pool(from)?.hold(old);
-    this.#pool(to)?.hold(young);
+  /** The weight the new version has or is made ready for. */
+  get #stepWeight(): number {
+    return this.#plan.steps[this.#record.step]?.weight ?? WEIGHT_TOTAL;
   }
 
   #sides() {
     const { from, to } = this.#record;
     const total = totalOf(this.#seen);
     return { old: describeSide(from, total.old), new: describeSide(to, total.new) };
-  }
-
-  #pool(number: number): RolloutPool | undefined {
-    const version = this.#version(number);
-    return version && this.#options.poolOf(version);
-  }
-
-  #version(number: number): Version | undefined {
-    return this.#function()?.versions.find(({ version }) => version === number);
   }
 
   #function(): FunctionRecord | undefined {

@@ -239,9 +239,18 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   };
   const shared = { config, gateway, handleRequest };
   const { runDir } = installation;
-  const onCounted = rollouts.observed;
   const opened = feed
-    ? await openGateways({ ...shared, feed, pools, authenticator, metrics, logs, onCounted, logger, runDir })
+    ? await openGateways({
+        ...shared,
+        feed,
+        pools,
+        authenticator,
+        metrics,
+        logs,
+        onCounted: (counted) => rollouts.observed(counted),
+        logger,
+        runDir,
+      })
     : await openHere(shared);
   health.front = opened;
   await rollouts.start();
