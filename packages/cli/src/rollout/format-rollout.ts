@@ -22,7 +22,8 @@ export function formatEntry({ at, action, weight, message }: RolloutEntry): stri
 }
 
 function fields(rollout: RolloutResource): string {
-  const { namespace, name, id, strategy, from, to, state, step, steps, weight, message, startedAt, endedAt } = rollout;
+  const { namespace, name, id, strategy, from, to, state, step, steps, weight, reason, message } = rollout;
+  const { startedAt, endedAt } = rollout;
   const now = Date.now();
   const isOver = endedAt !== undefined;
   return formatFields([
@@ -30,11 +31,18 @@ function fields(rollout: RolloutResource): string {
     ['Versions', `${from} to ${to}, ${strategy}`],
     [
       'State',
-      isOver ? `${STATES[state]}, ${formatAge(endedAt, now)}` : `${STATES[state]}, since ${formatAge(startedAt, now)}`,
+      isOver
+        ? `${STATES[state]}, ${formatAge(endedAt, now)}`
+        : `${STATES[state]}, started ${formatAge(startedAt, now)}`,
     ],
     ['Step', isOver ? undefined : `${step + 1} of ${steps.length}`],
     ['Steps', steps.map((one) => `${one.weight} % ${one.pause}`).join(', ')],
-    ['Calls', `version ${to} gets ${weight} %, version ${from} ${Number((100 - weight).toFixed(2))} %`],
+    [
+      'Calls',
+      reason === 'CHANGED_BY_HAND'
+        ? undefined
+        : `version ${to} gets ${weight} %, version ${from} ${Number((100 - weight).toFixed(2))} %`,
+    ],
     [isOver ? 'Because' : 'Now', message],
   ]);
 }
@@ -71,12 +79,6 @@ function timeline({ timeline: entries }: RolloutResource): string {
     { title: 'action', value: ({ action }) => action },
     { title: 'weight', value: ({ weight }) => `${weight} %`, align: 'right' },
     { title: 'reason', value: ({ reason }) => reason },
-    { title: 'failed old', value: ({ old }) => (old ? `${old.failed} of ${old.calls}` : ''), align: 'right' },
-    {
-      title: 'failed new',
-      value: ({ new: young }) => (young ? `${young.failed} of ${young.calls}` : ''),
-      align: 'right',
-    },
     { title: 'decided', value: ({ message }) => message },
   ]);
 }

@@ -103,7 +103,7 @@ export function decideRollout(
   }
   if (leftMs > 0)
     return say('hold', 'PAUSE_RUNS', `all is well so far; the pause is over in ${formatDuration(leftMs)}`);
-  return goOn('GOOD', `no worse than version ${from} in ${count(total.new.calls, 'call')}`);
+  return goOn('GOOD', describeGood(sides));
 }
 
 /** The weight of the new version at a step, in percent. */
@@ -144,11 +144,10 @@ function describeLack(
 function describeFinding(plan: RolloutPlan, observation: RolloutObservation, finding: Finding): RolloutDecision {
   const { from, to } = observation;
   const reasons = { errors: 'MORE_ERRORS', latency: 'SLOWER', 'cold-starts': 'COLD_STARTS_FAIL' } as const;
-  const certainty = Number(((1 - plan.alpha) * 100).toFixed(4));
   return {
     kind: 'roll-back',
     reason: reasons[finding.rule],
-    message: `${describe(plan, observation, finding)}; by chance that happens in less than 1 of ${oneIn(plan.alpha)} rollouts (${certainty} %)`,
+    message: `${describe(plan, observation, finding)}; by chance in less than 1 of ${Math.round(1 / plan.alpha)} rollouts`,
     old: describeSide(from, finding.old),
     new: describeSide(to, finding.new),
   };
@@ -158,7 +157,7 @@ function describe(plan: RolloutPlan, { from, to }: RolloutObservation, finding: 
   const { old, new: young, limit } = finding;
   switch (finding.rule) {
     case 'errors':
-      return `${failedOf(young)} calls of version ${to} failed, ${failedOf(old)} of version ${from}, more than ${percent(plan.errorMargin)} apart`;
+      return `version ${to} failed ${failedOf(young)}, version ${from} ${failedOf(old)}, more than ${percent(plan.errorMargin)} apart`;
     case 'cold-starts':
       return `${young.failedStarts} of ${young.starts} starts of version ${to} failed, ${old.failedStarts} of ${old.starts} of version ${from}`;
     case 'latency':
@@ -166,16 +165,21 @@ function describe(plan: RolloutPlan, { from, to }: RolloutObservation, finding: 
   }
 }
 
-function failedOf({ failed, calls }: SideCounts): string {
-  return `${failed} of ${calls}${calls === 0 ? '' : ` (${percent(failed / calls)})`}`;
+function failedOf({ failed, calls }: Pick<SideCounts, 'failed' | 'calls'>): string {
+  return `${failed} of ${count(calls, 'call')}${calls === 0 ? '' : ` (${percent(failed / calls)})`}`;
+}
+
+/** Both sides in numbers, for a version that did well. */
+function describeGood({ old, new: young }: Pick<RolloutDecision, 'old' | 'new'>): string {
+  const speed =
+    old.p95Ms === undefined || young.p95Ms === undefined
+      ? ''
+      : `; 95 % took ${formatDuration(young.p95Ms)} at most, there ${formatDuration(old.p95Ms)}`;
+  return `no worse: version ${young.version} failed ${failedOf(young)}, version ${old.version} ${failedOf(old)}${speed}`;
 }
 
 function percent(share: number): string {
   return `${Number((share * 100).toPrecision(3))} %`;
-}
-
-function oneIn(alpha: number): string {
-  return String(Math.round(1 / alpha));
 }
 
 function count(number: number, noun: string): string {

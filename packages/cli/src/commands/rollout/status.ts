@@ -36,10 +36,9 @@ async function follow(first: RolloutResource, get: () => Promise<RolloutResource
       for (const entry of rollout.timeline.slice(shown)) say(entry);
       shown = rollout.timeline.length;
       if (rollout.endedAt !== undefined) return;
-      const last = rollout.timeline.at(-1)?.message;
-      // What only counts down is said once.
-      const what = rollout.message.replace(/[\d.]+ (?:ms|s|min|h)$/, '');
-      if (what !== waitsFor && rollout.message !== last) output.note(`  ${rollout.message}`);
+      // What only counts up or down is said once.
+      const what = `${rollout.step} ${rollout.reason}`;
+      if (what !== waitsFor && rollout.reason !== rollout.timeline.at(-1)?.reason) output.note(`  ${rollout.message}`);
       waitsFor = what;
       await sleep(FOLLOW_EVERY_MS, undefined, { signal });
       rollout = await get();
