@@ -62,6 +62,7 @@ export const rolloutSchema = z
       ),
     watch: z
       .array(z.enum(ROLLOUT_RULES))
+      .max(ROLLOUT_RULES.length)
       .default([...ROLLOUT_RULES])
       .describe('What the new version is watched for. Default: everything.'),
     errorMargin: z
@@ -76,8 +77,8 @@ export const rolloutSchema = z
       .max(100)
       .default(1.5)
       .describe('How many times the 95th percentile of the old version that of the new one may be.'),
-    latencySlack: duration(0, DAY, 'a duration from 0s to 1d, such as "5ms"')
-      .default('5ms')
+    latencySlack: duration(0, DAY, 'a duration from 0s to 1d, such as "10ms"')
+      .default('10ms')
       .describe('By how much it may be longer in any case.'),
     coldStartFailures: z
       .number()
