@@ -39,18 +39,23 @@ const STEPS = 40;
 
 /**
  * The largest log likelihood of both with the rate of `now` at most `margin` above that of `before`. What was seen lies
- * outside of that, so the largest is on its border, where it is a concave function of one rate.
+ * outside of that, so the largest is on its border, where it is a concave function of one rate: its slope only falls.
  */
 function largestWithout(now: Tried, before: Tried, margin: number): number {
-  const at = (rate: number): number =>
-    logLikelihood(now.bad, now.of, rate + margin) + logLikelihood(before.bad, before.of, rate);
   let [low, high] = [0, 1 - margin];
   for (let step = 0; step < STEPS; step += 1) {
-    const third = (high - low) / 3;
-    if (at(low + third) < at(high - third)) low += third;
-    else high -= third;
+    const middle = (low + high) / 2;
+    if (slope(now, middle + margin) + slope(before, middle) > 0) low = middle;
+    else high = middle;
   }
-  return Math.max(at(low), at((low + high) / 2), at(high));
+  const at = (rate: number): number =>
+    logLikelihood(now.bad, now.of, rate + margin) + logLikelihood(before.bad, before.of, rate);
+  return Math.max(at(low), at(high));
+}
+
+/** How fast the log likelihood grows with the rate. */
+function slope({ bad, of }: Tried, rate: number): number {
+  return (bad === 0 ? 0 : bad / rate) - (bad === of ? 0 : (of - bad) / (1 - rate));
 }
 
 function logLikelihood(bad: number, of: number, rate: number): number {

@@ -1,7 +1,7 @@
 import { formatDuration, type RolloutPlan, type RolloutReason, type RolloutSide, WEIGHT_TOTAL } from '@ebb/contract';
 import { upperMs } from '../telemetry/fold-durations.ts';
 import { decideWorse, type Finding } from './decide-worse.ts';
-import { describeSide, type Observations, type SideCounts, totalOf } from './fold-observations.ts';
+import { describeSide, type Observations, type SideCounts } from './fold-observations.ts';
 
 /** Where a rollout is. */
 export interface RolloutProgress {
@@ -56,7 +56,7 @@ export function decideRollout(
   now: number,
 ): RolloutDecision {
   const { from, to, seen } = observation;
-  const total = totalOf(seen);
+  const { total } = seen;
   const sides = { old: describeSide(from, total.old), new: describeSide(to, total.new) };
   const say = (kind: RolloutDecision['kind'], reason: RolloutReason, message: string): RolloutDecision => ({
     kind,

@@ -22,6 +22,7 @@ export interface ObservedWindow {
 /** What was seen during a rollout: windows one after the other, the oldest ones put together. Never changed. */
 export interface Observations {
   readonly windows: readonly ObservedWindow[];
+  readonly total: Pick<ObservedWindow, 'old' | 'new'>;
 }
 
 /** Nothing seen. */
@@ -34,25 +35,32 @@ const MOST_WINDOWS = 24;
 
 /** Begins to observe; `baseline` is what was seen of the old version before, `ordinal` the number of the first window. */
 export function beginObservations(baseline: SideCounts, ordinal: number): Observations {
-  return { windows: [{ ordinal, old: baseline, new: NOTHING_SEEN }] };
+  const total = { old: baseline, new: NOTHING_SEEN };
+  return { windows: [{ ordinal, ...total }], total };
 }
 
 /** Adds what was seen since the last time. */
-export function foldObservations({ windows }: Observations, seen: Pick<ObservedWindow, 'old' | 'new'>): Observations {
-  const last = windows.at(-1);
-  if (!last) return { windows: [{ ordinal: 1, ...seen }] };
-  if (last.new.calls < WINDOW_CALLS) return { windows: [...windows.slice(0, -1), joined(last, seen)] };
-  const next = [...windows, { ordinal: last.ordinal + 1, ...seen }];
-  const [first, second, ...rest] = next;
-  return { windows: next.length > MOST_WINDOWS && first && second ? [joined(first, second), ...rest] : next };
+export function foldObservations(
+  { windows, total }: Observations,
+  seen: Pick<ObservedWindow, 'old' | 'new'>,
+): Observations {
+  return { windows: withSeen(windows, seen), total: both(total, seen) };
 }
 
-/** Everything that was seen. */
-export function totalOf({ windows }: Observations): Pick<ObservedWindow, 'old' | 'new'> {
-  return windows.reduce<Pick<ObservedWindow, 'old' | 'new'>>(
-    (sum, window) => ({ old: addCounts(sum.old, window.old), new: addCounts(sum.new, window.new) }),
-    { old: NOTHING_SEEN, new: NOTHING_SEEN },
-  );
+function withSeen(
+  windows: Observations['windows'],
+  seen: Pick<ObservedWindow, 'old' | 'new'>,
+): readonly ObservedWindow[] {
+  const last = windows.at(-1);
+  if (!last) return [{ ordinal: 1, ...seen }];
+  if (last.new.calls < WINDOW_CALLS) return [...windows.slice(0, -1), { ...last, ...both(last, seen) }];
+  const next = [...windows, { ordinal: last.ordinal + 1, ...seen }];
+  const [first, second, ...rest] = next;
+  return next.length > MOST_WINDOWS && first && second ? [{ ...first, ...both(first, second) }, ...rest] : next;
+}
+
+function both(left: Pick<ObservedWindow, 'old' | 'new'>, right: Pick<ObservedWindow, 'old' | 'new'>) {
+  return { old: addCounts(left.old, right.old), new: addCounts(left.new, right.new) };
 }
 
 /** Both together. */
@@ -76,14 +84,6 @@ export function describeSide(version: number, seen: SideCounts): RolloutSide {
     ...(p95 === undefined ? {} : { p95Ms: Number(p95.toPrecision(3)) }),
     starts: seen.starts,
     failedStarts: seen.failedStarts,
-  };
-}
-
-function joined(first: ObservedWindow, second: Pick<ObservedWindow, 'old' | 'new'>): ObservedWindow {
-  return {
-    ordinal: first.ordinal,
-    old: addCounts(first.old, second.old),
-    new: addCounts(first.new, second.new),
   };
 }
 

@@ -13,7 +13,6 @@ import {
   foldObservations,
   NOTHING_SEEN,
   type Observations,
-  totalOf,
 } from './fold-observations.ts';
 import { addCounted } from './fold-counted.ts';
 import { isRunning, type RolloutEnding, type RolloutRecord, weightOf, withEntry } from './rollout-record.ts';
@@ -172,7 +171,7 @@ export class RolloutRun {
     if (this.#record.ending) return this.#complete(this.#record.ending);
     this.#observe();
     const { from, to, step, phase, state } = this.#record;
-    const total = totalOf(this.#seen);
+    const { total } = this.#seen;
     const decision = decideRollout(
       this.#plan,
       { step, phase, sinceMs: this.#sinceMs, isPaused: state === 'paused' },
@@ -207,7 +206,7 @@ export class RolloutRun {
 
   /** Enters a phase: on disk first, then in force. */
   async #enter(record: RolloutRecord, change: Change): Promise<void> {
-    const total = totalOf(this.#seen);
+    const { total } = this.#seen;
     const ordinal = this.#seen.windows.at(-1)?.ordinal ?? record.ordinal;
     await this.#note({ ...record, ordinal, baseline: total.old }, change);
     await this.#setWeight(weightAt(this.#plan, record));
@@ -296,7 +295,7 @@ export class RolloutRun {
 
   #sides() {
     const { from, to } = this.#record;
-    const total = totalOf(this.#seen);
+    const { total } = this.#seen;
     return { old: describeSide(from, total.old), new: describeSide(to, total.new) };
   }
 
