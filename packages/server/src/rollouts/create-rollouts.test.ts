@@ -6,7 +6,8 @@ import type { Rollouts } from '../core/ports.ts';
 import { createFunctionRegistry } from '../registry/function-registry.ts';
 import type { KeyValue } from '../store/key-value.ts';
 import { createMemoryKeyValue } from '../store/memory/memory-key-value.ts';
-import { createRollouts, type RolloutEngine, withoutRollouts } from './create-rollouts.ts';
+import { createRollouts, type RolloutEngine } from './create-rollouts.ts';
+import { withoutRollouts } from './without-rollouts.ts';
 
 const CANARY: RolloutSpecInput = {
   strategy: 'canary',

@@ -3,12 +3,12 @@ import type { Clock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { DeployInput, FunctionRecord, FunctionRegistry, Rollouts, Version } from '../core/ports.ts';
-import { ROLLOUTS, rolloutKey } from '../registry/store-keys.ts';
 import type { KeyValue } from '../store/key-value.ts';
 import type { CountedVersion } from '../telemetry/version-tally.ts';
 import { describeSide, NOTHING_SEEN } from './fold-observations.ts';
-import { isRunning, parseRollout, type RolloutRecord, showRollout } from './rollout-record.ts';
+import { isRunning, type RolloutRecord, showRollout } from './rollout-record.ts';
 import { RolloutRun } from './rollout-run.ts';
+import { createRolloutStore } from './rollout-store.ts';
 import type { RolloutPool } from './rollout-warmth.ts';
 
 /** What the rollouts are made with. */
@@ -41,12 +41,11 @@ const LOOK_EVERY_MS = 500;
 const HURRY_AFTER = 5;
 /** ... after this time. */
 const HURRY_MS = 50;
-/** Rollouts of a function that are kept. */
-const KEPT = 20;
 
 /** Makes the rollouts of a server; one of a function runs at a time. */
 export function createRollouts(options: RolloutsOptions): RolloutEngine {
-  const { registry, store, poolOf, takeCounted, clock, logger, everyMs = LOOK_EVERY_MS } = options;
+  const { registry, poolOf, takeCounted, clock, logger, everyMs = LOOK_EVERY_MS } = options;
+  const records = createRolloutStore(options.store);
   const runs = new Map<string, RolloutRun>();
   /** Functions whose rollout is about to begin. */
   const preparing = new Set<string>();
@@ -54,17 +53,12 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
   let early: NodeJS.Timeout | undefined;
   let failures = 0;
 
-  const save = async (record: RolloutRecord): Promise<void> => {
-    const { namespace, name, id } = record;
-    await store.commit([{ kind: 'set', key: rolloutKey(namespace, name, id), value: JSON.stringify(record) }]);
-  };
-
   const runOf = (record: RolloutRecord): RolloutRun => {
     const key = keyOf(record);
     const run = new RolloutRun(record, {
       registry,
       poolOf,
-      save,
+      save: (next) => records.save(next),
       clock,
       logger,
       onEnded: () => {
@@ -106,11 +100,7 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
 
   const begin = async (from: number, to: Version, spec: RolloutRecord['spec']): Promise<RolloutResource> => {
     const { namespace, name } = to;
-    const stored = await store.list(rolloutKey(namespace, name));
-    const last = stored.at(-1);
-    const id = (last ? parseRollout(last).id : 0) + 1;
-    const dropped = stored.slice(0, Math.max(0, stored.length - KEPT + 1));
-    if (dropped.length > 0) await store.commit(dropped.map(({ key }) => ({ kind: 'delete', key })));
+    const id = await records.nextId(namespace, name);
     const run = runOf({
       namespace,
       name,
@@ -161,8 +151,7 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
     runs.delete(keyOf(record));
     void (async () => {
       await run?.close();
-      const stored = await store.list(rolloutKey(record.namespace, record.name));
-      await store.commit(stored.map(({ key }) => ({ kind: 'delete', key })));
+      await records.forget(record.namespace, record.name);
     })().catch((error: unknown) =>
       logger.error({ err: error }, 'the rollouts of a removed function could not be removed'),
     );
@@ -170,13 +159,13 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
 
   return {
     async start() {
-      for (const entry of await store.list(ROLLOUTS)) {
-        const record = parseRollout(entry);
+      for (const record of await records.list()) {
         if (!isRunning(record)) continue;
+        const { namespace, name, id } = record;
         const run = runOf(record);
         const change = { action: 'resume', reason: 'RESTARTED', message: 'the server was started again' } as const;
         await run.begin(change).catch((error: unknown) => {
-          logger.error({ err: error, rollout: entry.key }, 'a rollout could not go on');
+          logger.error({ err: error, namespace, name, id }, 'a rollout could not go on');
         });
       }
       timer = setInterval(() => {
@@ -199,12 +188,9 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
     },
 
     async list(namespace, name) {
-      const stored = await store.list(rolloutKey(namespace, name));
+      const stored = await records.list(namespace, name);
       const current = runs.get(keyOf({ namespace, name }))?.record;
-      return stored
-        .map(parseRollout)
-        .map((record) => showRollout(current?.id === record.id ? current : record))
-        .reverse();
+      return stored.map((record) => showRollout(current?.id === record.id ? current : record)).reverse();
     },
 
     pause: async (namespace, name) => showRollout(await requireRun(namespace, name).setPaused(true)),
@@ -231,21 +217,6 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
       const all = [...runs.values()];
       runs.clear();
       await Promise.all(all.map((run) => run.close()));
-    },
-  };
-}
-
-/** A registry that leaves a function alone while a rollout of it runs. */
-export function withoutRollouts<T extends FunctionRegistry>(registry: T, rollouts: Pick<Rollouts, 'requireNone'>): T {
-  return {
-    ...registry,
-    async put(input, options) {
-      rollouts.requireNone(input.namespace, input.name);
-      return registry.put(input, options);
-    },
-    async setAlias(namespace, name, alias, spec) {
-      if (alias === LIVE_ALIAS) rollouts.requireNone(namespace, name);
-      return registry.setAlias(namespace, name, alias, spec);
     },
   };
 }

@@ -267,7 +267,7 @@ describe('decideRollout', () => {
     });
     expect(observe(4, 1000)).toMatchObject({ kind: 'advance', reason: 'WARM' });
     expect(observe(0, 600_000)).toMatchObject({ kind: 'hold', reason: 'WARMING' });
-    expect(observe(1, 30_000)).toMatchObject({ kind: 'advance', reason: 'WARM' });
+    expect(observe(1, 120_000)).toMatchObject({ kind: 'advance', reason: 'WARM' });
   });
 
   test('starts that fail take a version back, unless those of the old one fail as well', () => {

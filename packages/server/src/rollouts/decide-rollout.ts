@@ -35,7 +35,7 @@ export interface RolloutDecision {
 }
 
 /** Instances are waited for no longer than this, as long as there is one: the host may have no room for more. */
-const WARM_AT_MOST_MS = 30_000;
+const WARM_AT_MOST_MS = 120_000;
 
 /**
  * Where the old version has fewer calls than the new one from the first step on, as with blue-green, it is seen for so

@@ -34,7 +34,7 @@ const recordSchema = z.object({
   ending: z.enum(['finished', 'promoted', 'rolled-back', 'aborted']).optional(),
   step: z.number(),
   phase: z.enum(['warming', 'watching']),
-  /** Windows of observations there were, so that a restart is no new chance to be wrong. */
+  /** Number of the last window of observations when the step began: what is seen after a restart begins there. */
   ordinal: z.number(),
   /** What was seen of the old version until the last change. */
   baseline: countsSchema,

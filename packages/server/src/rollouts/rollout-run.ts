@@ -1,4 +1,4 @@
-import { type AliasSpec, LIVE_ALIAS, resolveRollout, type RolloutPlan, WEIGHT_TOTAL } from '@ebb/contract';
+import { LIVE_ALIAS, resolveRollout, type RolloutPlan, WEIGHT_TOTAL } from '@ebb/contract';
 import type { RolloutEntry, RolloutReason } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
@@ -15,6 +15,7 @@ import {
   type Observations,
 } from './fold-observations.ts';
 import { addCounted } from './fold-counted.ts';
+import { hasWeight, namesPair, withOnly, withWeight } from './live-weights.ts';
 import { isRunning, type RolloutEnding, type RolloutRecord, weightOf, withEntry } from './rollout-record.ts';
 import { type RolloutPool, RolloutWarmth } from './rollout-warmth.ts';
 
@@ -185,11 +186,10 @@ export class RolloutRun {
       },
       this.#options.clock.monotonic(),
     );
-    const before = this.#decision;
     this.#decision = decision;
     switch (decision.kind) {
       case 'hold':
-        if (isWorthALine(decision) && before?.reason !== decision.reason) {
+        if (isWorthALine(decision) && this.#record.timeline.at(-1)?.reason !== decision.reason) {
           await this.#note(this.#record, { action: 'hold', ...decision });
         }
         return;
@@ -257,17 +257,15 @@ export class RolloutRun {
     this.#record = next;
   }
 
+  /** Makes `live` say where calls go: both versions by weight, or at the end one alone. */
   async #setWeight(weight: number): Promise<void> {
     const { namespace, name, from, to, ending } = this.#record;
-    const live = this.#function()?.aliases.find((alias) => alias.name === LIVE_ALIAS);
-    if (!live) throw new EbbError('FUNCTION_NOT_FOUND', `there is no function "${name}" in namespace "${namespace}"`);
-    const rest = Number((WEIGHT_TOTAL - weight).toFixed(2));
-    const versions: AliasSpec['versions'] = ending
-      ? { [weight > 0 ? to : from]: WEIGHT_TOTAL }
-      : { [from]: rest, [to]: weight };
+    const now = this.#function();
+    const spec = now && (ending ? withOnly(now, weight > 0 ? to : from) : withWeight(now, this.#record, weight));
+    if (!spec) throw new EbbError('FUNCTION_NOT_FOUND', `there is no function "${name}" in namespace "${namespace}"`);
     this.#isSetting = true;
     try {
-      await this.#options.registry.setAlias(namespace, name, LIVE_ALIAS, { ...live.spec, versions });
+      await this.#options.registry.setAlias(namespace, name, LIVE_ALIAS, spec);
     } finally {
       this.#isSetting = false;
     }
@@ -303,21 +301,15 @@ export class RolloutRun {
     return this.#options.registry.resolve(this.#record.namespace, this.#record.name);
   }
 
-  /** Whether `live` says what this rollout made it say, or what it said before its first change. */
+  /** Whether `live` still says what an earlier server made it say. */
   #isMine(): boolean {
-    const record = this.#function();
-    const numbers = record && namedBy(record);
-    if (!numbers) return false;
-    const { from, to, step, phase } = this.#record;
-    const isFirst = step === 0 && phase === 'warming';
-    return numbers.has(from) && (numbers.has(to) ? numbers.size === 2 : isFirst && numbers.size === 1);
+    const now = this.#function();
+    const { step, phase } = this.#record;
+    return now !== undefined && namesPair(now, this.#record, step === 0 && phase === 'warming');
   }
 
-  #isAsSet(record: FunctionRecord): boolean {
-    const live = record.aliases.find((alias) => alias.name === LIVE_ALIAS)?.spec.versions ?? {};
-    const { from, to } = this.#record;
-    const weight = weightAt(this.#plan, this.#record);
-    return live[to] === weight && live[from] !== undefined && Object.keys(live).length === 2;
+  #isAsSet(now: FunctionRecord): boolean {
+    return hasWeight(now, this.#record, weightAt(this.#plan, this.#record));
   }
 }
 
@@ -330,11 +322,6 @@ const CHANGED = {
 /** Holds that a person should find in the timeline later. */
 function isWorthALine({ reason }: RolloutDecision): boolean {
   return reason === 'WAITED_TOO_LONG' || reason === 'LOOKS_WORSE';
-}
-
-function namedBy(record: FunctionRecord): ReadonlySet<number> {
-  const live = record.aliases.find((alias) => alias.name === LIVE_ALIAS);
-  return new Set(Object.keys(live?.spec.versions ?? {}).map(Number));
 }
 
 /** A function or version that was removed meanwhile has no calls to move. */
