@@ -159,7 +159,7 @@ function describe(plan: RolloutPlan, { from, to }: RolloutObservation, finding: 
     case 'errors':
       return `version ${to} failed ${failedOf(young)}, version ${from} ${failedOf(old)}, more than ${percent(plan.errorMargin)} apart`;
     case 'cold-starts':
-      return `${young.failedStarts} of ${young.starts} starts of version ${to} failed, ${old.failedStarts} of ${old.starts} of version ${from}`;
+      return `${failedStartsOf(to, young)}${old.starts === 0 ? '' : `, ${failedStartsOf(from, old)}`}`;
     case 'latency':
       return `${percent(limit?.share ?? 0)} of the calls of version ${to} took longer than ${formatDuration(limit?.ms ?? upperMs(0))}, ${plan.latencyFactor} times what 95 % of those of version ${from} take at most`;
   }
@@ -167,6 +167,10 @@ function describe(plan: RolloutPlan, { from, to }: RolloutObservation, finding: 
 
 function failedOf({ failed, calls }: Pick<SideCounts, 'failed' | 'calls'>): string {
   return `${failed} of ${count(calls, 'call')}${calls === 0 ? '' : ` (${percent(failed / calls)})`}`;
+}
+
+function failedStartsOf(version: number, { failedStarts, starts }: SideCounts): string {
+  return `version ${version} failed ${failedStarts} of ${count(starts, 'start')}`;
 }
 
 /** Both sides in numbers, for a version that did well. */

@@ -88,6 +88,8 @@ export class RolloutRun {
       if (this.#record.ending) return this.#complete(this.#record.ending);
       if (!this.#isMine()) return this.#end('aborted', CHANGED, { leaveAlias: true });
       await this.#enter(this.#record, change);
+      // What it took to prove the version was before the rollout.
+      this.#observe();
     });
   }
 

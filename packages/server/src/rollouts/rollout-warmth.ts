@@ -68,7 +68,7 @@ export class RolloutWarmth {
     const before = this.#starts.get(number);
     if (!now) return seen;
     this.#starts.set(number, now);
-    // What it took to prove the version was before the rollout; a pool made anew begins at zero.
+    // Those before the rollout do not count; a pool made anew begins at zero.
     if (!before || before.made > now.made) return seen;
     return { ...seen, starts: now.made - before.made, failedStarts: now.failed - before.failed };
   }
