@@ -111,9 +111,16 @@ export interface FunctionRegistry {
   put(input: DeployInput, options: DeployOptions): Promise<DeployOutcome>;
   /**
    * Makes an alias or replaces what it says; in force when the promise resolves. Throws FUNCTION_NOT_FOUND,
-   * VERSION_NOT_FOUND, ALIAS_NAME_INVALID, WEIGHTS_INVALID.
+   * VERSION_NOT_FOUND, ALIAS_NAME_INVALID, WEIGHTS_INVALID. With `before` it says what a rollback goes back to from now
+   * on; else that is the version that was live.
    */
-  setAlias(namespace: string, name: string, alias: string, spec: AliasSpec): Promise<FunctionRecord>;
+  setAlias(
+    namespace: string,
+    name: string,
+    alias: string,
+    spec: AliasSpec,
+    options?: { readonly before: number | undefined },
+  ): Promise<FunctionRecord>;
   /** Removes an alias. Throws FUNCTION_NOT_FOUND, ALIAS_NOT_FOUND, and ALIAS_REQUIRED for `live`. */
   removeAlias(namespace: string, name: string, alias: string): Promise<FunctionRecord>;
   /** Removes a function with all its versions. Throws FUNCTION_NOT_FOUND. */

@@ -117,7 +117,8 @@ export function knownEverywhere<T extends FunctionRegistry>(registry: T, feed: R
   return {
     ...registry,
     put: (input, options) => settled(registry.put(input, options)),
-    setAlias: (namespace, name, alias, spec) => settled(registry.setAlias(namespace, name, alias, spec)),
+    setAlias: (namespace, name, alias, spec, options) =>
+      settled(registry.setAlias(namespace, name, alias, spec, options)),
     removeAlias: (namespace, name, alias) => settled(registry.removeAlias(namespace, name, alias)),
     remove: (namespace, name) => settled(registry.remove(namespace, name)),
   };

@@ -45,6 +45,11 @@ export function withAlias(record: FunctionRecord, alias: Alias, known: Iterable<
   return { ...next, before: record.live.version };
 }
 
+/** A record that says what a rollback goes back to. */
+export function withBefore({ before: _before, ...rest }: FunctionRecord, before: number | undefined): FunctionRecord {
+  return { ...rest, ...(before === undefined ? {} : { before }) };
+}
+
 /** A record without one of its aliases. */
 export function withoutAlias(record: FunctionRecord, name: string, updatedAt: number): FunctionRecord {
   const aliases = record.aliases.filter((alias) => alias.name !== name);

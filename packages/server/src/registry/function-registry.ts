@@ -4,7 +4,7 @@ import type { DeployInput, FunctionRecord, FunctionRegistry, RegistryChange, Ver
 import type { Write } from '../store/key-value.ts';
 import { requireAliasSpec } from './check-alias.ts';
 import { createDeployer, type DeployerOptions } from './deployer.ts';
-import { findAlias, withAlias, withoutAlias } from './function-record.ts';
+import { findAlias, withAlias, withBefore, withoutAlias } from './function-record.ts';
 import { requireName } from './require-name.ts';
 import { FUNCTIONS, functionKey, versionRecordKey, VERSIONS } from './store-keys.ts';
 import { createTurns } from './turns.ts';
@@ -127,13 +127,14 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
       }
     },
 
-    setAlias: (namespace, name, alias, spec) =>
+    setAlias: (namespace, name, alias, spec, options) =>
       changes.run(recordKey(namespace, name), async () => {
         const record = requireRecord(namespace, name);
         const numbers = requireAliasSpec(alias, spec);
         const known = new Map(record.versions.map((version) => [version.version, version]));
         for (const number of numbers) if (!known.has(number)) known.set(number, await storedVersion(record, number));
-        return save(record, withAlias(record, { name: alias, spec, updatedAt: clock.now() }, known.values()));
+        const next = withAlias(record, { name: alias, spec, updatedAt: clock.now() }, known.values());
+        return save(record, options ? withBefore(next, options.before) : next);
       }),
 
     removeAlias: (namespace, name, alias) =>

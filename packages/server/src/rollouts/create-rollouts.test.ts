@@ -216,6 +216,46 @@ describe('createRollouts', () => {
     await expect(server.rollouts.abort(NS, NAME)).rejects.toMatchObject({ code: 'ROLLOUT_NOT_RUNNING' });
   });
 
+  test('what a rollback goes back to is the version before, never one that was taken back', async () => {
+    const server = await start();
+    const before = () => server.registry.resolve(NS, NAME)?.before;
+    await server.deploy();
+    await server.deploy();
+    expect(before()).toBe(1);
+    await server.deploy({ ...CANARY, steps: [{ weight: 50 }] });
+    await until(() => server.weights()?.['3'] === 50);
+    await server.rollouts.abort(NS, NAME);
+    expect(server.weights()).toEqual({ 2: 100 });
+    expect(before()).toBe(1);
+    await server.deploy({ ...CANARY, steps: [{ weight: 50 }] });
+    await until(() => server.weights()?.['4'] === 50);
+    await server.rollouts.promote(NS, NAME);
+    expect(before()).toBe(2);
+  });
+
+  test('a weight that could not be set is set with the next look', async () => {
+    const store = createMemoryKeyValue();
+    let isDown = false;
+    const flaky: KeyValue = {
+      ...store,
+      commit: (writes) =>
+        isDown && writes.some(({ key }) => key.startsWith('function/'))
+          ? Promise.reject(new Error('the disk is full'))
+          : store.commit(writes),
+    };
+    const server = await startCanary(flaky);
+    isDown = true;
+    see(server.rollouts, 1, 100);
+    see(server.rollouts, 2, 100);
+    server.time.now = 10_000;
+    await until(async () => (await server.current())?.weight === 100);
+    await sleep(5 * LOOKS_MS);
+    expect(server.weights()).toEqual({ 1: 80, 2: 20 });
+    isDown = false;
+    await until(() => server.weights()?.['2'] === 100);
+    expect((await server.current())?.state).toBe('running');
+  });
+
   test('stickiness, matches and the description of "live" survive a rollout', async () => {
     const server = await start();
     await server.deploy();

@@ -98,8 +98,13 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
     throw new EbbError('ROLLOUT_NOT_RUNNING', `no rollout of "${name}" is running`);
   };
 
-  const begin = async (from: number, to: Version, spec: RolloutRecord['spec']): Promise<RolloutResource> => {
+  const begin = async (
+    { live, before }: FunctionRecord,
+    to: Version,
+    spec: RolloutRecord['spec'],
+  ): Promise<RolloutResource> => {
     const { namespace, name } = to;
+    const from = live.version;
     const id = await records.nextId(namespace, name);
     const run = runOf({
       namespace,
@@ -107,6 +112,7 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
       id,
       from,
       to: to.version,
+      before,
       spec,
       state: 'running',
       step: 0,
@@ -137,7 +143,7 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
     const { record, version, change } = outcome;
     if (!rollout || change !== 'updated') return outcome;
     requireUnsplit(record);
-    const running = await begin(record.live.version, version, rollout);
+    const running = await begin(record, version, rollout);
     return { ...outcome, record: registry.resolve(input.namespace, input.name) ?? record, rollout: running };
   };
 

@@ -16,11 +16,10 @@ export interface Tried {
   readonly of: number;
 }
 
-/** Evidence that more than `rate` of what is tried is bad; -Infinity as long as not even the observed share is more. */
+/** Evidence that more than `rate` of what is tried is bad; at most 0 as long as not even the observed share is more. */
 export function evidenceAbove({ bad, of }: Tried, rate: number): number {
-  if (of === 0 || bad / of <= rate) return -Infinity;
-  if (rate <= 0) return Infinity;
-  return logMixture(bad, of) - logLikelihood(bad, of, rate);
+  if (of === 0) return 0;
+  return logMixture(bad, of) - logLikelihood(bad, of, Math.min(rate, bad / of));
 }
 
 /** Evidence that the true share is below `rate`; the mirror image of {@link evidenceAbove}. */
@@ -30,7 +29,6 @@ export function evidenceBelow({ bad, of }: Tried, rate: number): number {
 
 /** Evidence that the rate of `now` is more than `margin` above that of `before`, both of which are unknown. */
 export function evidenceOfRise(now: Tried, before: Tried, margin: number): number {
-  if (now.of === 0 || before.of === 0 || now.bad / now.of <= before.bad / before.of + margin) return -Infinity;
   const seen = logMixture(now.bad, now.of) + logSeldom(before.bad, before.of);
   return seen - largestWithout(now, before, margin);
 }
@@ -38,10 +36,13 @@ export function evidenceOfRise(now: Tried, before: Tried, margin: number): numbe
 const STEPS = 40;
 
 /**
- * The largest log likelihood of both with the rate of `now` at most `margin` above that of `before`. What was seen lies
- * outside of that, so the largest is on its border, where it is a concave function of one rate: its slope only falls.
+ * The largest log likelihood of both with the rate of `now` at most `margin` above that of `before`. Where what was seen
+ * lies outside of that, the largest is on its border, where it is a concave function of one rate: its slope only falls.
  */
 function largestWithout(now: Tried, before: Tried, margin: number): number {
+  if (now.of === 0 || before.of === 0 || now.bad / now.of <= before.bad / before.of + margin) {
+    return logLikelihood(now.bad, now.of, shareOf(now)) + logLikelihood(before.bad, before.of, shareOf(before));
+  }
   let [low, high] = [0, 1 - margin];
   for (let step = 0; step < STEPS; step += 1) {
     const middle = (low + high) / 2;
@@ -51,6 +52,10 @@ function largestWithout(now: Tried, before: Tried, margin: number): number {
   const at = (rate: number): number =>
     logLikelihood(now.bad, now.of, rate + margin) + logLikelihood(before.bad, before.of, rate);
   return Math.max(at(low), at(high));
+}
+
+function shareOf({ bad, of }: Tried): number {
+  return of === 0 ? 0 : bad / of;
 }
 
 /** How fast the log likelihood grows with the rate. */

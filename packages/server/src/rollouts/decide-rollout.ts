@@ -1,7 +1,7 @@
 import { formatDuration, type RolloutPlan, type RolloutReason, type RolloutSide, WEIGHT_TOTAL } from '@ebb/contract';
 import { upperMs } from '../telemetry/fold-durations.ts';
 import { decideWorse, type Finding } from './decide-worse.ts';
-import { describeSide, type Observations, type SideCounts } from './fold-observations.ts';
+import { describeSide, type Observations, type SideCounts, stepOf } from './fold-observations.ts';
 
 /** Where a rollout is. */
 export interface RolloutProgress {
@@ -18,8 +18,6 @@ export interface RolloutObservation {
   readonly from: number;
   readonly to: number;
   readonly seen: Observations;
-  /** Calls of the new version since the phase began. */
-  readonly calls: number;
   /** Instances of the new version: those that are ready, and those its next weight needs. */
   readonly ready: number;
   readonly wanted: number;
@@ -91,7 +89,7 @@ export function decideRollout(
   if (isLast && pauseMs === 0) return goOn('GOOD', 'it has all calls, and nobody asked to watch it further');
   const leftMs = pauseMs - elapsedMs;
 
-  const lacking = plan.watch.length === 0 ? undefined : describeLack(plan, observation, total.old.calls);
+  const lacking = plan.watch.length === 0 ? undefined : describeLack(plan, observation);
   if (lacking !== undefined) {
     if (leftMs + plan.maxWaitMs > 0) return say('hold', 'NOT_ENOUGH_DATA', lacking);
     const waited = `${lacking}, and ${formatDuration(plan.maxWaitMs)} of waiting are over`;
@@ -129,11 +127,9 @@ function decideWarming(
   return say('hold', 'WARMING', have);
 }
 
-function describeLack(
-  plan: RolloutPlan,
-  { calls, from, to }: RolloutObservation,
-  oldCalls: number,
-): string | undefined {
+function describeLack(plan: RolloutPlan, { from, to, seen }: RolloutObservation): string | undefined {
+  const { calls } = stepOf(seen).new;
+  const oldCalls = seen.total.old.calls;
   if (calls < plan.samples) {
     return `version ${to} had ${calls} of the ${plan.samples} calls this step needs`;
   }
@@ -161,7 +157,7 @@ function describe(plan: RolloutPlan, { from, to }: RolloutObservation, finding: 
     case 'cold-starts':
       return `${failedStartsOf(to, young)}${old.starts === 0 ? '' : `, ${failedStartsOf(from, old)}`}`;
     case 'latency':
-      return `${percent(limit?.share ?? 0)} of the calls of version ${to} took longer than ${formatDuration(limit?.ms ?? upperMs(0))}, ${plan.latencyFactor} times what 95 % of those of version ${from} take at most`;
+      return `${percent(limit?.share ?? 0)} of the calls of version ${to} took longer than ${formatDuration(limit?.ms ?? upperMs(0))}, ${limit?.factor ?? plan.latencyFactor} times what 95 % of those of version ${from} take at most`;
   }
 }
 

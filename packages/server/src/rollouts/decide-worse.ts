@@ -1,15 +1,21 @@
 import type { RolloutPlan, RolloutRule } from '@ebb/contract';
 import { bucketOf, upperMs } from '../telemetry/fold-durations.ts';
 import { evidenceAbove, evidenceBelow, evidenceOfRise } from './decide-evidence.ts';
-import { addCounts, NOTHING_SEEN, type Observations, type SideCounts } from './fold-observations.ts';
+import {
+  addCounts,
+  type BothSides,
+  foldStep,
+  NOTHING_SEEN,
+  type Observations,
+  type ObservedWindow,
+  type SideCounts,
+} from './fold-observations.ts';
 
 /** What a new version was found to be, and the numbers that was found from. */
-export interface Finding {
+export interface Finding extends BothSides {
   readonly rule: RolloutRule;
-  readonly old: SideCounts;
-  readonly new: SideCounts;
   /** For latency: what 95 % of the new version's calls should take at most, and the share that took longer. */
-  readonly limit?: { readonly ms: number; readonly share: number };
+  readonly limit?: { readonly ms: number; readonly factor: number; readonly share: number };
 }
 
 /** Whether the new version is worse: certainly, perhaps, or not that one could see. */
@@ -22,53 +28,92 @@ export type Worse =
 const SLOW_SHARE = 0.05;
 /** A version is looked at with suspicion when it is worse with a certainty of 95 %. */
 const SUSPICION = 0.05;
+/** Where both were not seen at the same time, the machine may have been busier: latency must differ more, by the factor ... */
+const APART_FACTOR = 2;
+/** ... and by at least so much. */
+const APART_SLACK_MS = 50;
 
 /**
- * Whether the new version is worse than the old one by any of the plan's rules. Every stretch of the rollout that ends
- * now is looked at, so that a version is caught that begins to fail late. Of the plan's `alpha` each rule may spend an
- * equal part, and of that the stretch from the k-th window on 6/(pi k)^2, which add up to 1; within a stretch the
- * evidence may be looked at any number of times. So in a whole rollout a version that is not worse is taken for worse
- * with probability `alpha` at most.
+ * Whether the new version is worse than the old one by any of the plan's rules. Every stretch that ends now is looked at,
+ * so that a version is caught that begins to fail late. Steps are taken each by itself, since calls are divided
+ * differently in each; the evidence of one after the other multiplies. Of the plan's `alpha` each rule may spend an equal
+ * part, and of that the stretch from the k-th window on 6/(pi k)^2, which add up to 1; within a stretch the evidence may
+ * be looked at any number of times. So in a whole rollout a version that is not worse is taken for worse with probability
+ * `alpha` at most.
  */
-export function decideWorse(plan: RolloutPlan, { windows }: Observations): Worse {
+export function decideWorse(plan: RolloutPlan, observations: Observations): Worse {
   let perhaps: Finding | undefined;
-  for (const { ordinal, old, new: young } of stretchesOf(windows)) {
-    const part = 6 / (Math.PI * ordinal) ** 2 / Math.max(1, plan.watch.length);
-    const certain = -Math.log(plan.alpha * part);
-    const suspicious = -Math.log(Math.max(SUSPICION, plan.alpha) * part);
+  for (const [index, stretch] of stretchesOf(observations).entries()) {
     for (const rule of plan.watch) {
-      const { evidence, limit } = test(rule, plan, old, young, certain);
-      if (evidence < suspicious) continue;
-      const finding = { rule, old, new: young, ...(limit && { limit }) };
-      if (evidence >= certain) return { kind: 'certain', finding };
-      perhaps ??= finding;
+      const { evidence, limit } = test(rule, plan, stretch);
+      for (const start of startsOf(observations, index === 0, rule, stretch.ordinal)) {
+        const total = evidence + start.before;
+        if (total < enough(rule, plan, Math.max(SUSPICION, plan.alpha), start.ordinal)) continue;
+        const sides = start.isEarlier ? observations.total : stretch;
+        const finding = { rule, old: sides.old, new: sides.new, ...(limit && { limit }) };
+        if (total >= enough(rule, plan, plan.alpha, start.ordinal)) return { kind: 'certain', finding };
+        perhaps ??= finding;
+      }
     }
   }
   return perhaps ? { kind: 'perhaps', finding: perhaps } : { kind: 'no' };
 }
 
-interface Stretch {
+/** Begins a step, and remembers what the one before said. */
+export function decideStep(plan: RolloutPlan, observations: Observations): Observations {
+  const [whole] = stretchesOf(observations);
+  const of = (rule: RolloutRule) => (whole ? test(rule, plan, whole).evidence : 0);
+  return foldStep(observations, { errors: of('errors'), latency: of('latency'), 'cold-starts': of('cold-starts') });
+}
+
+interface Start {
   readonly ordinal: number;
-  readonly old: SideCounts;
-  readonly new: SideCounts;
+  /** Evidence of the steps from there to this one. */
+  readonly before: number;
+  readonly isEarlier: boolean;
+}
+
+/** Where a stretch may be taken to begin: at its own window, and the whole of this step also at earlier steps. */
+function startsOf({ past }: Observations, isWhole: boolean, rule: RolloutRule, ordinal: number): readonly Start[] {
+  const starts: Start[] = [{ ordinal, before: 0, isEarlier: false }];
+  if (!isWhole) return starts;
+  let before = 0;
+  for (const step of past.toReversed()) {
+    before += step.evidence[rule];
+    starts.push({ ordinal: step.ordinal, before, isEarlier: true });
+  }
+  return starts;
+}
+
+/** The evidence that is enough for a stretch from the window `ordinal` on; for latency half is spent on the percentile. */
+function enough(rule: RolloutRule, plan: RolloutPlan, alpha: number, ordinal: number): number {
+  const part = 6 / (Math.PI * ordinal) ** 2 / Math.max(1, plan.watch.length);
+  return -Math.log(rule === 'latency' ? (alpha * part) / 2 : alpha * part);
+}
+
+interface Stretch extends ObservedWindow {
+  /** Whether both versions were seen at the same time. */
+  readonly isTogether: boolean;
+  /** What was seen of the old version in the whole step and shortly before it. */
+  readonly wider: SideCounts;
 }
 
 /**
- * From each window to now, the shortest last. The old version is seen over the same time; where it had fewer calls than
- * the new one in it, as it must with most of the weight gone, over longer.
+ * From each window of this step to now, the shortest last. The old version is seen over the same time; where it had few
+ * calls in it beside the new one, as it must with most of the weight gone, over the step and the time before.
  */
-function stretchesOf(windows: Observations['windows']): readonly Stretch[] {
-  const sums: Stretch[] = [];
+function stretchesOf({ windows, baseline }: Observations): readonly Stretch[] {
+  const sums: ObservedWindow[] = [];
   let [old, young] = [NOTHING_SEEN, NOTHING_SEEN];
   for (const window of windows.toReversed()) {
     old = addCounts(old, window.old);
     young = addCounts(young, window.new);
     sums.unshift({ ordinal: window.ordinal, old, new: young });
   }
-  return sums.map((sum, index) => {
-    let from = index;
-    while (from > 0 && (sums[from]?.old.calls ?? 0) < sum.new.calls) from -= 1;
-    return { ...sum, old: sums[from]?.old ?? sum.old };
+  const wider = addCounts(baseline, old);
+  return sums.map((sum) => {
+    const isTogether = 2 * sum.old.calls >= sum.new.calls;
+    return { ...sum, old: isTogether ? sum.old : wider, wider, isTogether };
   });
 }
 
@@ -78,29 +123,24 @@ interface Evidence {
   readonly limit?: NonNullable<Finding['limit']>;
 }
 
-const NO_EVIDENCE: Evidence = { evidence: -Infinity };
-
-/** `certain` is the evidence that is enough for certainty. */
-function test(rule: RolloutRule, plan: RolloutPlan, old: SideCounts, young: SideCounts, certain: number): Evidence {
+function test(rule: RolloutRule, plan: RolloutPlan, stretch: Stretch): Evidence {
   switch (rule) {
     case 'errors':
-      return failsMore(plan, old, young);
+      return failsMore(plan, stretch);
     case 'cold-starts':
-      return startsFail(plan, old, young);
+      return startsFail(plan, stretch);
     case 'latency':
-      return slower(plan, old, young, certain);
+      return slower(plan, stretch);
   }
 }
 
-function failsMore({ errorMargin }: RolloutPlan, old: SideCounts, young: SideCounts): Evidence {
-  if (young.failed === 0) return NO_EVIDENCE;
+function failsMore({ errorMargin }: RolloutPlan, { old, new: young }: Stretch): Evidence {
   const now = { bad: young.failed, of: young.calls };
   return { evidence: evidenceOfRise(now, { bad: old.failed, of: old.calls }, errorMargin) };
 }
 
 /** A host without room fails the starts of both; where only the new version's fail there is a fixed bound. */
-function startsFail({ coldStartFailures }: RolloutPlan, old: SideCounts, young: SideCounts): Evidence {
-  if (young.failedStarts === 0) return NO_EVIDENCE;
+function startsFail({ coldStartFailures }: RolloutPlan, { old, new: young }: Stretch): Evidence {
   const now = { bad: young.failedStarts, of: young.starts };
   if (old.failedStarts === 0) return { evidence: evidenceAbove(now, coldStartFailures) };
   const before = { bad: old.failedStarts, of: old.starts };
@@ -109,26 +149,32 @@ function startsFail({ coldStartFailures }: RolloutPlan, old: SideCounts, young: 
 
 /**
  * Evidence that more than 5 % of the new version's calls take longer than the old one's 95th percentile times the factor.
- * The percentile is taken so high that it is certainly not too low; half of what may be spent goes for that.
+ * The percentile is taken so high that it is certainly not too low; none is known of few calls.
  */
-function slower(plan: RolloutPlan, old: SideCounts, young: SideCounts, certain: number): Evidence {
-  const of = sum(young.durations, 0);
-  const least = percentile(old.durations, SLOW_SHARE * sum(old.durations, 0));
-  if (least === undefined || slowerThan(young.durations, limitMs(plan, least)) <= SLOW_SHARE * of) return NO_EVIDENCE;
-  const bucket = percentile(old.durations, mostBelow(sum(old.durations, 0), certain + Math.LN2));
-  if (bucket === undefined) return NO_EVIDENCE;
-  const ms = limitMs(plan, bucket);
-  const bad = slowerThan(young.durations, ms);
-  return { evidence: evidenceAbove({ bad, of }, SLOW_SHARE) - Math.LN2, limit: { ms, share: bad / of } };
+function slower(plan: RolloutPlan, stretch: Stretch): Evidence {
+  const { new: young } = stretch;
+  const found = percentileOf(plan, stretch);
+  if (!found) return { evidence: 0 };
+  const limit = limitOf(plan, found.ms, found.isTogether);
+  const of = sum(young.paced, 0);
+  const bad = sum(young.paced, bucketOf(limit.ms) + 1);
+  return { evidence: evidenceAbove({ bad, of }, SLOW_SHARE), limit: { ...limit, share: of === 0 ? 0 : bad / of } };
 }
 
-function limitMs({ latencyFactor, latencySlackMs }: RolloutPlan, bucket: number): number {
-  return Math.max(upperMs(bucket) * latencyFactor, upperMs(bucket) + latencySlackMs);
+/** What 95 % of the old version's calls certainly take at most: of the same time, or where that is too short of longer. */
+function percentileOf(plan: RolloutPlan, { old, wider, ordinal, isTogether }: Stretch) {
+  for (const [seen, together] of [[old, isTogether] as const, [wider, false] as const]) {
+    const most = mostBelow(sum(seen.paced, 0), enough('latency', plan, plan.alpha, ordinal));
+    const bucket = percentile(seen.paced, most);
+    if (bucket !== undefined) return { ms: upperMs(bucket), isTogether: together };
+  }
+  return undefined;
 }
 
-/** How many durations are certainly longer. */
-function slowerThan(durations: readonly number[], ms: number): number {
-  return sum(durations, bucketOf(ms) + 1);
+function limitOf({ latencyFactor, latencySlackMs }: RolloutPlan, percentileMs: number, isTogether: boolean) {
+  const factor = isTogether ? latencyFactor : latencyFactor * APART_FACTOR;
+  const slackMs = isTogether ? latencySlackMs : Math.max(latencySlackMs, APART_SLACK_MS);
+  return { ms: Math.max(percentileMs * factor, percentileMs + slackMs), factor };
 }
 
 /** The first bucket above which at most `most` durations lie; undefined where `most` is below zero. */

@@ -18,6 +18,7 @@ const countsSchema = z.object({
   calls: z.number(),
   failed: z.number(),
   durations: z.array(z.number()).readonly(),
+  paced: z.array(z.number()).readonly(),
   starts: z.number(),
   failedStarts: z.number(),
 });
@@ -28,6 +29,8 @@ const recordSchema = z.object({
   id: z.number(),
   from: z.number(),
   to: z.number(),
+  /** What a rollback went back to before the rollout. */
+  before: z.number().optional(),
   spec: rolloutSchema,
   state: rolloutStateSchema,
   /** What it is about to be: written before the weights of `live` change, so that a crash in between is made good. */

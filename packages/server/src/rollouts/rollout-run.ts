@@ -6,13 +6,16 @@ import type { Logger } from '../core/logger.ts';
 import type { FunctionRecord, FunctionRegistry, Version } from '../core/ports.ts';
 import { createTurns } from '../registry/turns.ts';
 import type { CountedVersion } from '../telemetry/version-tally.ts';
+import { decideStep } from './decide-worse.ts';
 import { decideRollout, type RolloutDecision, weightAt } from './decide-rollout.ts';
 import {
+  baselineAfter,
   beginObservations,
   describeSide,
   foldObservations,
   NOTHING_SEEN,
   type Observations,
+  stepOf,
 } from './fold-observations.ts';
 import { addCounted } from './fold-counted.ts';
 import { hasWeight, namesPair, withOnly, withWeight } from './live-weights.ts';
@@ -58,10 +61,12 @@ export class RolloutRun {
   #seen: Observations;
   #sinceMs: number;
   #inbox = { old: NOTHING_SEEN, new: NOTHING_SEEN };
-  #callsBefore = 0;
+  #observedMs: number;
   #decision: RolloutDecision | undefined;
   readonly #warmth: RolloutWarmth;
   #isSetting = false;
+  /** Whether the weight of the step is known to be in force. */
+  #isSet = false;
   #isLooking = false;
   #isClosed = false;
 
@@ -71,6 +76,7 @@ export class RolloutRun {
     this.#plan = resolveRollout(record.spec);
     this.#seen = beginObservations(record.baseline, record.ordinal);
     this.#sinceMs = options.clock.monotonic();
+    this.#observedMs = this.#sinceMs;
     const { from, to } = record;
     this.#warmth = new RolloutWarmth({ from, to, find: () => this.#function(), poolOf: options.poolOf });
   }
@@ -139,10 +145,11 @@ export class RolloutRun {
 
   /** Looks whether somebody else changed where calls go; then it is over. */
   follow(record: FunctionRecord): void {
-    if (this.#isSetting || this.#isClosed || !isRunning(this.#record) || this.#isAsSet(record)) return;
+    const isOurs = this.#isSetting || !this.#isSet || this.#isAsSet(record);
+    if (isOurs || this.#isClosed || !isRunning(this.#record)) return;
     void this.#turn(async () => {
       const now = this.#function();
-      if (!isRunning(this.#record) || (now && this.#isAsSet(now))) return;
+      if (!isRunning(this.#record) || !this.#isSet || (now && this.#isAsSet(now))) return;
       await this.#end('aborted', CHANGED, { leaveAlias: true });
     }).catch((error: unknown) =>
       this.#options.logger.error({ err: error }, 'the end of a rollout could not be stored'),
@@ -172,9 +179,9 @@ export class RolloutRun {
   async #decide(): Promise<void> {
     if (this.#isClosed || !isRunning(this.#record)) return;
     if (this.#record.ending) return this.#complete(this.#record.ending);
+    if (!this.#isSet) await this.#putInForce();
     this.#observe();
     const { from, to, step, phase, state } = this.#record;
-    const { total } = this.#seen;
     const decision = decideRollout(
       this.#plan,
       { step, phase, sinceMs: this.#sinceMs, isPaused: state === 'paused' },
@@ -182,7 +189,6 @@ export class RolloutRun {
         from,
         to,
         seen: this.#seen,
-        calls: total.new.calls - this.#callsBefore,
         ready: this.#warmth.ready,
         wanted: this.#warmth.wanted(this.#stepWeight),
       },
@@ -208,12 +214,19 @@ export class RolloutRun {
 
   /** Enters a phase: on disk first, then in force. */
   async #enter(record: RolloutRecord, change: Change): Promise<void> {
-    const { total } = this.#seen;
     const ordinal = this.#seen.windows.at(-1)?.ordinal ?? record.ordinal;
-    await this.#note({ ...record, ordinal, baseline: total.old }, change);
-    await this.#setWeight(weightAt(this.#plan, record));
+    const baseline = baselineAfter(this.#seen.baseline, stepOf(this.#seen).old);
+    await this.#note({ ...record, ordinal, baseline }, change);
+    this.#isSet = false;
+    await this.#putInForce();
+  }
+
+  /** Gives the phase its weight, and begins it; until that worked it is tried again with each look. */
+  async #putInForce(): Promise<void> {
+    await this.#setWeight(weightAt(this.#plan, this.#record));
+    this.#isSet = true;
     this.#sinceMs = this.#options.clock.monotonic();
-    this.#callsBefore = total.new.calls;
+    if (this.#record.phase === 'watching') this.#seen = decideStep(this.#plan, this.#seen);
     this.#decision = undefined;
     this.#keepWarm();
   }
@@ -261,13 +274,16 @@ export class RolloutRun {
 
   /** Makes `live` say where calls go: both versions by weight, or at the end one alone. */
   async #setWeight(weight: number): Promise<void> {
-    const { namespace, name, from, to, ending } = this.#record;
+    const { namespace, name, from, to, before, ending } = this.#record;
     const now = this.#function();
     const spec = now && (ending ? withOnly(now, weight > 0 ? to : from) : withWeight(now, this.#record, weight));
     if (!spec) throw new EbbError('FUNCTION_NOT_FOUND', `there is no function "${name}" in namespace "${namespace}"`);
+    if (!ending && now && hasWeight(now, this.#record, weight)) return;
+    // A version that was taken back is nothing to go back to.
+    const isOver = ending !== undefined && weight > 0;
     this.#isSetting = true;
     try {
-      await this.#options.registry.setAlias(namespace, name, LIVE_ALIAS, spec);
+      await this.#options.registry.setAlias(namespace, name, LIVE_ALIAS, spec, { before: isOver ? from : before });
     } finally {
       this.#isSetting = false;
     }
@@ -275,12 +291,18 @@ export class RolloutRun {
 
   #observe(): void {
     const seen = this.#inbox;
+    const now = this.#options.clock.monotonic();
     this.#inbox = { old: NOTHING_SEEN, new: NOTHING_SEEN };
     const { from, to } = this.#record;
-    this.#seen = foldObservations(this.#seen, {
-      old: this.#warmth.withStarts(from, seen.old),
-      new: this.#warmth.withStarts(to, seen.new),
-    });
+    this.#seen = foldObservations(
+      this.#seen,
+      {
+        old: this.#warmth.withStarts(from, seen.old),
+        new: this.#warmth.withStarts(to, seen.new),
+      },
+      now - this.#observedMs,
+    );
+    this.#observedMs = now;
     this.#keepWarm();
   }
 

@@ -9,9 +9,9 @@ export function withoutRollouts<T extends FunctionRegistry>(registry: T, rollout
       rollouts.requireNone(input.namespace, input.name);
       return registry.put(input, options);
     },
-    async setAlias(namespace, name, alias, spec) {
+    async setAlias(namespace, name, alias, spec, options) {
       if (alias === LIVE_ALIAS) rollouts.requireNone(namespace, name);
-      return registry.setAlias(namespace, name, alias, spec);
+      return registry.setAlias(namespace, name, alias, spec, options);
     },
   };
 }
