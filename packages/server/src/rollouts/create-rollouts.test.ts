@@ -310,6 +310,12 @@ describe('createRollouts', () => {
     await until(async () => (await second.current())?.state === 'rolled-back');
   });
 
+  test('a stored rollout that cannot be read keeps nobody from starting', async () => {
+    const store = createMemoryKeyValue();
+    await store.commit([{ kind: 'set', key: 'rollout/openfaas-fn/other/0000000001', value: '{"id":1}' }]);
+    await startCanary(store);
+  });
+
   test.each(Array.from({ length: 8 }, (_, index) => index))(
     'killed between any two writes, the next start makes good what was begun: after %d more writes',
     async (writes) => {

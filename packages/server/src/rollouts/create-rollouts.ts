@@ -6,7 +6,7 @@ import type { DeployInput, FunctionRecord, FunctionRegistry, Rollouts, Version }
 import type { KeyValue } from '../store/key-value.ts';
 import type { CountedVersion } from '../telemetry/version-tally.ts';
 import { describeSide, NOTHING_SEEN } from './fold-observations.ts';
-import { isRunning, type RolloutRecord, showRollout } from './rollout-record.ts';
+import { type RolloutRecord, showRollout } from './rollout-record.ts';
 import { RolloutRun } from './rollout-run.ts';
 import { createRolloutStore } from './rollout-store.ts';
 import type { RolloutPool } from './rollout-warmth.ts';
@@ -165,8 +165,8 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
 
   return {
     async start() {
-      for (const record of await records.list()) {
-        if (!isRunning(record)) continue;
+      const unreadable = (key: string, error: unknown) => logger.error({ err: error, key }, 'a rollout cannot be read');
+      for (const record of await records.running(unreadable)) {
         const { namespace, name, id } = record;
         const run = runOf(record);
         const change = { action: 'resume', reason: 'RESTARTED', message: 'the server was started again' } as const;

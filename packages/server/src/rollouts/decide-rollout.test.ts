@@ -37,10 +37,12 @@ function createRandom(seed: number): () => number {
 
 /** How a version of the simulation answers. */
 interface Behaviour {
-  /** Share of its calls that fail, after so many calls. */
-  readonly fails: (calls: number) => number;
+  /** Share of its calls that fail, after so many calls of the new version and so many milliseconds. */
+  readonly fails: (calls: number, now: number) => number;
   /** Duration of a call, from two random numbers. */
   readonly ms: (random: () => number) => number;
+  /** How often its process stands still, so that all calls of half a second take long. */
+  readonly pauses?: number;
 }
 
 function normal(random: () => number): number {
@@ -79,14 +81,15 @@ function play(
   for (let now = LOOK_MS; ; now += LOOK_MS) {
     const weight = weightAt(plan, progress);
     const batch = { old: createBatch(), new: createBatch() };
+    const pause = { old: pauseOf(old, random), new: pauseOf(young, random) };
     for (let call = 0; call < (perSecond * LOOK_MS) / 1000; call += 1) {
       turn += weight / 100;
       const isNew = turn >= 1;
       if (isNew) turn -= 1;
       const side = isNew ? batch.new : batch.old;
       const behaviour = isNew ? young : old;
-      const isBad = random() < behaviour.fails(callsOfNew);
-      side.add(isBad, behaviour.ms(random));
+      const isBad = random() < behaviour.fails(callsOfNew, now);
+      side.add(isBad, behaviour.ms(random) + (isNew ? pause.new : pause.old));
       if (!isNew) continue;
       callsOfNew += 1;
       if (isBad) badOfNew += 1;
@@ -108,6 +111,10 @@ function play(
       seen = decideStep(plan, seen);
     }
   }
+}
+
+function pauseOf({ pauses = 0 }: Behaviour, random: () => number): number {
+  return pauses > 0 && random() < pauses ? 300 * random() : 0;
 }
 
 function createBatch() {
@@ -138,6 +145,19 @@ describe('an equally good version', () => {
     const same = { fails: steady(rate), ms };
     expect(tally(seeds.map((seed) => play(CANARY, same, same, seed)))).toEqual(['finish']);
   });
+
+  test('is never rolled back in 100 runs: both begin to fail in the middle', () => {
+    const same = { fails: (_calls: number, now: number) => (now < 15_000 ? 0 : 0.04), ms: lognormal(20, 0.4) };
+    expect(tally(seeds.map((seed) => play(CANARY, same, same, seed)))).toEqual(['finish']);
+  });
+
+  test.each([CANARY, BLUE_GREEN])(
+    'is never rolled back in 100 runs: processes stand still at times, $strategy',
+    (spec) => {
+      const same = { fails: steady(0), ms: lognormal(2, 0.4), pauses: 0.04 };
+      expect(tally(seeds.map((seed) => play(spec, same, same, seed)))).toEqual(['finish']);
+    },
+  );
 
   test.each([LINEAR, BLUE_GREEN])('is never rolled back in 100 runs: $strategy', (spec) => {
     const same = { fails: steady(0.01), ms: lognormal(10, 0.7) };

@@ -66,7 +66,7 @@ const BASELINE_CALLS = 1000;
  * Calls within this time are taken for one as far as their duration goes: a pause of the machine or of the garbage
  * collector makes all of them slow, and so says no more than one would.
  */
-const ONE_PAUSE_MS = 50;
+const ONE_PAUSE_MS = 100;
 
 /** Begins to observe; `baseline` is what was seen of the old version before, `ordinal` the number of the first window. */
 export function beginObservations(baseline: SideCounts, ordinal: number): Observations {

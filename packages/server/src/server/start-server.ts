@@ -234,6 +234,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   await pools.start(registry);
   loop.start();
   made.use(rollouts);
+  // Before the port opens: the first call finds the weights as they are meant to be.
+  await rollouts.start();
 
   const handleRequest = (request: IncomingMessage, response: ServerResponse) => {
     if (!gateway.handle(request, response)) api.handle(request, response);
@@ -254,7 +256,6 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       })
     : await openHere(shared);
   health.front = opened;
-  await rollouts.start();
   made.adopt(opened, (open) => open.close());
   const metricsServer = await openMetrics();
   if (metricsServer) made.use(metricsServer);
