@@ -118,7 +118,7 @@ function pauseOf({ pauses = 0 }: Behaviour, random: () => number): number {
 }
 
 function createBatch() {
-  const durations = new Array<number>(DURATION_BUCKETS).fill(0);
+  const durations = Array.from({ length: DURATION_BUCKETS }, () => 0);
   let [calls, failed] = [0, 0];
   return {
     add(isBad: boolean, ms: number) {

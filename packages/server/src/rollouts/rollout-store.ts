@@ -45,8 +45,8 @@ export function createRolloutStore(store: KeyValue): RolloutStore {
     async nextId(namespace, name) {
       const stored = await entries(namespace, name);
       await remove(stored.slice(0, Math.max(0, stored.length - KEPT + 1)).map(({ key }) => key));
-      const last = stored.at(-1);
-      return (last ? parseRollout(last).id : 0) + 1;
+      const last = stored.at(-1)?.key.slice(rolloutKey(namespace, name).length);
+      return Number(last ?? 0) + 1;
     },
     async forget(namespace, name) {
       await remove((await entries(namespace, name)).map(({ key }) => key));
