@@ -81,6 +81,7 @@ describe.each([
     expect(ended).toMatchObject({ state: 'rolled-back', reason: 'MORE_ERRORS', weight: 0 });
     expect(ended.new.failed).toBeLessThanOrEqual(100);
     expect(failures.length).toBeLessThanOrEqual(110);
+    expect(new Set(failures)).toEqual(new Set(['500 2']));
     expect(ended.timeline.map(({ action }) => action)).toEqual(
       expect.arrayContaining(['start', 'advance', 'roll-back']),
     );

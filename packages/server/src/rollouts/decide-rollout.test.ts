@@ -143,25 +143,25 @@ describe('an equally good version', () => {
     ['fails 30 %, seldom very slow', 0.3, (random: () => number) => (random() < 0.05 ? 2000 : 10)],
   ])('is never rolled back in 100 runs: %s', (_what, rate, ms) => {
     const same = { fails: steady(rate), ms };
-    expect(tally(seeds.map((seed) => play(CANARY, same, same, seed)))).toEqual(['finish']);
+    expect(tally(seeds.map((seed) => play(CANARY, same, same, seed, { perSecond: 100 })))).toEqual(['finish']);
   });
 
   test('is never rolled back in 100 runs: both begin to fail in the middle', () => {
     const same = { fails: (_calls: number, now: number) => (now < 15_000 ? 0 : 0.04), ms: lognormal(20, 0.4) };
-    expect(tally(seeds.map((seed) => play(CANARY, same, same, seed)))).toEqual(['finish']);
+    expect(tally(seeds.map((seed) => play(CANARY, same, same, seed, { perSecond: 100 })))).toEqual(['finish']);
   });
 
   test.each([CANARY, BLUE_GREEN])(
     'is never rolled back in 100 runs: processes stand still at times, $strategy',
     (spec) => {
       const same = { fails: steady(0), ms: lognormal(2, 0.4), pauses: 0.04 };
-      expect(tally(seeds.map((seed) => play(spec, same, same, seed)))).toEqual(['finish']);
+      expect(tally(seeds.map((seed) => play(spec, same, same, seed, { perSecond: 100 })))).toEqual(['finish']);
     },
   );
 
   test.each([LINEAR, BLUE_GREEN])('is never rolled back in 100 runs: $strategy', (spec) => {
     const same = { fails: steady(0.01), ms: lognormal(10, 0.7) };
-    expect(tally(seeds.map((seed) => play(spec, same, same, seed)))).toEqual(['finish']);
+    expect(tally(seeds.map((seed) => play(spec, same, same, seed, { perSecond: 100 })))).toEqual(['finish']);
   });
 });
 
