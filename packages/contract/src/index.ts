@@ -7,6 +7,7 @@ export * from './manifest.ts';
 export * from './names.ts';
 export * from './quantity.ts';
 export * from './resources.ts';
+export * from './rollout-resource.ts';
 export * from './rollout.ts';
 export * from './scale-spec.ts';
 export * from './start-report.ts';

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { functionSpecSchema } from './function-spec.ts';
 import { nameSchema, secretNameSchema } from './names.ts';
-import { rolloutResourceSchema, rolloutSchema } from './rollout.ts';
+import { rolloutResourceSchema } from './rollout-resource.ts';
+import { rolloutSchema } from './rollout.ts';
 import { startReportSchema } from './start-report.ts';
 
 /** Digest of content: `sha256:` and 64 hexadecimal digits. */
