@@ -15,6 +15,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   registry: ['store', 'core', 'contract'],
   auth: ['store', 'core', 'contract'],
   metering: ['store', 'core', 'contract'],
+  rollouts: ['registry', 'store', 'telemetry', 'core', 'contract'],
   builds: ['store', 'core', 'contract'],
   pool: ['engines', 'core', 'contract'],
   autoscaler: ['pool', 'engines', 'core', 'contract'],

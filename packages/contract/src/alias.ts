@@ -92,9 +92,9 @@ export function sharesOf(versions: AliasSpec['versions']): readonly Share[] | un
   return total === SHARE_TOTAL ? shares : undefined;
 }
 
-/** Every version an alias sends anything to: by weight, by match or as a shadow. */
+/** Every version an alias names: by weight, be it 0, by match or as a shadow. One with weight 0 is kept to take calls. */
 export function versionsOf({ versions, match, shadow }: AliasSpec): ReadonlySet<number> {
-  const numbers = new Set((sharesOf(versions) ?? []).map(({ version }) => version));
+  const numbers = new Set(Object.keys(versions).map(Number));
   for (const { version } of match) numbers.add(version);
   if (shadow) numbers.add(shadow.version);
   return numbers;

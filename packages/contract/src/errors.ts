@@ -316,6 +316,35 @@ export const ERRORS = define({
     retryable: false,
     description: 'The weights of an alias are percentages and must add up to 100.',
   },
+  ROLLOUT_RUNNING: {
+    status: 409,
+    component: 'registry',
+    fault: 'caller',
+    retryable: true,
+    description:
+      'A rollout of the function is running, so it cannot be deployed and `live` not be changed. Wait for it, or use `ebb rollout promote` or `abort`.',
+  },
+  ROLLOUT_NOT_RUNNING: {
+    status: 409,
+    component: 'registry',
+    fault: 'caller',
+    retryable: false,
+    description: 'No rollout of the function is running that could be paused, resumed, promoted or aborted.',
+  },
+  ROLLOUT_NOT_FOUND: {
+    status: 404,
+    component: 'registry',
+    fault: 'caller',
+    retryable: false,
+    description: 'The function has had no rollout. `ebb deploy --rollout canary` makes one.',
+  },
+  LIVE_IS_SPLIT: {
+    status: 409,
+    component: 'registry',
+    fault: 'caller',
+    retryable: false,
+    description: 'A rollout begins with one version, but `live` is split between several. Point it to one first.',
+  },
   CODE_NOT_FOUND: {
     status: 400,
     component: 'registry',

@@ -10,6 +10,8 @@ export * from './manifest.ts';
 export * from './names.ts';
 export * from './quantity.ts';
 export * from './resources.ts';
+export * from './rollout-resource.ts';
+export * from './rollout.ts';
 export * from './scale-spec.ts';
 export * from './start-report.ts';
 export * from './version-resources.ts';

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { functionSpecSchema } from './function-spec.ts';
 import { nameSchema } from './names.ts';
+import { rolloutShorthandSchema } from './rollout.ts';
 
 /** A function's entry in `ebb.yaml`: its spec, and for a managed runtime where its code is. */
 export const manifestFunctionSchema = functionSpecSchema.safeExtend({
@@ -12,6 +13,9 @@ export const manifestFunctionSchema = functionSpecSchema.safeExtend({
     .describe(
       'Directory of the code, relative to the file. Default: the one named like the function, else that of the file.',
     ),
+  rollout: rolloutShorthandSchema
+    .optional()
+    .describe('How a new version takes over: a strategy such as `canary`, or an object. Default: all at once.'),
 });
 
 /** The content of `ebb.yaml`, after variables were put in. Unknown fields are refused by name. */

@@ -3,6 +3,8 @@ import { aliasResourceSchema } from './alias-resource.ts';
 import { functionSpecSchema } from './function-spec.ts';
 import { namespaceLimitsSchema } from './limits.ts';
 import { nameSchema, secretNameSchema } from './names.ts';
+import { rolloutResourceSchema } from './rollout-resource.ts';
+import { rolloutSchema } from './rollout.ts';
 import { startReportSchema } from './start-report.ts';
 
 /** Digest of content: `sha256:` and 64 hexadecimal digits. */
@@ -10,7 +12,7 @@ export const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be "
 
 /** What a deploy sends: the spec, and for a managed runtime the digest of code uploaded before. */
 export const deployRequestSchema = z
-  .strictObject({ spec: functionSpecSchema, code: digestSchema.optional() })
+  .strictObject({ spec: functionSpecSchema, code: digestSchema.optional(), rollout: rolloutSchema.optional() })
   .superRefine((request, context) => {
     if (request.spec.runtime !== undefined && request.code === undefined) {
       context.addIssue({
@@ -88,6 +90,8 @@ export const deployResourceSchema = functionResourceSchema.extend({
   change: z.enum(['created', 'updated', 'unchanged']),
   /** Number of the version that was asked for; not the one that serves where it was only stored. */
   deployed: z.number().int(),
+  /** The rollout that brings the new version into service; absent where it serves already. */
+  rollout: rolloutResourceSchema.optional(),
 });
 export type DeployResource = z.output<typeof deployResourceSchema>;
 

@@ -15,6 +15,7 @@ import type {
   NamespaceLimits,
   NamespaceResource,
   PublishRequest,
+  RolloutResource,
   SecretResource,
   VersionDiff,
   VersionInfo,
@@ -164,6 +165,17 @@ export function createEbbClient(options: EbbClientOptions) {
       async remove(ref: FunctionName, alias: string, call: CallOptions = {}): Promise<void> {
         await request(aliasPath(ref, alias), { ...call, method: 'DELETE' });
       },
+    },
+
+    rollouts: {
+      /** The last ones with their timelines, newest first. */
+      list: (ref: FunctionName, call: CallOptions = {}) =>
+        json<readonly RolloutResource[]>(`${functionPath(ref)}/rollouts`, call),
+      /** The one that runs, or the last one. */
+      get: (ref: FunctionName, call: CallOptions = {}) => json<RolloutResource>(`${functionPath(ref)}/rollout`, call),
+      /** Keeps the weights, goes on, gives the new version all calls, or gives them back to the old one. */
+      change: (ref: FunctionName, command: 'pause' | 'resume' | 'promote' | 'abort', call: CallOptions = {}) =>
+        json<RolloutResource>(`${functionPath(ref)}/rollout/${command}`, { ...call, method: 'POST' }),
     },
 
     code: {

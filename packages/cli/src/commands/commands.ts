@@ -21,6 +21,13 @@ import { removeNamespaceCommand } from './namespace/remove.ts';
 import { listSecretsCommand } from './secret/list.ts';
 import { removeSecretCommand } from './secret/remove.ts';
 import { setSecretCommand } from './secret/set.ts';
+import {
+  abortRolloutCommand,
+  pauseRolloutCommand,
+  promoteRolloutCommand,
+  resumeRolloutCommand,
+} from './rollout/change.ts';
+import { rolloutStatusCommand } from './rollout/status.ts';
 import { doctorCommand } from './server/doctor.ts';
 import { loginCommand } from './server/login.ts';
 import { simulateCommand } from './server/simulate.ts';
@@ -55,6 +62,11 @@ export const COMMANDS: readonly CommandDefinition[] = [
   listAliasesCommand,
   showAliasCommand,
   removeAliasCommand,
+  rolloutStatusCommand,
+  pauseRolloutCommand,
+  resumeRolloutCommand,
+  promoteRolloutCommand,
+  abortRolloutCommand,
   setSecretCommand,
   listSecretsCommand,
   removeSecretCommand,

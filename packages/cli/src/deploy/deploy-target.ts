@@ -65,12 +65,16 @@ export async function deployTarget(target: Target, options: DeployOptions): Prom
   }
 }
 
-async function send({ ref, spec, codeDir }: Target, task: Task, options: DeployOptions): Promise<DeployResult> {
+async function send(
+  { ref, spec, codeDir, rollout }: Target,
+  task: Task,
+  options: DeployOptions,
+): Promise<DeployResult> {
   const code = codeDir === undefined ? undefined : await upload(ref.name, ref.namespace, codeDir, task, options);
   task.update(`${ref.name}: starting`);
   return options.client.functions.deploy(
     ref,
-    { spec, ...(code === undefined ? {} : { code }) },
+    { spec, ...(code === undefined ? {} : { code }), ...(rollout === undefined ? {} : { rollout }) },
     {
       signal: options.signal,
       ...(options.probe ? {} : { probe: false }),

@@ -38,12 +38,12 @@ export async function loadTargets(path: string, options: LoadOptions): Promise<r
   }
   const namespace = options.namespace ?? manifest.namespace ?? DEFAULT_NAMESPACE;
   const directory = dirname(path);
-  return manifest.functions.map(({ name, spec, code }) => {
+  return manifest.functions.map(({ name, spec, code, rollout }) => {
     if (code !== undefined && spec.image !== undefined) {
       const message = `"functions.${name}.code" is only for functions with a runtime, but this one has an image`;
       throw new CliError('MANIFEST_INVALID', `${file}: ${message}`);
     }
-    const target = { ref: { namespace, name }, spec, manifest: path };
+    const target = { ref: { namespace, name }, spec, manifest: path, ...(rollout && { rollout }) };
     return spec.runtime === undefined ? target : { ...target, codeDir: codeDirOf(directory, name, code) };
   });
 }

@@ -1,5 +1,5 @@
 import { basename, resolve } from 'node:path';
-import type { FunctionSpecInput } from '@ebb/contract';
+import type { FunctionSpecInput, RolloutStrategy } from '@ebb/contract';
 import { CliError } from '../core/cli-error.ts';
 import type { CommandContext } from '../core/command.ts';
 import { checkName, namespaceOf } from '../core/function-ref.ts';
@@ -12,6 +12,16 @@ import type { Target } from './target.ts';
  * one that the options describe. Throws USAGE, MANIFEST_INVALID, FILE_FAILED.
  */
 export async function selectTargets(context: CommandContext): Promise<readonly Target[]> {
+  const targets = await findTargets(context);
+  const strategy = context.parameters.text('rollout');
+  if (strategy === undefined) return targets;
+  // The server says which strategies there are; steps and rules of the file are for the strategy of the file.
+  const isSame = (target: Target) => target.rollout?.strategy === strategy;
+  const rollout = { strategy: strategy as RolloutStrategy };
+  return targets.map((target) => (isSame(target) ? target : { ...target, rollout }));
+}
+
+async function findTargets(context: CommandContext): Promise<readonly Target[]> {
   const { parameters, cwd, env } = context;
   const words = parameters.list('what');
   const flags = specFromFlags(context);

@@ -1,9 +1,11 @@
-import type { FunctionName, FunctionSpecInput } from '@ebb/contract';
+import type { FunctionName, FunctionSpecInput, RolloutSpecInput } from '@ebb/contract';
 
 /** One function to deploy. */
 export interface Target {
   readonly ref: FunctionName;
   readonly spec: FunctionSpecInput;
+  /** How its new version takes over; absent for all at once. */
+  readonly rollout?: RolloutSpecInput;
   /** Absolute path of the code of a managed runtime. */
   readonly codeDir?: string;
   /** The file that says so. */

@@ -25,6 +25,20 @@ functions:
     });
   });
 
+  test('keeps a rollout apart from the spec, and takes a strategy alone for one', () => {
+    const manifest = parse(`functions:
+  a: { runtime: node, rollout: canary }
+  b: { runtime: node, rollout: { strategy: linear, step: 20 } }
+`);
+    expect(manifest.functions).toEqual([
+      { name: 'a', spec: { runtime: 'node' }, rollout: { strategy: 'canary' } },
+      { name: 'b', spec: { runtime: 'node' }, rollout: { strategy: 'linear', step: 20 } },
+    ]);
+    expect(() => parse('functions: {a: {runtime: node, rollout: {strategy: linear, steps: [{weight: 5}]}}}')).toThrow(
+      'ebb.yaml:1: "functions.a.rollout.steps" is a list but is only for the strategy "canary"',
+    );
+  });
+
   test('takes numbers and booleans in maps of texts exactly as written', () => {
     const manifest = parse('functions: {a: {runtime: node, env: {P: 8080, V: 1.10, B: true}, labels: {n: 0x1F}}}');
     expect(manifest.functions[0]?.spec).toMatchObject({

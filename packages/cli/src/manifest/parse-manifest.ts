@@ -4,6 +4,7 @@ import {
   type ManifestFunctionInput,
   type ManifestInput,
   manifestSchema,
+  type RolloutSpecInput,
 } from '@ebb/contract';
 import {
   type Document,
@@ -25,6 +26,7 @@ import { interpolate, InterpolationError } from './interpolate.ts';
 export interface ManifestFunction {
   readonly name: string;
   readonly spec: FunctionSpecInput;
+  readonly rollout?: RolloutSpecInput;
   /** Directory of the code as written, relative to the file. */
   readonly code?: string;
 }
@@ -85,12 +87,18 @@ export function parseManifest(source: string, origin: ManifestOrigin): ParsedMan
 function toManifest(content: ManifestInput): ParsedManifest {
   return {
     ...(content.namespace === undefined ? {} : { namespace: content.namespace }),
-    functions: Object.entries<ManifestFunctionInput>(content.functions).map(([name, { code, ...spec }]) => ({
+    functions: Object.entries<ManifestFunctionInput>(content.functions).map(([name, { code, rollout, ...spec }]) => ({
       name,
       spec,
       ...(code === undefined ? {} : { code }),
+      ...(rollout === undefined ? {} : { rollout: inFull(rollout) }),
     })),
   };
+}
+
+/** A rollout that was checked, where the strategy may stand alone. */
+function inFull(rollout: unknown): RolloutSpecInput {
+  return (typeof rollout === 'string' ? { strategy: rollout } : rollout) as RolloutSpecInput;
 }
 
 /** Whether a value belongs to a map of texts such as `functions.hello.env`. */

@@ -5,6 +5,7 @@ import type {
   InstanceDirectory,
   LogBook,
   NamespaceRegistry,
+  Rollouts,
   SecretRegistry,
 } from '../core/ports.ts';
 import { aliasRoutes } from './alias-routes.ts';
@@ -12,6 +13,7 @@ import { codeRoutes } from './code-routes.ts';
 import { functionRoutes } from './function-routes.ts';
 import { namespaceRoutes } from './namespace-routes.ts';
 import { buildOpenApi } from './openapi.ts';
+import { rolloutRoutes } from './rollout-routes.ts';
 import type { Route } from './route.ts';
 import { secretRoutes } from './secret-routes.ts';
 import { serverRoutes } from './server-routes.ts';
@@ -28,6 +30,7 @@ export interface ApiLimits {
 /** What the routes speak to. */
 export interface ApiRoutesOptions {
   readonly registry: FunctionRegistry;
+  readonly rollouts: Rollouts;
   readonly namespaces: NamespaceRegistry;
   readonly secrets: Omit<SecretRegistry, 'reveal'>;
   readonly code: CodeStore;
@@ -52,6 +55,7 @@ export function apiRoutes(options: ApiRoutesOptions): readonly Route[] {
     ...functionRoutes({ ...options, bodyMaxBytes }),
     ...versionRoutes({ ...options, bodyMaxBytes }),
     ...aliasRoutes({ ...options, bodyMaxBytes }),
+    ...rolloutRoutes(options),
     ...codeRoutes(options),
     ...secretRoutes({ ...options, secretMaxBytes }),
   ];

@@ -9,7 +9,7 @@ import {
   logQuerySchema,
 } from '@ebb/contract';
 import { z } from 'zod';
-import type { FunctionRegistry, InstanceDirectory, LogBook, NamespaceRegistry } from '../core/ports.ts';
+import type { FunctionRegistry, InstanceDirectory, LogBook, NamespaceRegistry, Rollouts } from '../core/ports.ts';
 import { jsonBody } from './body.ts';
 import { showFunction } from './function-resource.ts';
 import { FUNCTION_NOT_FOUND, FUNCTION_PATH, functionParams, requireFunction } from './require-function.ts';
@@ -20,6 +20,7 @@ import { defineRoute, type Route } from './route.ts';
 export interface FunctionRouteOptions {
   readonly namespaces: NamespaceRegistry;
   readonly registry: FunctionRegistry;
+  readonly rollouts: Pick<Rollouts, 'deploy'>;
   readonly instances: InstanceDirectory;
   readonly logs: LogBook;
   readonly bodyMaxBytes: number;
@@ -31,7 +32,7 @@ export function functionRoutes(options: FunctionRouteOptions): readonly Route[] 
 }
 
 function specRoutes(options: FunctionRouteOptions): readonly Route[] {
-  const { namespaces, registry, instances, logs, bodyMaxBytes } = options;
+  const { namespaces, registry, rollouts, instances, logs, bodyMaxBytes } = options;
   return [
     defineRoute({
       method: 'GET',
@@ -78,6 +79,8 @@ function specRoutes(options: FunctionRouteOptions): readonly Route[] {
         'IMAGE_NOT_FOUND',
         'IMAGE_REFUSED',
         'CONFLICT',
+        'ROLLOUT_RUNNING',
+        'LIVE_IS_SPLIT',
         'ENGINE_UNAVAILABLE',
         'ENGINE_TIMEOUT',
         'ENGINE_FAILED',
@@ -86,10 +89,11 @@ function specRoutes(options: FunctionRouteOptions): readonly Route[] {
       ],
       async handle({ params, query, body }) {
         requireNamespace(namespaces, params.namespace);
-        const { spec, code } = body;
+        const { spec, code, rollout: rolled } = body;
         const input = { ...params, spec, ...(code !== undefined && { code }) };
-        const { record, version, change } = await registry.put(input, { probe: query.probe, serve: query.serve });
-        return { ...showFunction(record, instances), change, deployed: version.version };
+        const { probe, serve } = query;
+        const { record, version, change, rollout } = await rollouts.deploy(input, { probe, serve, rollout: rolled });
+        return { ...showFunction(record, instances), change, deployed: version.version, ...(rollout && { rollout }) };
       },
     }),
     defineRoute({

@@ -14,6 +14,8 @@ export interface Scalable {
   readonly retiring: boolean;
   /** Whether its minimum and schedule hold; they do unless it is false. */
   readonly isListed?: boolean;
+  /** Instances kept for calls that are about to come; absent for none. */
+  readonly held?: number;
   /** Calls that asked for a slot since it was made. */
   readonly arrivals: number;
   /** How long its instances take to start, in milliseconds, once that is known. */

@@ -53,8 +53,8 @@ export class VersionScaler {
 
   /** Whether there can be nothing to decide, so that a thousand versions at zero cost next to nothing. */
   get isAtRest(): boolean {
-    const { size, waiting, isListed = true, version } = this.scalable;
-    if (size > 0 || waiting > 0) return false;
+    const { size, waiting, held = 0, isListed = true, version } = this.scalable;
+    if (size > 0 || waiting > 0 || held > 0) return false;
     if (!isListed) return true;
     if (version.limits.scaleMin > 0 || this.#schedule) return false;
     return !this.#followsUsage || this.#plan.prewarm === undefined;
@@ -97,8 +97,10 @@ export class VersionScaler {
 
   /** Fewest instances for other reasons than load. */
   floor(now: number, epochMs: number): Scheduled {
-    const { isListed = true, version } = this.scalable;
-    let floor: Scheduled = { count: isListed ? version.limits.scaleMin : 0, reason: 'the minimum' };
+    const { held = 0, isListed = true, version } = this.scalable;
+    const { scaleMin, scaleMax } = version.limits;
+    let floor: Scheduled = { count: isListed ? scaleMin : 0, reason: 'the minimum' };
+    if (held > floor.count) floor = { count: Math.min(held, scaleMax), reason: 'kept for a rollout' };
     if (!isListed) return floor;
     const scheduled = this.#scheduledAt(now, epochMs);
     if (scheduled.count > floor.count) floor = scheduled;

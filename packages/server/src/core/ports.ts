@@ -13,6 +13,8 @@ import type {
   NamespaceLimits,
   NamespaceResource,
   ResolvedLimits,
+  RolloutResource,
+  RolloutSpec,
   ScalingResource,
   SecretResource,
   VersionKey,
@@ -127,9 +129,16 @@ export interface FunctionRegistry {
   put(input: DeployInput, options: DeployOptions): Promise<DeployOutcome>;
   /**
    * Makes an alias or replaces what it says; in force when the promise resolves. Throws FUNCTION_NOT_FOUND,
-   * VERSION_NOT_FOUND, SECRET_NOT_FOUND when a version needs one that is gone, ALIAS_NAME_INVALID, WEIGHTS_INVALID.
+   * VERSION_NOT_FOUND, SECRET_NOT_FOUND when a version needs one that is gone, ALIAS_NAME_INVALID, WEIGHTS_INVALID. With
+   * `before` it says what a rollback goes back to from now on.
    */
-  setAlias(namespace: string, name: string, alias: string, spec: AliasSpec): Promise<FunctionRecord>;
+  setAlias(
+    namespace: string,
+    name: string,
+    alias: string,
+    spec: AliasSpec,
+    options?: { readonly before: number | undefined },
+  ): Promise<FunctionRecord>;
   /** Removes an alias. Throws FUNCTION_NOT_FOUND, ALIAS_NOT_FOUND, and ALIAS_REQUIRED for `live`. */
   removeAlias(namespace: string, name: string, alias: string): Promise<FunctionRecord>;
   /**
@@ -151,6 +160,37 @@ export interface FunctionRegistry {
   remove(namespace: string, name: string): Promise<void>;
   /** Calls `listener` after every change, in order, until the returned object is disposed. */
   watch(listener: (change: RegistryChange) => void): Disposable;
+}
+
+/** A deploy that may be rolled out step by step. */
+export interface RolledDeployOutcome extends DeployOutcome {
+  /** The rollout that began; absent where the version serves already. */
+  readonly rollout?: RolloutResource;
+}
+
+/** Rollouts of new versions. What changes one throws ROLLOUT_NOT_RUNNING where none is running. */
+export interface Rollouts {
+  /**
+   * Deploys as {@link FunctionRegistry.put} does; with a `rollout`, calls move to the version step by step. Throws
+   * ROLLOUT_RUNNING, LIVE_IS_SPLIT and whatever the registry throws.
+   */
+  deploy(
+    input: DeployInput,
+    options: DeployOptions & { readonly rollout?: RolloutSpec | undefined },
+  ): Promise<RolledDeployOutcome>;
+  /** The last rollouts of a function, newest first. */
+  list(namespace: string, name: string): Promise<readonly RolloutResource[]>;
+  /** Keeps the weights as they are; a version that is worse is taken back all the same. */
+  pause(namespace: string, name: string): Promise<RolloutResource>;
+  resume(namespace: string, name: string): Promise<RolloutResource>;
+  /** Gives the new version all calls now. */
+  promote(namespace: string, name: string): Promise<RolloutResource>;
+  /** Gives the old version all calls now. */
+  abort(namespace: string, name: string): Promise<RolloutResource>;
+  /** Aborts the rollout that is running, if there is one; for a rollback by hand. */
+  abortRunning(namespace: string, name: string): Promise<RolloutResource | undefined>;
+  /** Throws ROLLOUT_RUNNING if a rollout is running or about to. */
+  requireNone(namespace: string, name: string): void;
 }
 
 /** What the registry asks of the side that runs instances before a version goes live. */

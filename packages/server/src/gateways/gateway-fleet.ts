@@ -6,6 +6,7 @@ import type { Authenticator, LogBook } from '../core/ports.ts';
 import type { FindVersion } from '../gateway/called-versions.ts';
 import type { RateGates } from '../gateway/rate-gates.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { CountedVersion } from '../telemetry/version-tally.ts';
 import type { LeaseBroker, LeaseHolder } from './lease-broker.ts';
 import { type FromGateway, type GatewaySetup, routedVersion, sendable, type ToGateway } from './messages.ts';
 import type { RouteFeed, RouteFollower } from './route-feed.ts';
@@ -37,6 +38,8 @@ export interface GatewayFleetOptions {
   readonly findVersion: FindVersion;
   readonly metrics: Pick<Metrics, 'merge' | 'mergeCopies'>;
   readonly logs: Pick<LogBook, 'append'>;
+  /** Told of the calls of versions under rollout. */
+  readonly onCounted: (versions: readonly CountedVersion[]) => void;
   readonly logger: Logger;
 }
 
@@ -246,6 +249,7 @@ export class GatewayFleet implements AsyncDisposable {
         for (const [key, count] of message.reused) this.#options.broker.arrived(key, count);
         for (const counted of message.calls) this.#options.metrics.merge(counted);
         this.#options.metrics.mergeCopies(message.copies);
+        if (message.versions.length > 0) this.#options.onCounted(message.versions);
         for (const line of message.lines) this.#options.logs.append(line);
         return;
       case 'drained':

@@ -6,6 +6,7 @@ import type { SlotFailure } from '../pool/admission.ts';
 import type { Ending } from '../pool/ending.ts';
 import type { CountedCalls } from '../telemetry/call-tally.ts';
 import type { CountedCopies } from '../telemetry/copy-tally.ts';
+import type { CountedVersion } from '../telemetry/version-tally.ts';
 
 /** What a gateway process is made with. */
 export interface GatewaySetup {
@@ -131,6 +132,8 @@ export type FromGateway =
       readonly calls: readonly CountedCalls[];
       /** Copies that went to shadow versions. */
       readonly copies: readonly CountedCopies[];
+      /** Of functions whose live traffic several versions share, such as in a rollout. */
+      readonly versions: readonly CountedVersion[];
       /** Calls served under a lease that was there already, which the pools could not count. */
       readonly reused: readonly (readonly [key: VersionKey, count: number])[];
       readonly lines: readonly LogLine[];

@@ -128,7 +128,8 @@ export function knownEverywhere<T extends FunctionRegistry>(registry: T, feed: R
   return {
     ...registry,
     put: (input, options) => settled(registry.put(input, options)),
-    setAlias: (namespace, name, alias, spec) => settled(registry.setAlias(namespace, name, alias, spec)),
+    setAlias: (namespace, name, alias, spec, options) =>
+      settled(registry.setAlias(namespace, name, alias, spec, options)),
     removeAlias: (namespace, name, alias) => settled(registry.removeAlias(namespace, name, alias)),
     rollback: (namespace, name, to) => settled(registry.rollback(namespace, name, to)),
     publish: (namespace, name, version, given) => settled(registry.publish(namespace, name, version, given)),

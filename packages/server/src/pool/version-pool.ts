@@ -56,6 +56,7 @@ export class VersionPool {
   readonly #gate: CallGate;
   readonly #closing = new AbortController();
   #arrivals = 0;
+  #held = 0;
   #retiring = false;
   #isListed = true;
 
@@ -150,6 +151,23 @@ export class VersionPool {
     return this.#starter.startMs;
   }
 
+  /** See {@link VersionStarter.counts}. */
+  get starts(): { readonly made: number; readonly failed: number } {
+    return this.#starter.counts;
+  }
+
+  /** Instances kept for calls that are about to come. */
+  get held(): number {
+    return this.#retiring ? 0 : this.#held;
+  }
+
+  /** Keeps so many instances for calls that are about to come, within the bounds of the version and the host; 0 ends it. */
+  hold(count: number): void {
+    if (count === this.#held) return;
+    this.#held = count;
+    if (count > 0) this.#options.onDemand(this);
+  }
+
   /** The last change of its size that was decided. */
   get scaling(): ScalingResource | undefined {
     return this.#size.scaling;
@@ -218,7 +236,7 @@ export class VersionPool {
   frozen(): (FrozenInstance & { readonly isSpare: boolean })[] {
     const frozen = this.#freezer.frozen();
     if (frozen.length === 0) return [];
-    const most = Math.max(0, this.ready - (this.#isListed ? this.version.limits.scaleMin : 0));
+    const most = Math.max(0, this.ready - Math.max(this.#isListed ? this.version.limits.scaleMin : 0, this.held));
     const idle = this.standby.dispensable().slice(0, most);
     const spare = new Set(idle.map(({ launched }) => launched.instance.id));
     return frozen.map((instance) => ({ ...instance, isSpare: spare.has(instance.id) }));

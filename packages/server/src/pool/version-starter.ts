@@ -1,4 +1,4 @@
-import type { FunctionResource, StartReport } from '@ebb/contract';
+import { ERRORS, type FunctionResource, type StartReport } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
@@ -48,6 +48,8 @@ export class VersionStarter {
   /** Of those, the ones that have a permit. */
   #launching = 0;
   #startMs: number | undefined;
+  #made = 0;
+  #failed = 0;
 
   constructor(options: VersionStarterOptions) {
     this.#options = options;
@@ -61,6 +63,11 @@ export class VersionStarter {
   /** How long instances took to start, in milliseconds, recent starts weighing most; undefined before the first. */
   get startMs(): number | undefined {
     return this.#startMs;
+  }
+
+  /** Starts that came to something since it was made, and those of them that failed because of the function. */
+  get counts(): { readonly made: number; readonly failed: number } {
+    return { made: this.#made, failed: this.#failed };
   }
 
   /** Why no start may be tried now, if so. */
@@ -131,6 +138,10 @@ export class VersionStarter {
     if (closing.aborted) return;
     logger.warn({ version: version.key, code: error.code, err: error }, 'an instance could not be started');
     this.#backoff.failed(error, clock.monotonic());
+    if (ERRORS[error.code].fault === 'function') {
+      this.#made += 1;
+      this.#failed += 1;
+    }
     onFailed();
   }
 
@@ -171,6 +182,7 @@ export class VersionStarter {
     const tookMs = clock.monotonic() - beganAt;
     this.#startMs = this.#startMs === undefined ? tookMs : this.#startMs + (tookMs - this.#startMs) * START_WEIGHT;
     this.#backoff.succeeded();
+    this.#made += 1;
     onStarted(launched);
   }
 

@@ -25,6 +25,5 @@ export function requireAliasSpec(name: string, spec: AliasSpec): ReadonlySet<num
     const shown = Number(sum.toFixed(2));
     throw new EbbError('WEIGHTS_INVALID', `the weights of "${name}" add up to ${shown}, not to ${WEIGHT_TOTAL}`);
   }
-  // One that gets nothing is named all the same, and may be meant for later.
-  return new Set([...versionsOf(spec), ...Object.keys(spec.versions).map(Number)]);
+  return versionsOf(spec);
 }

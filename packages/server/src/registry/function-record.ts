@@ -77,6 +77,11 @@ function beforeOf(record: FunctionRecord, next: AliasSpec): number | undefined {
   return largest((sharesOf(current.versions) ?? []).filter(({ version }) => version !== is));
 }
 
+/** A record that says what a rollback goes back to. */
+export function withBefore({ before: _before, ...rest }: FunctionRecord, before: number | undefined): FunctionRecord {
+  return { ...rest, ...(before === undefined ? {} : { before }) };
+}
+
 /** A record without one of its aliases. */
 export function withoutAlias(record: FunctionRecord, name: string, updatedAt: number): FunctionRecord {
   const aliases = record.aliases.filter((alias) => alias.name !== name);

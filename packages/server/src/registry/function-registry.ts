@@ -188,11 +188,11 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
       }
     },
 
-    setAlias: (namespace, name, alias, spec) =>
+    setAlias: (namespace, name, alias, spec, options) =>
       changes.run(recordKey(namespace, name), async () => {
         const record = requireRecord(namespace, name);
         const numbers = requireAliasSpec(alias, spec);
-        return actions.point(record, { name: alias, spec }, numbers);
+        return actions.point(record, { name: alias, spec }, numbers, options);
       }),
 
     removeAlias: (namespace, name, alias) =>

@@ -12,6 +12,8 @@ export const VERSIONS = 'version/';
 const NOTES = 'note/';
 /** A known value under the secret key, by which a wrong key is noticed at start. */
 export const SECRET_KEY_CHECK = 'check/secret-key';
+/** Prefix of every rollout. */
+export const ROLLOUTS = 'rollout/';
 /** Prefix of every secret. */
 export const SECRETS = 'secret/';
 
@@ -35,6 +37,11 @@ export function versionRecordKey(namespace: string, name: string, version?: numb
 /** Key of what was said of one version, or without a number the prefix of all of a function. */
 export function versionNoteKey(namespace: string, name: string, version?: number): string {
   return `${NOTES}${namespace}/${name}/${version === undefined ? '' : padded(version)}`;
+}
+
+/** Key of one rollout, or without a number the prefix of all of a function; padded, so that they list in order. */
+export function rolloutKey(namespace: string, name: string, id?: number): string {
+  return `${ROLLOUTS}${namespace}/${name}/${id === undefined ? '' : String(id).padStart(VERSION_DIGITS, '0')}`;
 }
 
 /** Key of the highest version number a function ever used; it outlives the function. */

@@ -4,7 +4,7 @@ import { EbbError } from '../core/errors.ts';
 import type { FunctionRecord, FunctionRegistry, SecretRegistry, Version } from '../core/ports.ts';
 import type { KeyValue, Write } from '../store/key-value.ts';
 import { requireAliasName } from './check-alias.ts';
-import { findAlias, liveAlias, namedVersions, wholeAlias, withAlias } from './function-record.ts';
+import { findAlias, liveAlias, namedVersions, wholeAlias, withAlias, withBefore } from './function-record.ts';
 import { versionNoteKey, versionRecordKey } from './store-keys.ts';
 import type { Turns } from './turns.ts';
 import { noteText, parseNote, parseVersion } from './version-record.ts';
@@ -33,7 +33,12 @@ export interface VersionActions extends Pick<FunctionRegistry, 'rollback' | 'not
     record: FunctionRecord,
     alias: { readonly name: string; readonly spec: AliasSpec },
     numbers: Iterable<number>,
-    more?: readonly Write[],
+    more?: {
+      /** Committed with it. */
+      readonly writes?: readonly Write[];
+      /** Says what a rollback goes back to from now on, instead of what follows from the change. */
+      readonly before?: number | undefined;
+    },
   ): Promise<FunctionRecord>;
   /** Versions that are about to be named by an alias: they count as serving already. */
   readonly claimed: ReadonlySet<Version>;
@@ -63,7 +68,7 @@ export function createVersionActions(options: VersionActionsOptions): VersionAct
     }
   };
 
-  const point: VersionActions['point'] = async (record, alias, numbers, more = []) => {
+  const point: VersionActions['point'] = async (record, alias, numbers, more = {}) => {
     const known = new Map(record.versions.map((version) => [version.version, version]));
     const added: Version[] = [];
     for (const number of numbers) if (!known.has(number)) added.push(await stored(record, number));
@@ -72,7 +77,8 @@ export function createVersionActions(options: VersionActionsOptions): VersionAct
     try {
       for (const version of added) await requireSecrets(version);
       const next = { ...alias, updatedAt: clock.now() };
-      return await save(record, withAlias(record, next, [...known.values(), ...added]), more);
+      const pointed = withAlias(record, next, [...known.values(), ...added]);
+      return await save(record, 'before' in more ? withBefore(pointed, more.before) : pointed, more.writes);
     } finally {
       for (const version of added) claimed.delete(version);
     }
@@ -134,7 +140,7 @@ export function createVersionActions(options: VersionActionsOptions): VersionAct
           return record;
         }
         const next = wholeAlias(alias, number, findAlias(record, alias), clock.now());
-        return point(record, next, [number], [write]);
+        return point(record, next, [number], { writes: [write] });
       }),
 
     removeVersion(namespace, name, number) {

@@ -34,7 +34,7 @@ export interface FrontOptions {
 export interface GatewaysOptions
   extends
     FrontOptions,
-    Pick<GatewayFleetOptions, 'feed' | 'rates' | 'authenticator' | 'findVersion' | 'metrics' | 'logs'> {
+    Pick<GatewayFleetOptions, 'feed' | 'rates' | 'authenticator' | 'findVersion' | 'metrics' | 'logs' | 'onCounted'> {
   readonly pools: InstancePools;
   readonly logger: Logger;
   /** Directory of the installation's sockets. */
@@ -85,6 +85,7 @@ export async function openGateways(options: GatewaysOptions): Promise<Front> {
       findVersion,
       metrics,
       logs,
+      onCounted: options.onCounted,
       logger,
     }),
   );

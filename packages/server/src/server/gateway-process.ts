@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { createLogger } from '../core/logger.ts';
-import type { RegistryChange } from '../core/ports.ts';
+import type { FunctionRegistry, RegistryChange } from '../core/ports.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { RouteTable } from '../gateway/route-table.ts';
 import { proxyControl } from '../gateways/control-proxy.ts';
@@ -11,6 +11,7 @@ import { createRemoteAuthenticator } from '../gateways/remote-authenticator.ts';
 import { createRemoteVersions } from '../gateways/remote-versions.ts';
 import { createCallTally } from '../telemetry/call-tally.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
+import { createVersionTally } from '../telemetry/version-tally.ts';
 import type { LogLine } from '@ebb/contract';
 import { createFrontDoor } from './listener.ts';
 
@@ -39,19 +40,25 @@ function runGateway(setup: GatewaySetup): void {
   const authenticator = createRemoteAuthenticator(send);
   const listeners = new Set<(change: RegistryChange) => void>();
   const remoteVersions = createRemoteVersions(send);
-  const registry = {
+  const functions: Pick<FunctionRegistry, 'list' | 'watch'> = {
     list: () => setup.records,
     watch: (listener: (change: RegistryChange) => void) => {
       listeners.add(listener);
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
   };
-  const routes = new RouteTable(registry, { findVersion: remoteVersions.find, rates });
+  const routes = new RouteTable(functions, { findVersion: remoteVersions.find, rates });
   const tally = createCallTally();
+  const versions = createVersionTally(functions);
   let lines: LogLine[] = [];
   let closed = 0;
   let lastRunning = 0;
-  const telemetry = createTelemetry({ metrics: tally, logs: { append: (line) => void lines.push(line) }, logger });
+  const telemetry = createTelemetry({
+    metrics: tally,
+    versions,
+    logs: { append: (line) => void lines.push(line) },
+    logger,
+  });
   const gateway = new Gateway({
     pools: slots,
     routes,
@@ -75,7 +82,8 @@ function runGateway(setup: GatewaySetup): void {
     const { running } = gateway;
     const isQuiet = calls.length === 0 && copies.length === 0;
     if (isQuiet && lines.length === 0 && closed === 0 && running === lastRunning) return;
-    send({ kind: 'report', calls, copies, reused: slots.takeReused(), lines, closed, running });
+    const reused = slots.takeReused();
+    send({ kind: 'report', calls, copies, versions: versions.take(), reused, lines, closed, running });
     lines = [];
     closed = 0;
     lastRunning = running;

@@ -20,6 +20,8 @@ import { RateGates } from '../gateway/rate-gates.ts';
 import { RouteTable } from '../gateway/route-table.ts';
 import { createRouteFeed, knownEverywhere, limitedEverywhere } from '../gateways/route-feed.ts';
 import type { InstancePools } from '../pool/instance-pools.ts';
+import { createRollouts } from '../rollouts/create-rollouts.ts';
+import { withoutRollouts } from '../rollouts/without-rollouts.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
 import { createSecretRegistry } from '../registry/secret-registry.ts';
@@ -27,6 +29,7 @@ import { createLogBook } from '../telemetry/log-book.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createMetricsServer } from '../telemetry/metrics-server.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
+import { createVersionTally } from '../telemetry/version-tally.ts';
 import { type Front, openGateways, openHere } from './front.ts';
 import { openInstallation, removeRunDir, writeServerFile } from './installation.ts';
 import { wireEngine } from './wire/wire-engine.ts';
@@ -169,12 +172,24 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     clock,
     logger,
     retention: { kept: config.versionsKept, maxAgeMs: config.versionsMaxAgeMs },
-    isVersionBusy: ({ key }) => pools.isRunning(key),
+    isVersionBusy: ({ key, namespace, name }) => pools.isRunning(key) || rollouts.isRunning(namespace, name),
     maxInstances: config.maxInstances,
   });
   functions.registry = registry;
 
-  const telemetry = made.use(createTelemetry({ metrics, logs, logger }));
+  const feed = config.gateways > 0 ? made.use(createRouteFeed(registry)) : undefined;
+  const everywhere = feed ? knownEverywhere(registry, feed) : registry;
+  const versions = made.use(createVersionTally(registry, () => rollouts.hurry()));
+  const rollouts = createRollouts({
+    registry: everywhere,
+    store,
+    poolOf: (version) => pools.of(version),
+    takeCounted: () => versions.take(),
+    clock,
+    logger,
+  });
+
+  const telemetry = made.use(createTelemetry({ metrics, logs, versions, logger }));
   const localToken = createLocalToken();
   const authenticator = createAuthenticator({
     adminSecretHash: admin.hash,
@@ -201,7 +216,6 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     }),
   );
 
-  const feed = config.gateways > 0 ? made.use(createRouteFeed(registry)) : undefined;
   const limit = ({ name, limits = {} }: NamespaceResource) => {
     const { concurrency, reserved = 0 } = limits;
     pools.limits.setNamespace(name, { concurrency, reservedShare: reserved / 100 });
@@ -227,7 +241,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   };
   const api = made.use(
     await createApi({
-      registry: feed ? knownEverywhere(registry, feed) : registry,
+      registry: withoutRollouts(everywhere, rollouts),
+      rollouts,
       namespaces: feed ? limitedEverywhere(namespaces, feed) : namespaces,
       secrets,
       code,
@@ -254,6 +269,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   made.adopt(pools, (all) => all.close());
   await pools.start(registry);
   loop.start();
+  made.use(rollouts);
+  // Before the port opens: the first call finds the weights as they are meant to be.
+  await rollouts.start();
 
   const handleRequest = (request: IncomingMessage, response: ServerResponse) => {
     if (!gateway.handle(request, response)) api.handle(request, response);
@@ -261,7 +279,19 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const shared = { config, gateway, handleRequest };
   const { runDir } = installation;
   const opened = feed
-    ? await openGateways({ ...shared, feed, rates, pools, authenticator, findVersion, metrics, logs, logger, runDir })
+    ? await openGateways({
+        ...shared,
+        feed,
+        rates,
+        pools,
+        authenticator,
+        findVersion,
+        metrics,
+        logs,
+        onCounted: (counted) => rollouts.observed(counted),
+        logger,
+        runDir,
+      })
     : await openHere(shared);
   health.front = opened;
   made.adopt(opened, (open) => open.close());

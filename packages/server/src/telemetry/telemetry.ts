@@ -4,11 +4,14 @@ import type { LogBook } from '../core/ports.ts';
 import { createCallLines } from './call-lines.ts';
 import type { InvocationEvent } from './invocation-event.ts';
 import type { Metrics } from './metrics.ts';
+import type { VersionTally } from './version-tally.ts';
 
 /** What the telemetry hands events on to. */
 export interface TelemetryOptions {
   readonly metrics: Pick<Metrics, 'record'>;
   readonly logs: Pick<LogBook, 'append'>;
+  /** Counts the calls of versions under rollout. */
+  readonly versions?: Pick<VersionTally, 'record'>;
   readonly logger: Logger;
   /** How long events are gathered before they are worked off: so short that most die young, which the collector is quick at. */
   readonly flushMs?: number;
@@ -29,7 +32,7 @@ const BATCH = 250;
 
 /** Makes the telemetry: events are gathered and worked off in batches, away from the calls they are about. */
 export function createTelemetry(options: TelemetryOptions): Telemetry {
-  const { metrics, logs, logger, flushMs = 5 } = options;
+  const { metrics, logs, versions, logger, flushMs = 5 } = options;
   const lines = createCallLines(logs);
   let pending: InvocationEvent[] = [];
   let dropped = 0;
@@ -46,6 +49,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
           lines.add(event, nowMs);
           continue;
         }
+        versions?.record(event);
         if (event.version > 0) lines.add(event, nowMs);
       } catch (error) {
         logger.error({ err: error, callId: event.callId }, 'an invocation event could not be worked off');

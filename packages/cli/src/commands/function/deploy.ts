@@ -15,6 +15,10 @@ export const deployCommand = defineCommand({
   options: [
     { flags: '-f, --file <file>', summary: 'another file than ./ebb.yaml' },
     { flags: '-w, --watch', summary: 'deploy again whenever the code changes, until Ctrl-C' },
+    {
+      flags: '--rollout <strategy>',
+      summary: 'how calls move to the new version: all-at-once, linear, canary or blue-green',
+    },
     { flags: '--no-install', summary: 'do not install missing dependencies with npm' },
     { flags: '--no-probe', summary: 'do not wait for a first instance before the version serves' },
     { flags: '--no-serve', summary: 'store and prove the version without giving it calls' },
@@ -24,6 +28,7 @@ export const deployCommand = defineCommand({
     'ebb deploy',
     'ebb deploy ./hello --name hello',
     'ebb deploy --watch',
+    'ebb deploy hello --rollout canary',
     'ebb deploy --name web --image registry.example.org/web:1.4 --port 8080',
   ],
   async run(context) {
@@ -170,6 +175,11 @@ function lineOf({ resource, tookMs }: Deployed): string {
 function textOf({ resource, url, tookMs }: Deployed, isQuiet: boolean): string {
   if (isQuiet) return url;
   const credentials = resource.spec.auth === 'required' ? '-H "Authorization: Bearer $EBB_TOKEN" ' : '';
+  const { rollout } = resource;
+  if (rollout) {
+    const begun = `${resource.name} takes over by ${rollout.strategy}: version ${rollout.from} to ${rollout.to}`;
+    return `${begun}\n  ${url}\n  ebb rollout status ${resource.name} --follow`;
+  }
   if (resource.deployed !== resource.version) {
     return `${resource.name} has version ${resource.deployed} stored (${seconds(tookMs)}); version ${resource.version} still gets the calls\n  ebb alias set ${resource.name} live ${resource.deployed}`;
   }
