@@ -5,8 +5,9 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_NAMESPACE, type RolloutResource, type RolloutSpecInput } from '@ebb/contract';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { deployLab } from '../harness/lab.ts';
 import { startLoad } from '../harness/load.ts';
-import { startTestServer, type TestServer } from '../harness/server.ts';
+import { ROOT, startTestServer, type TestServer } from '../harness/server.ts';
 
 /** Answers with its version; so many percent of its calls fail. */
 const HANDLER = `
@@ -147,6 +148,22 @@ describe('a rollout', () => {
       code: 'ROLLOUT_NOT_RUNNING',
     });
     expect((await server.client.rollouts.list(ref('hand'))).map(({ state }) => state)).toEqual(['promoted', 'aborted']);
+  });
+
+  test('is begun and followed from the command line', async () => {
+    await deployLab(server, 'typed');
+    const lab = path.join(ROOT, 'testing/fixtures/lab');
+    const deployed = await server.ebbOk(['deploy', lab, '--name', 'typed', '--env', 'N=1', '--rollout', 'linear']);
+    expect(deployed).toContain('typed takes over by linear: version 1 to 2');
+    const following = server.ebbOk(['rollout', 'status', 'typed', '--follow']);
+    await until(server, 'typed', ({ weight }) => weight === 10);
+    await server.ebbOk(['rollout', 'abort', 'typed']);
+    const lines = (await following).trim().split('\n');
+    expect(lines.map((line) => line.split(/ +/)[1])).toEqual(['start', 'advance', 'abort']);
+    expect(await server.ebb(['rollout', 'pause', 'typed'])).toMatchObject({ code: 1 });
+    expect(await server.ebb(['rollout', 'status', 'nobody'])).toMatchObject({ code: 3 });
+    const wrong = await server.ebb(['deploy', lab, '--name', 'typed', '--rollout', 'quick']);
+    expect(wrong.stderr).toContain('"rollout.strategy" is "quick" but must be "all-at-once", "linear", "canary"');
   });
 
   test('blue-green starts the new version in full at 0 %, and keeps the old one until it is over', async () => {
