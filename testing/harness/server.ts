@@ -31,6 +31,15 @@ export interface ServerFile {
   readonly installation: string;
 }
 
+/** A server whose place another has taken. */
+export interface Replaced {
+  readonly pid: number;
+  /** Resolves with its exit code. */
+  readonly exited: Promise<number | null>;
+  /** Has it end now, whatever connections it still keeps. */
+  hurry(): void;
+}
+
 /** A real server in a process of its own with a data directory of its own; disposing ends and removes everything. */
 export interface TestServer extends AsyncDisposable {
   readonly dataDir: string;
@@ -50,6 +59,10 @@ export interface TestServer extends AsyncDisposable {
   ebbOk(args: readonly string[], options?: ProgramOptions): Promise<string>;
   /** Starts the server again on the same data directory. */
   start(): Promise<void>;
+  /**
+   * Starts a successor that takes over from the server; resolves when it serves, with what tells how the old one ended.
+   */
+  takeOver(args?: readonly string[]): Promise<Replaced>;
   /** Sends SIGTERM and resolves with the exit code. */
   stop(): Promise<number | null>;
   /** Kills the server with SIGKILL. */
@@ -76,9 +89,10 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
   let printed = '';
   let file: ServerFile;
 
-  const start = async (): Promise<void> => {
-    printed = '';
-    child = spawn(process.execPath, [EBB, 'up', ...(options.args ?? [])], {
+  const replaced: ChildProcess[] = [];
+
+  const start = async (...more: readonly string[]): Promise<void> => {
+    child = spawn(process.execPath, [EBB, 'up', ...(options.args ?? []), ...more], {
       cwd: dataDir,
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -121,7 +135,17 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
         `ebb ${args.join(' ')} ended with ${result.code}:\n${result.stdout.toString()}${result.stderr}\nserver: ${printed}`,
       );
     },
-    start,
+    start: () => {
+      printed = '';
+      return start();
+    },
+    async takeOver(args = []) {
+      const old = child;
+      replaced.push(old);
+      const exited = new Promise<number | null>((resolve) => old.once('exit', resolve));
+      await start('--takeover', ...args);
+      return { pid: old.pid ?? 0, exited, hurry: () => void old.kill('SIGTERM') };
+    },
     stop: () => end('SIGTERM'),
     kill: async () => {
       await end('SIGKILL');
@@ -129,6 +153,7 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
     async [Symbol.asyncDispose]() {
       await Promise.race([end('SIGTERM'), sleep(20_000, undefined, { ref: false })]);
       await end('SIGKILL');
+      for (const old of replaced) if (old.exitCode === null) old.kill('SIGKILL');
       if (options.engine === 'docker' && socket !== undefined) await removeInstances(socket, installations);
       await rm(dataDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
     },

@@ -104,6 +104,16 @@ export class Gateway implements GatewayContext {
     }
   }
 
+  /** Leaves new calls to the front door from now on, which has another server take them. */
+  handOn(): void {
+    this.#draining = true;
+  }
+
+  /** Takes new calls again. */
+  resume(): void {
+    this.#draining = false;
+  }
+
   /** Refuses new calls with DRAINING and resolves when those that run have ended, or after `limitMs`. */
   async drain(limitMs: number): Promise<void> {
     this.#draining = true;

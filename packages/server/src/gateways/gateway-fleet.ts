@@ -105,6 +105,25 @@ export class GatewayFleet implements AsyncDisposable {
     }));
   }
 
+  /** Has every gateway pass new calls on to the process at a unix socket; undefined takes that back. */
+  handOn(relay: string | undefined): void {
+    for (const { process: child } of this.#gateways) send(child, { kind: 'hand-on', relay });
+  }
+
+  /** Calls that run or wait in all gateways, as last reported. */
+  get running(): number {
+    let all = 0;
+    for (const { running } of this.#gateways) all += running;
+    return all;
+  }
+
+  /** Connections of all gateways, as last reported, and those none has yet. */
+  get connections(): number {
+    let all = this.#held.length;
+    for (const { connections } of this.#gateways) all += connections;
+    return all;
+  }
+
   /** Has every gateway refuse new calls; resolves when those that run have ended, or after `limitMs`. */
   async drain(limitMs: number): Promise<void> {
     this.#isClosing = true;

@@ -58,6 +58,8 @@ export type ToGateway =
   | { readonly kind: 'connection' }
   | { readonly kind: 'route'; readonly seq: number; readonly change: RegistryChange }
   | { readonly kind: 'authenticated'; readonly id: number; readonly error?: SentError | undefined }
+  /** Requests that begin from now on are for the process at a unix socket, or for the gateway again. */
+  | { readonly kind: 'hand-on'; readonly relay?: string | undefined }
   | { readonly kind: 'drain'; readonly limitMs: number }
   | { readonly kind: 'close' };
 

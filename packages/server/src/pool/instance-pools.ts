@@ -22,6 +22,8 @@ export interface InstancePoolsOptions extends Omit<VersionPoolOptions, 'version'
   readonly spares?: WarmPool;
   /** Told of every instance that has started. */
   readonly onStarted?: (started: Started) => void;
+  /** See {@link Reconciler}. */
+  readonly heldElsewhere?: (() => Promise<ReadonlySet<string>>) | undefined;
 }
 
 /**
@@ -37,6 +39,8 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   #registry: FunctionRegistry | undefined;
   #watching: Disposable | undefined;
   #closed: Promise<void> | undefined;
+  /** Set while everything is given to another server. */
+  #onReleased: (() => void) | undefined;
 
   constructor(options: InstancePoolsOptions) {
     this.#options = options;
@@ -95,6 +99,8 @@ export class InstancePools implements DeployGate, AsyncDisposable {
       onEmpty: (empty) => this.#forget(empty),
     });
     this.#pools.set(version.key, pool);
+    // A call that was here before the other server took over: served, and nothing is kept.
+    if (this.#onReleased) pool.release(this.#onReleased);
     return pool;
   }
 
@@ -176,6 +182,35 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   /** See {@link Reconciler.reconcile}. */
   reconcile(): Promise<void> {
     return this.#reconciler.reconcile();
+  }
+
+  /** Prepares for {@link release}: what nobody here knows is left alone from now on. */
+  pause(): Promise<void> {
+    return this.#reconciler.pause();
+  }
+
+  /**
+   * Gives every instance to another server as soon as it holds no request; those that hold one are finished here, and
+   * `onReleased` is called whenever some have become free. Spares are stopped.
+   */
+  release(onReleased: () => void): void {
+    this.#onReleased = onReleased;
+    this.#keeper[Symbol.dispose]();
+    for (const pool of [...this.#pools.values()]) pool.release(onReleased);
+    void this.#options.spares?.close();
+  }
+
+  /** Goes on as before {@link pause} and {@link release}, with what was not given away. */
+  resume(): void {
+    this.#onReleased = undefined;
+    for (const pool of this.#pools.values()) pool.keep();
+    this.#keeper.start();
+    this.#reconciler.resume();
+  }
+
+  /** Ids of the instances that are this server's: in service, being started, spare, or being stopped. */
+  held(): readonly string[] {
+    return this.#options.exits.ids();
   }
 
   /** Stops every instance; resolves when all have ended. Idempotent. */

@@ -106,6 +106,11 @@ function runGateway(setup: GatewaySetup): void {
       case 'authenticated':
         authenticator.answered(message.id, message.error);
         return;
+      case 'hand-on':
+        if (message.relay === undefined) gateway.resume();
+        else gateway.handOn();
+        door.handOn(message.relay);
+        return;
       case 'drain':
         void gateway.drain(message.limitMs).then(() => send({ kind: 'drained' }));
         return;

@@ -20,11 +20,17 @@ import type { InstancePools } from '../pool/instance-pools.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
 import { createSecretRegistry } from '../registry/secret-registry.ts';
+import { openLendable } from '../store/lendable.ts';
 import { createLogBook } from '../telemetry/log-book.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createMetricsServer } from '../telemetry/metrics-server.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
-import { type Front, openGateways, openHere } from './front.ts';
+import { type Front, type Inheritance, openGateways, openHere } from './front.ts';
+import { createApiGate } from './takeover/api-gate.ts';
+import { type HandOver, openHandOver } from './takeover/hand-over.ts';
+import { receivePort } from './takeover/port-transfer.ts';
+import { callPredecessor, type Predecessor } from './takeover/predecessor.ts';
+import { relayRequest } from './takeover/relay.ts';
 import { openInstallation, removeRunDir, writeServerFile } from './installation.ts';
 import { wireEngine } from './wire/wire-engine.ts';
 import { wirePools } from './wire/wire-pools.ts';
@@ -37,6 +43,9 @@ const UNUSED_CODE_MS = 3_600_000;
 const SWEEP_EVERY_MS = 600_000;
 /** How long an answer about the engine's health holds. */
 const HEALTH_MS = 2_000;
+/** A server that is replaced closes its metrics when the other serves. */
+const METRICS_TRIES = 20;
+const RETRY_MS = 50;
 /** Real code compresses to a fifth, rarely to a fiftieth; an archive beyond this is a bomb. */
 const CODE_MAX_RATIO = 200;
 
@@ -50,6 +59,8 @@ export interface StartOptions {
   readonly defaultLogLevel?: Config['logLevel'];
   /** Version of the product, as `/v1/version` shows it. */
   readonly version: string;
+  /** Takes over from the server that runs on the data directory, if one does, without losing a request. */
+  readonly takeover?: boolean;
 }
 
 /** A server that runs. */
@@ -67,6 +78,10 @@ export interface RunningServer extends AsyncDisposable {
   readonly functionCount: number;
   /** Sentences the person who started the server should read. */
   readonly warnings: readonly string[];
+  /** Process id of the server this one took over from, which may still finish what it has. */
+  readonly predecessor?: number;
+  /** Resolves with the process id of a successor once it serves; then {@link close} finishes what is left here. */
+  readonly replaced: Promise<number>;
   /** Drains: refuses new calls, lets running ones end, stops the instances, releases everything. Idempotent. */
   close(): Promise<void>;
 }
@@ -93,8 +108,27 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   await using made = new AsyncDisposableStack();
 
   const installation = openInstallation(config.dataDir);
-  const store = made.use(await wireStore(config.dataDir));
-  made.defer(() => removeRunDir(installation.runDir));
+  const { runDir } = installation;
+  const predecessor = options.takeover
+    ? await callPredecessor({ dataDir: config.dataDir, runDir, version: options.version })
+    : undefined;
+  if (predecessor) made.use(predecessor);
+  const inherited = predecessor && inheritance(predecessor, config.listen);
+  if (predecessor && inherited && !inherited.from) {
+    warnings.push(
+      `the server that is replaced listens on ${predecessor.host}:${predecessor.port}, not where this one does: calls there are refused from now on`,
+    );
+  }
+  await predecessor?.lend();
+  const store = made.use(await openLendable(() => wireStore(config.dataDir)));
+  // Whether this server's place is its own: what it would share with another is not removed.
+  const standing: { isOurs: boolean; isReplaced: boolean; handOver?: HandOver } = {
+    isOurs: predecessor === undefined,
+    isReplaced: false,
+  };
+  made.defer(() => {
+    if (standing.isOurs) removeRunDir(runDir);
+  });
   const [wired, admin, namespaces, code] = await Promise.all([
     wireEngine(config, installation, logger),
     ensureAdminSecret({ store, given: config.adminSecret }),
@@ -109,7 +143,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       },
     }),
   ]);
-  const engine = made.use(wired.engine);
+  const { engine } = wired;
+  made.defer(() => (standing.isOurs ? engine[Symbol.asyncDispose]() : undefined));
+  // A successor may have what is left once all of it is stopped.
+  made.defer(() => standing.handOver?.[Symbol.asyncDispose]());
   warnings.push(...wired.warnings);
   const preparing = engine.prepare();
   preparing.catch(() => {});
@@ -151,13 +188,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     scaleEveryMs: SCALE_EVERY_MS,
     maxFrozenBytes: config.maxFrozenBytes ?? totalmem() / 2,
     onStarted: ({ start, calls }) => metrics.started(start, calls),
+    heldElsewhere: predecessor && (() => predecessor.held()),
   });
   made.use(loop);
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
   functions.registry = registry;
 
   const telemetry = made.use(createTelemetry({ metrics, logs, logger }));
-  const localToken = createLocalToken();
+  // Clients on this machine may have read the one of the server that is replaced.
+  const localToken = predecessor?.localToken ?? createLocalToken();
   const authenticator = createAuthenticator({
     adminSecretHash: admin.hash,
     localTokenHash: hashLocalToken(localToken),
@@ -216,19 +255,31 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     warnings.push(`the engine could not be prepared: ${asEbbError(error).message}`);
   });
   made.adopt(pools, (all) => all.close());
-  await pools.start(registry);
-  loop.start();
-
-  const handleRequest = (request: IncomingMessage, response: ServerResponse) => {
-    if (!gateway.handle(request, response)) api.handle(request, response);
+  const startPools = async () => {
+    await pools.start(registry);
+    loop.start();
   };
-  const shared = { config, gateway, handleRequest };
-  const { runDir } = installation;
+  if (!predecessor) await startPools();
+
+  const gate = createApiGate((request, response) => api.handle(request, response));
+  const handleRequest = (request: IncomingMessage, response: ServerResponse) => {
+    if (!gateway.handle(request, response)) gate.handle(request, response);
+  };
+  const shared = { config, gateway, handleRequest, inherited };
   const opened = feed
     ? await openGateways({ ...shared, feed, pools, authenticator, metrics, logs, logger, runDir })
     : await openHere(shared);
   health.front = opened;
   made.adopt(opened, (open) => open.close());
+  if (predecessor) {
+    await predecessor.take();
+    // What it gave up is taken into service before the first call.
+    await startPools();
+    predecessor.onReleased(() => void pools.reconcile().catch(() => {}));
+    standing.isOurs = true;
+    opened.begin();
+    predecessor.open();
+  }
   const metricsServer = await openMetrics();
   if (metricsServer) made.use(metricsServer);
 
@@ -247,17 +298,59 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   made.defer(() => clearInterval(sweep));
   void sweepCode().catch(() => {});
 
+  const handOver = await openHandOver({
+    runDir,
+    port: opened.server,
+    listen: { host: config.listen.host, port: opened.port },
+    localToken,
+    held: () => pools.held(),
+    logger,
+    steps: {
+      lend: async () => {
+        await gate.hold();
+        await pools.pause();
+        await store.lend();
+      },
+      give: (relay) => {
+        opened.handOn(relay);
+        gate.turnOver((request, response) => relayRequest(relay, request, response));
+        pools.release(() => handOver.released());
+      },
+      leave: () => {
+        standing.isOurs = false;
+        standing.isReplaced = true;
+        opened.leave();
+        void metricsServer?.[Symbol.asyncDispose]();
+      },
+      resume: async () => {
+        opened.handOn(undefined);
+        await store.takeBack();
+        pools.resume();
+        gate.open();
+      },
+    },
+  });
+  standing.handOver = handOver;
   const parts = made.move();
   let closed: Promise<void> | undefined;
-  const close = async () => {
+  const close = async (now: AbortSignal) => {
     health.draining = true;
-    await opened.drain();
+    // With a successor nobody is refused anything: calls end by themselves, at the latest by their timeouts.
+    if (standing.isReplaced) await opened.callsEnded(now);
+    else await opened.drain();
     // Ends followed logs, which would keep their connections open.
     await api[Symbol.asyncDispose]();
+    // What was promised to idle connections is kept: a request may be on its way on one.
+    if (standing.isReplaced) await opened.left(now);
     await opened.close(1_000);
     await parts.disposeAsync();
   };
-  const stop = () => (closed ??= close());
+  const hurry = new AbortController();
+  const stop = () => {
+    // Asked again, what is left of connections is cut.
+    if (closed) hurry.abort();
+    return (closed ??= close(hurry.signal));
+  };
   return {
     url,
     ...(metricsServer === undefined ? {} : { metricsUrl: metricsServer.url }),
@@ -268,14 +361,20 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     firstStart: installation.firstStart,
     functionCount: registry.list().length,
     warnings,
+    ...(predecessor === undefined ? {} : { predecessor: predecessor.pid }),
+    replaced: handOver.replaced,
     close: stop,
     [Symbol.asyncDispose]: stop,
   };
 
+  function openMetricsOnce() {
+    const { metricsListen: listen } = config;
+    return listen === 'off' ? undefined : createMetricsServer({ listen, metrics, health: healthNow });
+  }
+
   async function openMetrics() {
-    if (config.metricsListen === 'off') return undefined;
     try {
-      return await createMetricsServer({ listen: config.metricsListen, metrics, health: healthNow });
+      return await retried(() => openMetricsOnce(), predecessor ? METRICS_TRIES : 1);
     } catch (error) {
       // Nobody asked for the default port, so a second server on the host does without.
       if (origins.metricsListen !== 'default' || !(error instanceof EbbError)) throw error;
@@ -289,11 +388,30 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   }
 }
 
+/** What a server gets from the one it replaces; the port only where it is the one that is wanted. */
+function inheritance(predecessor: Predecessor, listen: Config['listen']): Inheritance {
+  const { host, port, portSocket, relaySocket } = predecessor;
+  const isSame = listen.host === host && (listen.port === port || listen.port === 0);
+  return { relaySocket, ...(isSame ? { from: (take) => receivePort(portSocket, take) } : {}) };
+}
+
 function* gauges(registry: FunctionRegistry, pools: InstancePools) {
   for (const { namespace, name, live } of registry.list()) {
     const pool = pools.find(live.key);
     const { ready = 0, waiting = 0 } = pool ?? {};
     yield { namespace, name, instances: ready, waiting, frozen: pool?.frozen().length ?? 0 };
+  }
+}
+
+/** Tries something that another server makes possible in a moment. */
+async function retried<T>(attempt: () => T | Promise<T>, tries: number): Promise<T> {
+  for (let left = tries; ; left -= 1) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (left <= 1) throw error;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
   }
 }
 

@@ -28,6 +28,7 @@ export interface WirePoolsOptions extends Omit<LauncherOptions, 'exits' | 'spare
   readonly maxFrozenBytes: number;
   /** Told of every instance that has started. */
   readonly onStarted?: InstancePoolsOptions['onStarted'];
+  readonly heldElsewhere?: InstancePoolsOptions['heldElsewhere'];
 }
 
 /** The shape of a function whose spec says nothing about it. */
@@ -80,6 +81,7 @@ export function wirePools(options: WirePoolsOptions): {
     logger,
     generation,
     ...(options.onStarted === undefined ? {} : { onStarted: options.onStarted }),
+    heldElsewhere: options.heldElsewhere,
     idle: { everyMs: scaleEveryMs, maxFrozenBytes: options.maxFrozenBytes, maxInstances },
     onDemand: (pool: VersionPool) => loop.poke(pool),
   });
