@@ -184,6 +184,11 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     return this.#reconciler.reconcile();
   }
 
+  /** See {@link Reconciler.want}. */
+  wantReconcile(): void {
+    this.#reconciler.want();
+  }
+
   /** Prepares for {@link release}: what nobody here knows is left alone from now on. */
   pause(): Promise<void> {
     return this.#reconciler.pause();

@@ -37,6 +37,7 @@ export class Reconciler {
   #hints: Promise<void> | undefined;
   #reconciling: Promise<void> | undefined;
   #isPaused = false;
+  #isWanted = false;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
@@ -53,8 +54,15 @@ export class Reconciler {
   reconcile(): Promise<void> {
     this.#reconciling ??= this.#reconcile().finally(() => {
       this.#reconciling = undefined;
+      if (this.#isWanted) this.want();
     });
     return this.#reconciling;
+  }
+
+  /** Compares soon: now, or once more after a comparison under way, which may have missed what is meant. */
+  want(): void {
+    this.#isWanted = this.#reconciling !== undefined;
+    if (!this.#isWanted) void this.#reconcileQuietly();
   }
 
   /** Follows on, but puts nothing right any more: another server does. Resolves when a comparison under way is over. */

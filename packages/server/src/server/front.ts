@@ -55,7 +55,7 @@ export interface FrontOptions {
 }
 
 /** How often it is looked whether the last call and the last connection have ended. */
-const LOOK_EVERY_MS = 50;
+const LOOK_EVERY_MS = 10;
 
 /** What the front of several processes is made with beside that. */
 export interface GatewaysOptions

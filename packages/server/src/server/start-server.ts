@@ -43,6 +43,8 @@ const UNUSED_CODE_MS = 3_600_000;
 const SWEEP_EVERY_MS = 600_000;
 /** How long an answer about the engine's health holds. */
 const HEALTH_MS = 2_000;
+/** Callers wait this long for a successor to begin at most, so that it begins with instances that short calls were on. */
+const SHORT_CALLS_MS = 100;
 /** A server that is replaced closes its metrics when the other serves. */
 const METRICS_TRIES = 20;
 const RETRY_MS = 50;
@@ -275,7 +277,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     await predecessor.take();
     // What it gave up is taken into service before the first call.
     await startPools();
-    predecessor.onReleased(() => void pools.reconcile().catch(() => {}));
+    predecessor.onReleased(() => pools.wantReconcile());
     standing.isOurs = true;
     opened.begin();
     predecessor.open();
@@ -311,9 +313,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
         await pools.pause();
         await store.lend();
       },
-      give: (relay) => {
+      give: async (relay) => {
         opened.handOn(relay);
         gate.turnOver((request, response) => relayRequest(relay, request, response));
+        // What short calls are on is warm for the successor as well.
+        await opened.callsEnded(AbortSignal.timeout(SHORT_CALLS_MS));
         pools.release(() => handOver.released());
       },
       leave: () => {

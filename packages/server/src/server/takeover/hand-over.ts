@@ -10,7 +10,7 @@ export interface HandOverSteps {
   /** Lets changes under way end, takes no more, and closes the store. */
   lend(): Promise<void>;
   /** Passes calls on to `relay` from now on, and gives up the instances that hold none. */
-  give(relay: string): void;
+  give(relay: string): Promise<void>;
   /** Accepts no connection any more. */
   leave(): void;
   /** Instead of what is left of the steps: the successor is gone before it served. */
@@ -109,8 +109,7 @@ function follow(
         return;
       case 'take':
         stage = 'given';
-        steps.give(message.relay);
-        channel.send({ kind: 'given' });
+        void steps.give(message.relay).then(() => channel.send({ kind: 'given' }));
         return;
       case 'open':
         stage = 'replaced';

@@ -15,17 +15,20 @@ const CHANNEL = { NODE_CHANNEL_FD: '3' };
 
 const [, program = '', role] = process.argv;
 if (role === 'send') {
-  const server = createServer();
-  server.listen({ fd: 4 }, () => {
-    process.send?.({ kind: 'port' }, server, {}, (error) => process.exit(error ? 1 : 0));
-  });
+  const server = createServer().listen({ fd: 4 });
+  process.send?.({ kind: 'port' }, server, {}, (error) => process.exit(error ? 1 : 0));
+  // Within the same turn of the event loop: a connection accepted here would be lost.
+  server.close();
 } else if (role === 'turn') {
   again('receive', 4, 3);
   // What answers on the channel is for those who come after.
   process.disconnect?.();
 } else {
   process.once('message', (_message, handle) => {
-    again('send', 4, listeningFd(handle as Server));
+    const server = handle as Server;
+    again('send', 4, listeningFd(server));
+    // As above.
+    server.close();
     process.disconnect?.();
   });
 }
