@@ -136,7 +136,7 @@ async function deploy(server: SoakServer, number: number): Promise<void> {
 }
 
 async function setLive({ client }: SoakServer, versions: Readonly<Record<string, number>>): Promise<void> {
-  await client.functions.aliases.set(REF, 'live', { versions });
+  await client.aliases.set(REF, 'live', { versions });
 }
 
 async function rest(ms: number, signal: AbortSignal): Promise<void> {

@@ -24,8 +24,8 @@ export function relayConnection(socket: Socket, path: string): void {
 /** Has the successor answer one request; the connection it came on is closed after it. */
 export function relayRequest(path: string, request: IncomingMessage, response: ServerResponse): void {
   const upstream = httpRequest({
+    // Without an agent, which would open connections of its own.
     createConnection: () => dial(path, request.socket.remoteAddress),
-    agent: false,
     setHost: false,
     method: request.method,
     path: request.url,
