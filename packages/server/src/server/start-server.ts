@@ -47,6 +47,8 @@ const HEALTH_MS = 2_000;
 const SHORT_CALLS_MS = 100;
 /** A server that is replaced closes its metrics when the other serves. */
 const METRICS_TRIES = 20;
+/** A minute longer than a server takes to shut down by default. */
+const STORE_TRIES = 1_800;
 const RETRY_MS = 50;
 /** Real code compresses to a fifth, rarely to a fiftieth; an archive beyond this is a bomb. */
 const CODE_MAX_RATIO = 200;
@@ -122,7 +124,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     );
   }
   await predecessor?.lend();
-  const store = made.use(await openLendable(() => wireStore(config.dataDir)));
+  const store = made.use(await openLendable(() => openStore()));
   // Whether this server's place is its own: what it would share with another is not removed.
   const standing: { isOurs: boolean; isReplaced: boolean; handOver?: HandOver } = {
     isOurs: predecessor === undefined,
@@ -338,8 +340,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const parts = made.move();
   let closed: Promise<void> | undefined;
   const close = async (now: AbortSignal) => {
-    health.draining = true;
+    // Told to stop while another server takes over: it does, and nobody is refused anything.
+    await handOver.close();
     // With a successor nobody is refused anything: calls end by themselves, at the latest by their timeouts.
+    health.draining = true;
     if (standing.isReplaced) await opened.callsEnded(now);
     else await opened.drain();
     // Ends followed logs, which would keep their connections open.
@@ -376,6 +380,12 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     return listen === 'off' ? undefined : createMetricsServer({ listen, metrics, health: healthNow });
   }
 
+  /** With `takeover` a server that shuts down, or cannot hand over, is waited for. */
+  function openStore() {
+    const isInUse = (error: unknown) => error instanceof EbbError && error.code === 'DATA_DIR_IN_USE';
+    return retried(() => wireStore(config.dataDir), options.takeover ? STORE_TRIES : 1, isInUse);
+  }
+
   async function openMetrics() {
     try {
       return await retried(() => openMetricsOnce(), predecessor ? METRICS_TRIES : 1);
@@ -408,12 +418,16 @@ function* gauges(registry: FunctionRegistry, pools: InstancePools) {
 }
 
 /** Tries something that another server makes possible in a moment. */
-async function retried<T>(attempt: () => T | Promise<T>, tries: number): Promise<T> {
+async function retried<T>(
+  attempt: () => T | Promise<T>,
+  tries: number,
+  isPassing: (error: unknown) => boolean = () => true,
+): Promise<T> {
   for (let left = tries; ; left -= 1) {
     try {
       return await attempt();
     } catch (error) {
-      if (left <= 1) throw error;
+      if (left <= 1 || !isPassing(error)) throw error;
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }

@@ -37,6 +37,8 @@ export interface HandOver extends AsyncDisposable {
   readonly replaced: Promise<number>;
   /** Tells the successor that instances have become free. */
   released(): void;
+  /** Lets no successor begin any more; resolves when one that has begun serves, or is gone. */
+  close(): Promise<void>;
 }
 
 /** Waits for a server that wants to take over this one's port, store and instances, and goes through the steps with it. */
@@ -44,11 +46,16 @@ export async function openHandOver(options: HandOverOptions): Promise<HandOver> 
   const { runDir, port, logger } = options;
   const replaced = Promise.withResolvers<number>();
   let current: Successor | undefined;
+  let isClosed = false;
 
   const control = await listenOn(join(runDir, takeoverSocketName(process.pid)), (socket) => {
     const channel = createLineChannel<FromSuccessor, FromPredecessor>(socket);
     channel.onMessage((message) => {
       if (message.kind !== 'hello') return;
+      if (isClosed) {
+        channel.send({ kind: 'refused', message: 'it is shutting down; start again when it has ended' });
+        return;
+      }
       if (current) {
         channel.send({ kind: 'refused', message: `process ${current.pid} is taking over from it already` });
         return;
@@ -66,6 +73,10 @@ export async function openHandOver(options: HandOverOptions): Promise<HandOver> 
   return {
     replaced: replaced.promise,
     released: () => current?.released(),
+    async close() {
+      isClosed = true;
+      await current?.over;
+    },
     async [Symbol.asyncDispose]() {
       current?.close();
       await Promise.all([control[Symbol.asyncDispose](), ports[Symbol.asyncDispose]()]);
@@ -77,6 +88,8 @@ interface Successor {
   readonly pid: number;
   /** Resolves when it is gone before it served. */
   readonly gone: Promise<void>;
+  /** Resolves when it serves or is gone. */
+  readonly over: Promise<unknown>;
   released(): void;
   close(): void;
 }
@@ -89,6 +102,7 @@ function follow(
   onReplaced: (pid: number) => void,
 ): Successor {
   const gone = Promise.withResolvers<void>();
+  const serves = Promise.withResolvers<void>();
   let stage: 'greeted' | 'lending' | 'given' | 'replaced' = 'greeted';
   let lending: Promise<void> | undefined;
 
@@ -115,6 +129,7 @@ function follow(
         stage = 'replaced';
         steps.leave();
         onReplaced(pid);
+        serves.resolve();
         return;
       case 'held':
         channel.send({ kind: 'held', ask: message.ask, ids: held() });
@@ -135,6 +150,7 @@ function follow(
   return {
     pid,
     gone: gone.promise,
+    over: Promise.race([gone.promise, serves.promise]),
     released: () => channel.send({ kind: 'released' }),
     close: () => channel.close(),
   };
