@@ -330,7 +330,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       },
       resume: async () => {
         opened.handOn(undefined);
-        await store.takeBack();
+        // A successor that was killed may have the file for a moment longer.
+        await retried(() => store.takeBack(), METRICS_TRIES, isInUse);
         pools.resume();
         gate.open();
       },
@@ -382,7 +383,6 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
 
   /** With `takeover` a server that shuts down, or cannot hand over, is waited for. */
   function openStore() {
-    const isInUse = (error: unknown) => error instanceof EbbError && error.code === 'DATA_DIR_IN_USE';
     return retried(() => wireStore(config.dataDir), options.takeover ? STORE_TRIES : 1, isInUse);
   }
 
@@ -431,6 +431,10 @@ async function retried<T>(
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
+}
+
+function isInUse(error: unknown): boolean {
+  return error instanceof EbbError && error.code === 'DATA_DIR_IN_USE';
 }
 
 /** Calls `ask` at most once in `ms`; callers in between share its answer. */

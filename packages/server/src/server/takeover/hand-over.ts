@@ -53,7 +53,7 @@ export async function openHandOver(options: HandOverOptions): Promise<HandOver> 
     channel.onMessage((message) => {
       if (message.kind !== 'hello') return;
       if (isClosed) {
-        channel.send({ kind: 'refused', message: 'it is shutting down; start again when it has ended' });
+        channel.send({ kind: 'closing' });
         return;
       }
       if (current) {
@@ -142,7 +142,9 @@ function follow(
     if (stage !== 'greeted') {
       logger.error({ successor: pid }, 'the successor is gone before it served; this server goes on');
       await lending?.catch(() => {});
-      await steps.resume();
+      await steps.resume().catch((error: unknown) => {
+        logger.error({ err: error }, 'the store could not be opened again: functions serve on, changes are refused');
+      });
     }
     gone.resolve();
   });

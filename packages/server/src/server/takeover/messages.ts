@@ -37,6 +37,8 @@ export type FromPredecessor =
       readonly localToken: string;
     }
   | { readonly kind: 'refused'; readonly message: string }
+  /** It is shutting down: instead of `welcome`. */
+  | { readonly kind: 'closing' }
   | { readonly kind: 'lent' }
   | { readonly kind: 'given' }
   | { readonly kind: 'held'; readonly ask: number; readonly ids: readonly string[] }

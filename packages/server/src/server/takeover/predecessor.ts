@@ -91,7 +91,12 @@ export async function callPredecessor(options: {
     }
   };
 
-  const welcome = await step({ kind: 'hello', pid: process.pid, version }, ['welcome', 'refused'], STEP_MS);
+  const welcome = await step({ kind: 'hello', pid: process.pid, version }, ['welcome', 'refused', 'closing'], STEP_MS);
+  if (welcome.kind === 'closing') {
+    // What it has is free once it has ended.
+    channel.close();
+    return undefined;
+  }
   if (welcome.kind !== 'welcome') throw refusal(pid, 'it gave an answer that is not known here');
   const { host, port, localToken } = welcome;
   return {
