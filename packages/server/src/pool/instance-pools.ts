@@ -184,6 +184,11 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     return this.#reconciler.reconcile();
   }
 
+  /** See {@link IdleKeeper.rebound}. */
+  rebound(bounds: Pick<IdleKeeperOptions, 'maxFrozenBytes' | 'maxInstances'>): void {
+    this.#keeper.rebound(bounds);
+  }
+
   /** See {@link Reconciler.want}. */
   wantReconcile(): void {
     this.#reconciler.want();

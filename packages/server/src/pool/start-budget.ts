@@ -7,13 +7,20 @@ const LONGEST_HOLD_MS = 3_000;
 export class StartBudget {
   readonly #waiting = new Fifo<() => void>();
   readonly #longestHoldMs: number;
-  readonly #limit: number;
+  #limit: number;
   #free: number;
 
   constructor(limit: number, longestHoldMs = LONGEST_HOLD_MS) {
     this.#limit = limit;
     this.#free = limit;
     this.#longestHoldMs = longestHoldMs;
+  }
+
+  /** Sets anew how many may start at once; those that have begun go on. */
+  resize(limit: number): void {
+    this.#free += limit - this.#limit;
+    this.#limit = limit;
+    for (; this.#free > 0 && this.#waiting.length > 0; this.#free -= 1) this.#waiting.shift()?.();
   }
 
   /** Whether nothing is starting. */
@@ -33,7 +40,7 @@ export class StartBudget {
       if (!held) return;
       held = false;
       clearTimeout(timer);
-      const next = this.#waiting.shift();
+      const next = this.#free < 0 ? undefined : this.#waiting.shift();
       if (next) next();
       else this.#free += 1;
     };

@@ -20,6 +20,8 @@ export interface Front {
   describe(): Pick<HealthResource, 'gateways'>;
   /** Refuses new calls and resolves when those that run have ended, or when that takes too long. */
   drain(): Promise<void>;
+  /** Sets anew how long {@link drain} waits. */
+  setDrainTimeout(ms: number): void;
   /** Closes the port, and connections after `limitMs`. */
   close(limitMs?: number): Promise<void>;
   /** What listens, for the one who gives it to another process. */
@@ -69,7 +71,8 @@ export interface GatewaysOptions
 /** Opens the port of a server that is one process. Throws CONFIG_INVALID when it is taken. */
 export async function openHere(options: FrontOptions): Promise<Front> {
   const { config, gateway, inherited } = options;
-  const { listen, maxConnections, drainTimeoutMs } = config;
+  const { listen, maxConnections } = config;
+  let { drainTimeoutMs } = config;
   const relayed = inherited && (await openRelayed(inherited, options));
   const listener = await openListener({
     ...listen,
@@ -95,6 +98,9 @@ export async function openHere(options: FrontOptions): Promise<Front> {
     callsEnded: (signal) => until(signal, async () => gateway.running === 0),
     left: (signal) => until(signal, async () => (await listener.connections()) === 0),
     drain: () => gateway.drain(drainTimeoutMs),
+    setDrainTimeout: (ms) => {
+      drainTimeoutMs = ms;
+    },
     close: async (limitMs = 0) => {
       await Promise.all([listener.close(limitMs), relayed?.close(limitMs)]);
     },
@@ -135,7 +141,8 @@ async function until(signal: AbortSignal, isTrue: () => Promise<boolean>): Promi
 export async function openGateways(options: GatewaysOptions): Promise<Front> {
   const { config, gateway, feed, pools, logger, authenticator, metrics, logs, inherited } = options;
   await using parts = new AsyncDisposableStack();
-  const { listen, maxConnections, headersTimeoutMs, maxHeaderBytes, drainTimeoutMs } = config;
+  const { listen, maxConnections, headersTimeoutMs, maxHeaderBytes } = config;
+  let { drainTimeoutMs } = config;
   // A server and its successor have one each.
   const controlSocket = join(options.runDir, `control-${process.pid}.sock`);
   rmSync(controlSocket, { force: true });
@@ -187,6 +194,9 @@ export async function openGateways(options: GatewaysOptions): Promise<Front> {
     left: (signal) => until(signal, async () => fleet.connections === 0),
     drain: async () => {
       await Promise.all([fleet.drain(drainTimeoutMs), gateway.drain(drainTimeoutMs)]);
+    },
+    setDrainTimeout: (ms) => {
+      drainTimeoutMs = ms;
     },
     close: () => (closing ??= all.disposeAsync()),
   };

@@ -8,7 +8,7 @@ import { createAuthenticator } from '../auth/authenticator.ts';
 import { createLocalToken, hashLocalToken } from '../auth/local-token.ts';
 import { createCodeStore } from '../builds/code-store.ts';
 import type { Config } from '../config/config-schema.ts';
-import { loadConfig } from '../config/load-config.ts';
+import { type LoadedConfig, loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import { createLogger } from '../core/logger.ts';
@@ -26,6 +26,7 @@ import { createMetrics } from '../telemetry/metrics.ts';
 import { createMetricsServer } from '../telemetry/metrics-server.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
 import { type Front, type Inheritance, openGateways, openHere } from './front.ts';
+import { createReload, type ReloadOutcome } from './reload.ts';
 import { createApiGate } from './takeover/api-gate.ts';
 import { type HandOver, openHandOver } from './takeover/hand-over.ts';
 import { receivePort } from './takeover/port-transfer.ts';
@@ -86,6 +87,8 @@ export interface RunningServer extends AsyncDisposable {
   readonly predecessor?: number;
   /** Resolves with the process id of a successor once it serves; then {@link close} finishes what is left here. */
   readonly replaced: Promise<number>;
+  /** Reads the settings again: what can change while the server runs does, and the log says what it came to. */
+  reload(): ReloadOutcome;
   /** Drains: refuses new calls, lets running ones end, stops the instances, releases everything. Idempotent. */
   close(): Promise<void>;
 }
@@ -95,18 +98,19 @@ export interface RunningServer extends AsyncDisposable {
  * DATA_DIR_IN_USE, LISTEN_FAILED, STORE_FAILED or an engine's error; then nothing is left running.
  */
 export async function startServer(options: StartOptions): Promise<RunningServer> {
-  const {
-    config,
-    origins,
-    warnings: configWarnings,
-  } = loadConfig({
-    ...(options.flags === undefined ? {} : { flags: options.flags }),
-    ...(options.env === undefined ? {} : { env: options.env }),
-  });
+  const load = () =>
+    loadConfig({
+      ...(options.flags === undefined ? {} : { flags: options.flags }),
+      ...(options.env === undefined ? {} : { env: options.env }),
+    });
+  const levelOf = (loaded: LoadedConfig) =>
+    loaded.origins.logLevel === 'default'
+      ? (options.defaultLogLevel ?? loaded.config.logLevel)
+      : loaded.config.logLevel;
+  const loaded = load();
+  const { config, origins, warnings: configWarnings } = loaded;
   const clock = systemClock;
-  const logger = createLogger(
-    origins.logLevel === 'default' ? (options.defaultLogLevel ?? config.logLevel) : config.logLevel,
-  );
+  const logger = createLogger(levelOf(loaded));
   const warnings = [...configWarnings];
   // Whatever fails half-way undoes what was made before it.
   await using made = new AsyncDisposableStack();
@@ -173,7 +177,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     }),
   );
   const metrics = createMetrics({ functions: () => gauges(registry, pools), spares: () => spares.ready });
-  const { pools, loop, spares } = wirePools({
+  const { pools, loop, spares, rebound } = wirePools({
     engine,
     installation: installation.id,
     generation: randomUUID(),
@@ -190,7 +194,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     keepAlive: config.keepAlive,
     poolSize: config.poolSize,
     scaleEveryMs: SCALE_EVERY_MS,
-    maxFrozenBytes: config.maxFrozenBytes ?? totalmem() / 2,
+    maxFrozenBytes: frozenBytesOf(config),
     onStarted: ({ start, calls }) => metrics.started(start, calls),
     heldElsewhere: predecessor && (() => predecessor.held()),
   });
@@ -338,6 +342,19 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     },
   });
   standing.handOver = handOver;
+  const reload = createReload({
+    current: { ...config, logLevel: levelOf(loaded) },
+    read: () => {
+      const again = load();
+      return { ...again.config, logLevel: levelOf(again) };
+    },
+    apply: (next) => {
+      logger.level = next.logLevel;
+      opened.setDrainTimeout(next.drainTimeoutMs);
+      rebound({ ...next, maxFrozenBytes: frozenBytesOf(next) });
+    },
+    logger,
+  });
   const parts = made.move();
   let closed: Promise<void> | undefined;
   const close = async (now: AbortSignal) => {
@@ -372,6 +389,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     warnings,
     ...(predecessor === undefined ? {} : { predecessor: predecessor.pid }),
     replaced: handOver.replaced,
+    reload,
     close: stop,
     [Symbol.asyncDispose]: stop,
   };
@@ -407,6 +425,10 @@ function inheritance(predecessor: Predecessor, listen: Config['listen']): Inheri
   const { host, port, portSocket, relaySocket } = predecessor;
   const isSame = listen.host === host && (listen.port === port || listen.port === 0);
   return { relaySocket, ...(isSame ? { from: (take) => receivePort(portSocket, take) } : {}) };
+}
+
+function frozenBytesOf({ maxFrozenBytes }: Config): number {
+  return maxFrozenBytes ?? totalmem() / 2;
 }
 
 function* gauges(registry: FunctionRegistry, pools: InstancePools) {

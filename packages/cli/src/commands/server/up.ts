@@ -10,7 +10,7 @@ const GLOBAL_SETTINGS = new Set(['dataDir']);
 export const upCommand = defineCommand({
   name: 'server up',
   aliases: ['server start', 'up'],
-  summary: 'start a server here; Ctrl-C drains and stops it',
+  summary: 'start a server here; Ctrl-C drains and stops it, SIGHUP has it read its settings again',
   options: [
     {
       flags: '--takeover',
@@ -50,6 +50,9 @@ export const upCommand = defineCommand({
       throw error;
     });
     task.done();
+    // A terminal that is closed says the same, and then there is nobody left to look after the server.
+    const onHangUp = () => (process.stdin.isTTY ? stopping.resolve() : void server.reload());
+    process.on('SIGHUP', onHangUp);
     try {
       await announceServer(server, context, stop.signal).catch((error: unknown) => {
         if (!stop.signal.aborted) throw error;
@@ -57,6 +60,7 @@ export const upCommand = defineCommand({
       const successor = await Promise.race([stopping.promise, server.replaced]);
       if (successor !== undefined) await finishReplaced(server, successor, context, stopping.promise);
     } finally {
+      process.off('SIGHUP', onHangUp);
       const drain = await startTask('draining: running calls may finish; Ctrl-C again stops at once');
       await server.close();
       drain.done('stopped');

@@ -39,11 +39,19 @@ function usualShape(): SpareShape {
   return { runtime: 'node', network, readOnlyRootFilesystem, memoryBytes, tmpBytes };
 }
 
+/** The bounds that may be set anew while the server runs. */
+export type HostBounds = Pick<
+  WirePoolsOptions,
+  'maxInstances' | 'maxConcurrentStarts' | 'memoryBudgetBytes' | 'poolSize' | 'maxFrozenBytes'
+>;
+
 /** Joins launcher, pools and autoscaler; `pools.start` and `loop.start` set them going. */
 export function wirePools(options: WirePoolsOptions): {
   readonly pools: InstancePools;
   readonly loop: ScaleLoop;
   readonly spares: WarmPool;
+  /** Sets the bounds of the host anew. */
+  readonly rebound: (bounds: HostBounds) => void;
 } {
   const { engine, clock, logger, generation, maxInstances, memoryBudgetBytes, scaleEveryMs } = options;
   const exits = new ExitWatch();
@@ -85,5 +93,15 @@ export function wirePools(options: WirePoolsOptions): {
     idle: { everyMs: scaleEveryMs, maxFrozenBytes: options.maxFrozenBytes, maxInstances },
     onDemand: (pool: VersionPool) => loop.poke(pool),
   });
-  return { pools, loop, spares };
+  return {
+    pools,
+    loop,
+    spares,
+    rebound: (next) => {
+      budget.resize(next.maxConcurrentStarts);
+      loop.rebound({ maxInstances: next.maxInstances, memoryBudgetBytes: next.memoryBudgetBytes });
+      pools.rebound({ maxInstances: next.maxInstances, maxFrozenBytes: next.maxFrozenBytes });
+      spares.rebound({ maxInstances: next.maxInstances, size: next.poolSize });
+    },
+  };
 }
