@@ -65,7 +65,10 @@ describeOnEngines('a scale-down', (engine) => {
     await using server = await startTestServer({ engine, env: QUICK });
     await deploySockets(server, '1', ['--concurrency', '1']);
     const { spec, code } = await server.client.functions.get(ref);
-    await server.client.functions.deploy(ref, { spec: { ...spec, scale: { ...spec.scale, idle: '1s' } }, ...(code && { code }) });
+    await server.client.functions.deploy(ref, {
+      spec: { ...spec, scale: { ...spec.scale, idle: '1s' } },
+      ...(code && { code }),
+    });
     using first = await openSocket(server.functionUrl('sockets'));
     const second = await openSocket(server.functionUrl('sockets'));
     second[Symbol.dispose]();

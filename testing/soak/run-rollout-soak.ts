@@ -66,7 +66,10 @@ async function load(url: string, kept: Agent, options: RolloutSoakOptions): Prom
   const make: Record<CallKind, () => Pick<Call, 'url' | 'fault'>> = {
     short: () => ({ url: `${base}/version`, fault: notOneVersion(1) }),
     long: () => ({ url: `${base}/version?ms=${longMs}`, fault: notOneVersion(1) }),
-    stream: () => ({ url: `${base}/stream?count=${STREAM_LINES}&ms=${lineMs}`, fault: notOneVersion(STREAM_LINES, 'end') }),
+    stream: () => ({
+      url: `${base}/stream?count=${STREAM_LINES}&ms=${lineMs}`,
+      fault: notOneVersion(STREAM_LINES, 'end'),
+    }),
   };
   const longShare = Math.min(0.05, LONG_PER_SECOND / requestsPerSecond);
   const running: Promise<RecordedCall>[] = [];

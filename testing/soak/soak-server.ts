@@ -51,7 +51,11 @@ export async function startSoakServer({ engine, gateways }: SoakServerOptions): 
   let file: ServerFile;
 
   const up = async (...args: readonly string[]): Promise<void> => {
-    const child = spawn(process.execPath, [EBB, 'up', ...args], { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [EBB, 'up', ...args], {
+      cwd: directory,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     children.push(child);
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });

@@ -206,7 +206,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   release(onReleased: () => void): void {
     this.#onReleased = onReleased;
     this.#keeper[Symbol.dispose]();
-    for (const pool of [...this.#pools.values()]) pool.release(onReleased);
+    for (const pool of this.#pools.values()) pool.release(onReleased);
     void this.#options.spares?.close();
   }
 

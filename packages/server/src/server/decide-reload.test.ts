@@ -5,7 +5,13 @@ import { decideReload } from './decide-reload.ts';
 const { config } = loadConfig({ env: {}, cwd: '/nowhere' });
 
 test('takes what can change at run time, keeps the rest as it was and names both', () => {
-  const read = { ...config, maxInstances: 7, logLevel: 'debug' as const, gateways: 3, listen: { host: '::1', port: 1 } };
+  const read = {
+    ...config,
+    maxInstances: 7,
+    logLevel: 'debug' as const,
+    gateways: 3,
+    listen: { host: '::1', port: 1 },
+  };
   const { next, now, later } = decideReload(config, read);
   expect(now.toSorted()).toEqual(['logLevel', 'maxInstances']);
   expect(later.toSorted()).toEqual(['gateways', 'listen']);

@@ -4,7 +4,7 @@ import type { Config } from '../config/config-schema.ts';
 export type ConfigKey = keyof Config;
 
 /** Settings that take effect while the server runs. */
-export const RELOADABLE: ReadonlySet<ConfigKey> = new Set<ConfigKey>([
+const RELOADABLE: ReadonlySet<ConfigKey> = new Set<ConfigKey>([
   'logLevel',
   'maxInstances',
   'maxConcurrentStarts',
