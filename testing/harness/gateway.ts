@@ -27,7 +27,7 @@ import type { WarmPool } from '../../packages/server/src/pool/warm-pool.ts';
 import { createFunctionRegistry } from '../../packages/server/src/registry/function-registry.ts';
 import { createNamespaceRegistry } from '../../packages/server/src/registry/namespace-registry.ts';
 import { openListener } from '../../packages/server/src/server/listener.ts';
-import { wirePools } from '../../packages/server/src/server/wire/wire-pools.ts';
+import { type HostBounds, wirePools } from '../../packages/server/src/server/wire/wire-pools.ts';
 import type { KeyValue } from '../../packages/server/src/store/key-value.ts';
 import { createMemoryKeyValue } from '../../packages/server/src/store/memory/memory-key-value.ts';
 import type { InvocationEvent } from '../../packages/server/src/telemetry/invocation-event.ts';
@@ -50,6 +50,8 @@ export interface GatewayHarnessOptions {
   readonly poolSize?: number;
   readonly startTimeoutMs?: number;
   readonly maxFrozenBytes?: number;
+  /** Instances of a server that this one replaces. */
+  readonly heldElsewhere?: () => Promise<ReadonlySet<string>>;
 }
 
 /** The real data plane over in-process instances. */
@@ -59,6 +61,8 @@ export interface GatewayHarness extends AsyncDisposable {
   readonly engine: MemoryEngine;
   readonly pools: InstancePools;
   readonly spares: WarmPool;
+  /** Sets the bounds of the host anew. */
+  readonly rebound: (bounds: HostBounds) => void;
   readonly gateway: Gateway;
   readonly events: InvocationEvent[];
   readonly lines: LogLine[];
@@ -97,7 +101,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     remove: () => Promise.reject(new Error('unused')),
     reveal: () => Promise.reject(new Error('unused')),
   };
-  const { pools, loop, spares } = wirePools({
+  const { pools, loop, spares, rebound } = wirePools({
     engine,
     installation: 'test',
     generation: crypto.randomUUID(),
@@ -116,6 +120,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     scaleEveryMs: 20,
     cpuEveryMs: 50,
     maxFrozenBytes: options.maxFrozenBytes ?? 2 ** 40,
+    heldElsewhere: options.heldElsewhere,
   });
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
   const routes = new RouteTable(registry);
@@ -153,6 +158,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     engine,
     pools,
     spares,
+    rebound,
     gateway,
     events,
     lines,
