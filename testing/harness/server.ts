@@ -105,12 +105,7 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
     file = await waitForFile(child, path.join(dataDir, 'data/server.json'), () => printed);
     installations.add(file.installation);
   };
-  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
-    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
-    child.kill(signal);
-    return ended;
-  };
+  const end = (signal: NodeJS.Signals): Promise<number | null> => endOf(child, signal);
   const ebb: TestServer['ebb'] = (args, run = {}) =>
     runProgram(process.execPath, [EBB, ...args], { cwd: ROOT, ...run, env: { ...env, ...run.env } });
 
@@ -151,9 +146,13 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
       await end('SIGKILL');
     },
     async [Symbol.asyncDispose]() {
-      await Promise.race([end('SIGTERM'), sleep(20_000, undefined, { ref: false })]);
-      await end('SIGKILL');
-      for (const old of replaced) if (old.exitCode === null) old.kill('SIGKILL');
+      // Those that were replaced first: what they still have is nobody else's.
+      const ending = async (): Promise<void> => {
+        await Promise.all(replaced.map((old) => endOf(old, 'SIGTERM')));
+        await end('SIGTERM');
+      };
+      await Promise.race([ending(), sleep(20_000, undefined, { ref: false })]);
+      await Promise.all([...replaced, child].map((one) => endOf(one, 'SIGKILL')));
       if (options.engine === 'docker' && socket !== undefined) await removeInstances(socket, installations);
       await rm(dataDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
     },
@@ -165,6 +164,13 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
     throw error;
   }
   return server;
+}
+
+async function endOf(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  child.kill(signal);
+  return ended;
 }
 
 /** The environment without what would steer a server or a client. */

@@ -5,7 +5,13 @@ import { createGatewayHarness, eventually, type GatewayHarness } from '../../../
 import { createMemoryHost } from '../engines/memory/memory-engine.ts';
 import { createMemoryKeyValue } from '../store/memory/memory-key-value.ts';
 
-const BOUNDS = { maxInstances: 100, maxConcurrentStarts: 4, memoryBudgetBytes: undefined, poolSize: 0, maxFrozenBytes: 1 };
+const BOUNDS = {
+  maxInstances: 100,
+  maxConcurrentStarts: 4,
+  memoryBudgetBytes: undefined,
+  poolSize: 0,
+  maxFrozenBytes: 1,
+};
 
 /** Answers `/hold` when it is let go, everything else at once. */
 function createHolder() {
