@@ -36,8 +36,6 @@ export interface Replaced {
   readonly pid: number;
   /** Resolves with its exit code. */
   readonly exited: Promise<number | null>;
-  /** Has it end now, whatever connections it still keeps. */
-  hurry(): void;
 }
 
 /** A real server in a process of its own with a data directory of its own; disposing ends and removes everything. */
@@ -139,7 +137,7 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
       replaced.push(old);
       const exited = new Promise<number | null>((resolve) => old.once('exit', resolve));
       await start('--takeover', ...args);
-      return { pid: old.pid ?? 0, exited, hurry: () => void old.kill('SIGTERM') };
+      return { pid: old.pid ?? 0, exited };
     },
     stop: () => end('SIGTERM'),
     kill: async () => {
