@@ -321,6 +321,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       },
       give: async (relay) => {
         opened.handOn(relay);
+        store.giveAway(
+          new EbbError('DRAINING', 'another server has taken over the store; send it again', { retryAfterSeconds: 1 }),
+        );
         gate.turnOver((request, response) => relayRequest(relay, request, response));
         // What short calls are on is warm for the successor as well.
         await opened.callsEnded(AbortSignal.timeout(SHORT_CALLS_MS));

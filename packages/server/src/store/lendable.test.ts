@@ -37,3 +37,14 @@ test('one that cannot be opened again is tried again, and one that is lent has n
   await store.lend();
   await store[Symbol.asyncDispose]();
 });
+
+test('one that is given away fails what waits for it and what comes, until it is back', async () => {
+  const store = await openLendable(() => Promise.resolve(createMemoryKeyValue()));
+  await store.lend();
+  const waiting = store.get('a');
+  store.giveAway(new Error('given away'));
+  await expect(waiting).rejects.toThrow('given away');
+  await expect(store.list('')).rejects.toThrow('given away');
+  await store.takeBack();
+  expect(await store.get('a')).toBeUndefined();
+});

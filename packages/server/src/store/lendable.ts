@@ -4,6 +4,8 @@ import type { KeyValue } from './key-value.ts';
 export interface LendableStore extends KeyValue {
   /** Closes the file; what is asked from then on waits until {@link takeBack}. */
   lend(): Promise<void>;
+  /** Lends for good: those who wait get the error, and so do all who come before {@link takeBack}. */
+  giveAway(error: Error): void;
   /** Opens the file again. Throws what opening it throws; then the next call tries again. */
   takeBack(): Promise<void>;
 }
@@ -11,27 +13,35 @@ export interface LendableStore extends KeyValue {
 /** Makes a store of one that `open` opens. */
 export async function openLendable(open: () => Promise<KeyValue>): Promise<LendableStore> {
   let current: Promise<KeyValue> = Promise.resolve(await open());
-  let giveBack: ((store: KeyValue) => void) | undefined;
+  let lent: PromiseWithResolvers<KeyValue> | undefined;
+  const lendTo = (next: PromiseWithResolvers<KeyValue>) => {
+    // Nobody may be waiting when it is given away.
+    next.promise.catch(() => {});
+    lent = next;
+    current = next.promise;
+  };
   return {
     get: async (key) => (await current).get(key),
     list: async (prefix) => (await current).list(prefix),
     commit: async (writes) => (await current).commit(writes),
     async lend() {
-      if (giveBack) return;
+      if (lent) return;
       const store = await current;
-      const { promise, resolve } = Promise.withResolvers<KeyValue>();
-      current = promise;
-      giveBack = resolve;
+      lendTo(Promise.withResolvers<KeyValue>());
       await store[Symbol.asyncDispose]();
     },
+    giveAway: (error) => lent?.reject(error),
     async takeBack() {
-      if (!giveBack) return;
-      giveBack(await open());
-      giveBack = undefined;
+      if (!lent) return;
+      const store = await open();
+      lent.resolve(store);
+      // Where it was given away already, nobody waits for that any more.
+      current = Promise.resolve(store);
+      lent = undefined;
     },
     async [Symbol.asyncDispose]() {
       // What is lent is closed already.
-      if (!giveBack) await (await current)[Symbol.asyncDispose]();
+      if (!lent) await (await current)[Symbol.asyncDispose]();
     },
   };
 }

@@ -6,7 +6,8 @@ import { createApiGate } from './api-gate.ts';
 async function open() {
   const held: (() => void)[] = [];
   const gate = createApiGate((request, response) => {
-    if (request.url === '/held') held.push(() => response.end('own'));
+    if (request.url === '/followed') response.flushHeaders();
+    if (request.url !== '/') held.push(() => response.end('own'));
     else response.end('own');
   });
   const server = createServer((request, response) => gate.handle(request, response));
@@ -24,10 +25,10 @@ async function open() {
   };
 }
 
-test('waits for changes under way but not for reads, and keeps what comes waiting', async () => {
+test('waits for changes under way but not for what is followed, and keeps what comes waiting', async () => {
   await using api = await open();
   const change = api.send('/held');
-  const read = api.send('/held', 'GET');
+  const read = api.send('/followed', 'GET');
   await eventually(() => api.held.length === 2);
   let isQuiet = false;
   const hold = api.gate.hold().then(() => (isQuiet = true));

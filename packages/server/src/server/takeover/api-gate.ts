@@ -5,10 +5,13 @@ type Handle = (request: IncomingMessage, response: ServerResponse) => void;
 /** Methods that change nothing. */
 const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
+/** How often it is looked whether changes and reads are done. */
+const LOOK_EVERY_MS = 5;
+
 /** What stands before the control API, so that the store can be given away without failing a change. */
 export interface ApiGate {
   readonly handle: Handle;
-  /** Keeps new requests waiting; resolves when no change is under way. */
+  /** Keeps new requests waiting; resolves when no change is under way and every read has got what it is answered with. */
   hold(): Promise<void>;
   /** Lets those who wait, and all who come, to the API again. */
   open(): void;
@@ -19,18 +22,14 @@ export interface ApiGate {
 /** Makes the gate; it is open. */
 export function createApiGate(own: Handle): ApiGate {
   let answer: Handle | undefined;
-  let changes = 0;
-  let onQuiet: (() => void) | undefined;
+  const changes = new Set<ServerResponse>();
+  const reads = new Set<ServerResponse>();
   const waiting: { readonly request: IncomingMessage; readonly response: ServerResponse }[] = [];
 
   const counted = (request: IncomingMessage, response: ServerResponse) => {
-    if (!READS.has(request.method ?? '')) {
-      changes += 1;
-      response.once('close', () => {
-        changes -= 1;
-        if (changes === 0) onQuiet?.();
-      });
-    }
+    const kind = READS.has(request.method ?? '') ? reads : changes;
+    kind.add(response);
+    response.once('close', () => kind.delete(response));
     own(request, response);
   };
   const use = (next: Handle) => {
@@ -47,11 +46,9 @@ export function createApiGate(own: Handle): ApiGate {
     },
     async hold() {
       answer = undefined;
-      if (changes === 0) return;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      onQuiet = resolve;
-      await promise;
-      onQuiet = undefined;
+      // A log that is followed has its head long before its end, and needs nothing more.
+      const isQuiet = () => changes.size === 0 && [...reads].every(({ headersSent }) => headersSent);
+      while (!isQuiet()) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
     },
     open: () => use(counted),
     turnOver: use,
