@@ -133,6 +133,36 @@ describe('a takeover', () => {
     expect((await load.stop()).failures).toEqual([]);
   });
 
+  test('E1: has the instances of an old server that is killed while it finishes', async () => {
+    await using server = await startTestServer({ engine: 'process' });
+    await deployLab(server, 'slow');
+    const ref = { namespace: DEFAULT_NAMESPACE, name: 'slow' };
+    const ids = async (): Promise<string[]> => (await server.client.functions.instances(ref)).map(({ id }) => id);
+    const before = await ids();
+    const cut = expect(getOnce(server.functionUrl('slow', '/slow?ms=30000'))).rejects.toThrow();
+    await sleep(200);
+    const old = await server.takeOver();
+    expect(await ids()).toEqual([]);
+    process.kill(old.pid, 'SIGKILL');
+    await cut;
+    await expect.poll(ids, { timeout: 5_000 }).toEqual(before);
+    expect((await getOnce(server.functionUrl('slow', '/who'))).status).toBe(200);
+  });
+
+  test('leaves the old server as it was when the new one is killed half-way', async () => {
+    await using server = await startTestServer({ engine: 'process', env: { EBB_LOG_LEVEL: 'info' } });
+    await deployLab(server, 'steady');
+    const load = startLoad(() => sendOnce(server.functionUrl('steady', '/slow?ms=5')), 3);
+    const successor = server.ebb(['up', '--takeover']);
+    const named = /"successor":(\d+)/;
+    while (!named.test(server.output())) await sleep(1);
+    process.kill(Number(named.exec(server.output())?.[1]), 'SIGKILL');
+    await successor;
+    await deployLab(server, 'steady', ['--env', 'LAB_VERSION=2']);
+    expect((await getOnce(server.functionUrl('steady', '/version'))).body).toBe('2');
+    expect((await load.stop()).failures).toEqual([]);
+  });
+
   test('starts as usual where no server runs, and waits for one that is shutting down', async () => {
     await using server = await startTestServer({ engine: 'process', args: ['--takeover'] });
     await deployLab(server, 'slow');

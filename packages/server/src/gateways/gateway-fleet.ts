@@ -69,6 +69,7 @@ export class GatewayFleet implements AsyncDisposable {
   readonly #respawns = new Set<NodeJS.Timeout>();
   #crashesInRow = 0;
   #isClosing = false;
+  #relay: string | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(options: GatewayFleetOptions) {
@@ -107,6 +108,7 @@ export class GatewayFleet implements AsyncDisposable {
 
   /** Has every gateway pass new calls on to the process at a unix socket; undefined takes that back. */
   handOn(relay: string | undefined): void {
+    this.#relay = relay;
     for (const { process: child } of this.#gateways) send(child, { kind: 'hand-on', relay });
   }
 
@@ -241,6 +243,7 @@ export class GatewayFleet implements AsyncDisposable {
     switch (message.kind) {
       case 'ready':
         gateway.state = 'ready';
+        if (this.#relay !== undefined) send(gateway.process, { kind: 'hand-on', relay: this.#relay });
         gateway.onReady();
         for (const socket of this.#held.splice(0)) this.hand(socket);
         return;

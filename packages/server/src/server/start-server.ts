@@ -25,13 +25,14 @@ import { createLogBook } from '../telemetry/log-book.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createMetricsServer } from '../telemetry/metrics-server.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
-import { type Front, type Inheritance, openGateways, openHere } from './front.ts';
+import { type Front, openGateways, openHere } from './front.ts';
 import { createReload, type ReloadOutcome } from './reload.ts';
+import { retried } from './retried.ts';
 import { createApiGate } from './takeover/api-gate.ts';
 import { type HandOver, openHandOver } from './takeover/hand-over.ts';
-import { receivePort } from './takeover/port-transfer.ts';
-import { callPredecessor, type Predecessor } from './takeover/predecessor.ts';
-import { relayRequest } from './takeover/relay.ts';
+import { createHandOverSteps, isInUse } from './takeover/hand-over-steps.ts';
+import { inheritanceOf } from './takeover/inheritance.ts';
+import { callPredecessor } from './takeover/predecessor.ts';
 import { openInstallation, removeRunDir, writeServerFile } from './installation.ts';
 import { wireEngine } from './wire/wire-engine.ts';
 import { wirePools } from './wire/wire-pools.ts';
@@ -44,13 +45,10 @@ const UNUSED_CODE_MS = 3_600_000;
 const SWEEP_EVERY_MS = 600_000;
 /** How long an answer about the engine's health holds. */
 const HEALTH_MS = 2_000;
-/** Callers wait this long for a successor to begin at most, so that it begins with instances that short calls were on. */
-const SHORT_CALLS_MS = 100;
 /** A server that is replaced closes its metrics when the other serves. */
 const METRICS_TRIES = 20;
 /** A minute longer than a server takes to shut down by default. */
 const STORE_TRIES = 1_800;
-const RETRY_MS = 50;
 /** Real code compresses to a fifth, rarely to a fiftieth; an archive beyond this is a bomb. */
 const CODE_MAX_RATIO = 200;
 
@@ -121,7 +119,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     ? await callPredecessor({ dataDir: config.dataDir, runDir, version: options.version })
     : undefined;
   if (predecessor) made.use(predecessor);
-  const inherited = predecessor && inheritance(predecessor, config.listen);
+  const inherited = predecessor && inheritanceOf(predecessor, config.listen);
   if (predecessor && inherited && !inherited.from) {
     warnings.push(
       `the server that is replaced listens on ${predecessor.host}:${predecessor.port}, not where this one does: calls there are refused from now on`,
@@ -313,36 +311,18 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     localToken,
     held: () => pools.held(),
     logger,
-    steps: {
-      lend: async () => {
-        await gate.hold();
-        await pools.pause();
-        await store.lend();
-      },
-      give: async (relay) => {
-        opened.handOn(relay);
-        store.giveAway(
-          new EbbError('DRAINING', 'another server has taken over the store; send it again', { retryAfterSeconds: 1 }),
-        );
-        gate.turnOver((request, response) => relayRequest(relay, request, response));
-        // What short calls are on is warm for the successor as well.
-        await opened.callsEnded(AbortSignal.timeout(SHORT_CALLS_MS));
-        pools.release(() => handOver.released());
-      },
-      leave: () => {
+    steps: createHandOverSteps({
+      gate,
+      pools,
+      store,
+      front: opened,
+      onReleased: () => handOver.released(),
+      onReplaced: () => {
         standing.isOurs = false;
         standing.isReplaced = true;
-        opened.leave();
         void metricsServer?.[Symbol.asyncDispose]();
       },
-      resume: async () => {
-        opened.handOn(undefined);
-        // A successor that was killed may have the file for a moment longer.
-        await retried(() => store.takeBack(), METRICS_TRIES, isInUse);
-        pools.resume();
-        gate.open();
-      },
-    },
+    }),
   });
   standing.handOver = handOver;
   const reload = createReload({
@@ -423,13 +403,6 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   }
 }
 
-/** What a server gets from the one it replaces; the port only where it is the one that is wanted. */
-function inheritance(predecessor: Predecessor, listen: Config['listen']): Inheritance {
-  const { host, port, portSocket, relaySocket } = predecessor;
-  const isSame = listen.host === host && (listen.port === port || listen.port === 0);
-  return { relaySocket, ...(isSame ? { from: (take) => receivePort(portSocket, take) } : {}) };
-}
-
 function frozenBytesOf({ maxFrozenBytes }: Config): number {
   return maxFrozenBytes ?? totalmem() / 2;
 }
@@ -440,26 +413,6 @@ function* gauges(registry: FunctionRegistry, pools: InstancePools) {
     const { ready = 0, waiting = 0 } = pool ?? {};
     yield { namespace, name, instances: ready, waiting, frozen: pool?.frozen().length ?? 0 };
   }
-}
-
-/** Tries something that another server makes possible in a moment. */
-async function retried<T>(
-  attempt: () => T | Promise<T>,
-  tries: number,
-  isPassing: (error: unknown) => boolean = () => true,
-): Promise<T> {
-  for (let left = tries; ; left -= 1) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (left <= 1 || !isPassing(error)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-    }
-  }
-}
-
-function isInUse(error: unknown): boolean {
-  return error instanceof EbbError && error.code === 'DATA_DIR_IN_USE';
 }
 
 /** Calls `ask` at most once in `ms`; callers in between share its answer. */
