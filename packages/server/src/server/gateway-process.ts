@@ -13,6 +13,7 @@ import { createCallTally } from '../telemetry/call-tally.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
 import type { LogLine } from '@ebb/contract';
 import { createFrontDoor } from './listener.ts';
+import { relayRequest } from './takeover/relay.ts';
 
 /** How often what happened is told to the first process. */
 const REPORT_EVERY_MS = 75;
@@ -88,6 +89,11 @@ function runGateway(setup: GatewaySetup): void {
     socket.allowHalfOpen = true;
     door.take(socket);
   };
+  const handOn = (relay: string | undefined) => {
+    if (relay === undefined) gateway.resume();
+    else gateway.handOn((request, response) => relayRequest(relay, request, response));
+    door.handOn(relay);
+  };
   const close = async () => {
     await door.close(CLOSE_MS);
     clearInterval(timer);
@@ -123,6 +129,9 @@ function runGateway(setup: GatewaySetup): void {
         return;
       case 'found':
         remoteVersions.answered(message.id, message.version, message.error);
+        return;
+      case 'hand-on':
+        handOn(message.relay);
         return;
       case 'drain':
         void gateway.drain(message.limitMs).then(() => send({ kind: 'drained' }));
