@@ -121,10 +121,12 @@ async function change(server: SoakServer, options: RolloutSoakOptions, over: Abo
     const untilMs = startedMs + round * changeEveryMs;
     await step('deploys', () => deploy(server, round + 1));
     await rest(changeEveryMs / 5, over);
-    const [newest = 1, before = 1] = (await server.client.functions.versions(REF)).map(({ version }) => version);
-    await step('rollbacks', () => setLive(server, { [before]: 100 }));
+    await step('rollbacks', async () => setLive(server, { [(await lastTwo(server)).before]: 100 }));
     await rest(changeEveryMs / 5, over);
-    if (before !== newest) await step('weightChanges', () => setLive(server, { [before]: 70, [newest]: 30 }));
+    await step('weightChanges', async () => {
+      const { newest, before } = await lastTwo(server);
+      await setLive(server, { [before]: 70, [newest]: 30 });
+    });
     if (options.takeover && done.takeovers === 0 && performance.now() - startedMs > durationMs / 2) {
       await step('takeovers', () => server.takeOver());
     }
@@ -136,6 +138,12 @@ async function change(server: SoakServer, options: RolloutSoakOptions, over: Abo
 async function deploy(server: SoakServer, number: number): Promise<void> {
   const options = ['--name', NAME, '--concurrency', CONCURRENCY, '--env', `LAB_VERSION=${number}`];
   await server.ebb('deploy', 'testing/fixtures/lab', ...options);
+}
+
+async function lastTwo({ client }: SoakServer): Promise<{ readonly newest: number; readonly before: number }> {
+  const [newest, before] = (await client.functions.versions(REF)).map(({ version }) => version);
+  if (newest === undefined || before === undefined) throw new Error('the function has no two versions');
+  return { newest, before };
 }
 
 async function setLive({ client }: SoakServer, versions: Readonly<Record<string, number>>): Promise<void> {
