@@ -27,7 +27,7 @@ import type { WarmPool } from '../../packages/server/src/pool/warm-pool.ts';
 import { createFunctionRegistry } from '../../packages/server/src/registry/function-registry.ts';
 import { createNamespaceRegistry } from '../../packages/server/src/registry/namespace-registry.ts';
 import { openListener } from '../../packages/server/src/server/listener.ts';
-import { wirePools } from '../../packages/server/src/server/wire/wire-pools.ts';
+import { type HostBounds, wirePools } from '../../packages/server/src/server/wire/wire-pools.ts';
 import type { KeyValue } from '../../packages/server/src/store/key-value.ts';
 import { createMemoryKeyValue } from '../../packages/server/src/store/memory/memory-key-value.ts';
 import type { InvocationEvent } from '../../packages/server/src/telemetry/invocation-event.ts';
@@ -52,6 +52,8 @@ export interface GatewayHarnessOptions {
   readonly maxFrozenBytes?: number;
   /** Hosts below it name functions. */
   readonly domain?: string;
+  /** Instances of a server that this one replaces. */
+  readonly heldElsewhere?: () => Promise<ReadonlySet<string>>;
 }
 
 /** The real data plane over in-process instances. */
@@ -62,6 +64,8 @@ export interface GatewayHarness extends AsyncDisposable {
   readonly pools: InstancePools;
   readonly registry: FunctionRegistry;
   readonly spares: WarmPool;
+  /** Sets the bounds of the host anew. */
+  readonly rebound: (bounds: HostBounds) => void;
   readonly gateway: Gateway;
   readonly events: InvocationEvent[];
   readonly lines: LogLine[];
@@ -100,7 +104,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     remove: () => Promise.reject(new Error('unused')),
     reveal: () => Promise.reject(new Error('unused')),
   };
-  const { pools, loop, spares } = wirePools({
+  const { pools, loop, spares, rebound } = wirePools({
     engine,
     installation: 'test',
     generation: crypto.randomUUID(),
@@ -119,6 +123,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     scaleEveryMs: 20,
     cpuEveryMs: 50,
     maxFrozenBytes: options.maxFrozenBytes ?? 2 ** 40,
+    heldElsewhere: options.heldElsewhere,
   });
   const registry = await createFunctionRegistry({ store, namespaces, secrets, code, gate: pools, clock, logger });
   const routes = new RouteTable(registry, {
@@ -166,6 +171,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     pools,
     registry,
     spares,
+    rebound,
     gateway,
     events,
     lines,

@@ -31,6 +31,13 @@ export interface ServerFile {
   readonly installation: string;
 }
 
+/** A server whose place another has taken. */
+export interface Replaced {
+  readonly pid: number;
+  /** Resolves with its exit code. */
+  readonly exited: Promise<number | null>;
+}
+
 /** A real server in a process of its own with a data directory of its own; disposing ends and removes everything. */
 export interface TestServer extends AsyncDisposable {
   readonly dataDir: string;
@@ -50,6 +57,10 @@ export interface TestServer extends AsyncDisposable {
   ebbOk(args: readonly string[], options?: ProgramOptions): Promise<string>;
   /** Starts the server again on the same data directory. */
   start(): Promise<void>;
+  /**
+   * Starts a successor that takes over from the server; resolves when it serves, with what tells how the old one ended.
+   */
+  takeOver(args?: readonly string[]): Promise<Replaced>;
   /** Sends SIGTERM and resolves with the exit code. */
   stop(): Promise<number | null>;
   /** Kills the server with SIGKILL. */
@@ -76,9 +87,10 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
   let printed = '';
   let file: ServerFile;
 
-  const start = async (): Promise<void> => {
-    printed = '';
-    child = spawn(process.execPath, [EBB, 'up', ...(options.args ?? [])], {
+  const replaced: ChildProcess[] = [];
+
+  const start = async (...more: readonly string[]): Promise<void> => {
+    child = spawn(process.execPath, [EBB, 'up', ...(options.args ?? []), ...more], {
       cwd: dataDir,
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -91,12 +103,7 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
     file = await waitForFile(child, path.join(dataDir, 'data/server.json'), () => printed);
     installations.add(file.installation);
   };
-  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
-    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
-    child.kill(signal);
-    return ended;
-  };
+  const end = (signal: NodeJS.Signals): Promise<number | null> => endOf(child, signal);
   const ebb: TestServer['ebb'] = (args, run = {}) =>
     runProgram(process.execPath, [EBB, ...args], { cwd: ROOT, ...run, env: { ...env, ...run.env } });
 
@@ -121,14 +128,29 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
         `ebb ${args.join(' ')} ended with ${result.code}:\n${result.stdout.toString()}${result.stderr}\nserver: ${printed}`,
       );
     },
-    start,
+    start: () => {
+      printed = '';
+      return start();
+    },
+    async takeOver(args = []) {
+      const old = child;
+      replaced.push(old);
+      const exited = new Promise<number | null>((resolve) => old.once('exit', resolve));
+      await start('--takeover', ...args);
+      return { pid: old.pid ?? 0, exited };
+    },
     stop: () => end('SIGTERM'),
     kill: async () => {
       await end('SIGKILL');
     },
     async [Symbol.asyncDispose]() {
-      await Promise.race([end('SIGTERM'), sleep(20_000, undefined, { ref: false })]);
-      await end('SIGKILL');
+      // Those that were replaced first: what they still have is nobody else's.
+      const ending = async (): Promise<void> => {
+        await Promise.all(replaced.map((old) => endOf(old, 'SIGTERM')));
+        await end('SIGTERM');
+      };
+      await Promise.race([ending(), sleep(20_000, undefined, { ref: false })]);
+      await Promise.all([...replaced, child].map((one) => endOf(one, 'SIGKILL')));
       if (options.engine === 'docker' && socket !== undefined) await removeInstances(socket, installations);
       await rm(dataDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
     },
@@ -140,6 +162,13 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
     throw error;
   }
   return server;
+}
+
+async function endOf(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  child.kill(signal);
+  return ended;
 }
 
 /** The environment without what would steer a server or a client. */

@@ -436,6 +436,13 @@ export const ERRORS = define({
     retryable: false,
     description: 'Another running server uses the same data directory.',
   },
+  TAKEOVER_FAILED: {
+    status: 500,
+    component: 'config',
+    fault: 'platform',
+    retryable: true,
+    description: 'The running server could not be replaced by the one started with `--takeover`; it goes on as before.',
+  },
   LISTEN_FAILED: {
     status: 500,
     component: 'config',

@@ -42,9 +42,12 @@ export function createConnector(inputs: {
   };
 }
 
-/** A connection to a known server. */
-export async function connectTo(address: Pick<ServerAddress, 'url' | 'token'>): Promise<Connection> {
+/** A connection to a known server; `fetching` as for {@link createHttpFetch}. */
+export async function connectTo(
+  address: Pick<ServerAddress, 'url' | 'token'>,
+  fetching: { readonly keepAlive?: boolean } = {},
+): Promise<Connection> {
   const [{ createEbbClient }, { createHttpFetch }] = await Promise.all([import('@ebb/sdk'), import('./http-fetch.ts')]);
-  const client = createEbbClient({ url: address.url, token: address.token, fetch: createHttpFetch() });
+  const client = createEbbClient({ url: address.url, token: address.token, fetch: createHttpFetch(fetching) });
   return { client, url: client.url, hasToken: address.token !== undefined };
 }

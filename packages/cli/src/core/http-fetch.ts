@@ -10,12 +10,14 @@ const BODILESS = new Set([204, 205, 304]);
 
 /**
  * A `fetch` for a command line: bytes pass untouched (no decompression), redirects are not followed, any method may
- * carry a body, and there is no limit to how long an answer or a log may be silent.
+ * carry a body, and there is no limit to how long an answer or a log may be silent. With `keepAlive` false each request
+ * has a connection of its own.
  */
-export function createHttpFetch(): Fetch {
+export function createHttpFetch({ keepAlive = true }: { readonly keepAlive?: boolean } = {}): Fetch {
   const dispatcher = new Agent({
     headersTimeout: 0,
     bodyTimeout: 0,
+    ...(keepAlive ? {} : { pipelining: 0 }),
     connect: { timeout: CONNECT_TIMEOUT_MS },
   });
   return async (url, init) => {

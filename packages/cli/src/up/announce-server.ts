@@ -20,7 +20,8 @@ export async function announceServer(
   for (const warning of server.warnings) output.warn(warning);
   const { url, engine, dataDir, metricsUrl, adminSecret, firstStart, warnings } = server;
   output.result({ url, metricsUrl, engine, dataDir, adminSecret, firstStart, warnings }, () => banner(server, context));
-  const { client } = await connectTo({ url, token: server.localToken });
+  // A connection that is kept would keep a server that has been replaced waiting for itself.
+  const { client } = await connectTo({ url, token: server.localToken }, { keepAlive: false });
   const wantsSamples = parameters.flag('samples') && server.functionCount === 0;
   const examples = wantsSamples ? samplesDirectory() : undefined;
   const [first, ...others] = SAMPLES;

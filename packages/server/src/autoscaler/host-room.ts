@@ -41,7 +41,7 @@ type Shares = ReadonlyMap<Scalable, number>;
 
 /** Shares the host's instances and memory between versions: who wants more gets what is free, or what is theirs by right. */
 export class HostRoom {
-  readonly #options: HostRoomOptions;
+  #options: HostRoomOptions;
   /** Who could not have what they wanted, and until when that is remembered. */
   readonly #short = new Map<Scalable, number>();
   #last: { readonly at: number; readonly wants: ReadonlyMap<Scalable, number>; readonly shares: Shares } | undefined;
@@ -50,6 +50,11 @@ export class HostRoom {
 
   constructor(options: HostRoomOptions) {
     this.#options = options;
+  }
+
+  /** Sets the bounds of the host anew. */
+  rebound(bounds: Pick<HostRoomOptions, 'maxInstances' | 'memoryBudgetBytes'>): void {
+    this.#options = { ...this.#options, ...bounds };
   }
 
   /**

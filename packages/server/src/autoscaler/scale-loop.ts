@@ -44,8 +44,8 @@ export interface ScaleLoopOptions {
 
 /** Decides the size of every version and carries it out: at once where a request waits, else regularly. */
 export class ScaleLoop implements Disposable {
-  readonly #options: ScaleLoopOptions;
-  readonly #host: HostScaling;
+  #options: ScaleLoopOptions;
+  readonly #host: HostScaling & { memoryBudgetBytes?: number | undefined };
   readonly #room: HostRoom;
   /** The versions that are about to be decided, each with how many of its calls waited when it was last looked at. */
   readonly #poked = new Map<Scalable, { readonly sinceMs: number; waiting: number }>();
@@ -81,6 +81,13 @@ export class ScaleLoop implements Disposable {
       }
     });
     this.#every(FORGET_EVERY_MS, () => this.#forget());
+  }
+
+  /** Sets the bounds of the host anew; what is above them goes as it becomes idle. */
+  rebound(bounds: Pick<ScaleLoopOptions, 'maxInstances' | 'memoryBudgetBytes'>): void {
+    this.#options = { ...this.#options, ...bounds };
+    this.#host.memoryBudgetBytes = bounds.memoryBudgetBytes;
+    this.#room.rebound(bounds);
   }
 
   /**

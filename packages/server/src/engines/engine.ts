@@ -174,6 +174,8 @@ export interface Engine extends AsyncDisposable {
    * seen (E3). An unknown id resolves at once.
    */
   stop(id: string, options: { readonly graceMs: number }): Promise<void>;
+  /** Forgets an instance without ending it: another server has it from now on. `list` finds it anew. */
+  release(id: string): void;
   /**
    * Takes the CPU away from all of an instance; memory, timers and connections stay. Once it resolves, `list` says
    * `frozen`, also to the next server. Freezing twice is as good as once. One that is being stopped is refused.

@@ -63,6 +63,11 @@ export class ExpressLane implements PlainCallerKeeper, Disposable {
     this.#closeIdle(Number.POSITIVE_INFINITY);
   }
 
+  /** From now on each connection is closed after its answer, or not; those without a request stay. */
+  closeAfterAnswers(isClosing: boolean): void {
+    this.isClosing = isClosing;
+  }
+
   /** Cuts every connection. */
   closeAll(): void {
     for (const connection of this.#connections) connection.cut();

@@ -44,6 +44,7 @@ export class Gateway implements GatewayContext {
   readonly mirrors: GatewayContext['mirrors'];
   #running = 0;
   #draining = false;
+  #passOn: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
   #drained: (() => void) | undefined;
 
   constructor(options: GatewayOptions) {
@@ -124,6 +125,21 @@ export class Gateway implements GatewayContext {
     }
   }
 
+  /**
+   * Leaves new calls to the front door from now on, which has another server take them; `passOn` has it take one that
+   * was here but needs what that server has by now.
+   */
+  handOn(passOn: (request: IncomingMessage, response: ServerResponse) => void): void {
+    this.#draining = true;
+    this.#passOn = passOn;
+  }
+
+  /** Takes new calls again. */
+  resume(): void {
+    this.#draining = false;
+    this.#passOn = undefined;
+  }
+
   /** Refuses new calls with DRAINING and resolves when those that run have ended, or after `limitMs`. */
   async drain(limitMs: number): Promise<void> {
     this.#draining = true;
@@ -155,6 +171,11 @@ export class Gateway implements GatewayContext {
       const { route } = choice;
       new Exchange(this, new NodeCaller(request, response, route), route, path.rest, choice).start();
     } catch (error) {
+      // A version that was to be looked up in a store that is another server's by now.
+      if (this.#passOn && asEbbError(error).code === 'DRAINING') {
+        this.#passOn(request, response);
+        return;
+      }
       const callId = newCallId();
       sendError(response, this.expected(error, callId), callId);
     }

@@ -78,6 +78,7 @@ export class GatewayFleet implements AsyncDisposable {
   readonly #respawns = new Set<NodeJS.Timeout>();
   #crashesInRow = 0;
   #isClosing = false;
+  #relay: string | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(options: GatewayFleetOptions) {
@@ -112,6 +113,26 @@ export class GatewayFleet implements AsyncDisposable {
       connections,
       running,
     }));
+  }
+
+  /** Has every gateway pass new calls on to the process at a unix socket; undefined takes that back. */
+  handOn(relay: string | undefined): void {
+    this.#relay = relay;
+    for (const { process: child } of this.#gateways) send(child, { kind: 'hand-on', relay });
+  }
+
+  /** Calls that run or wait in all gateways, as last reported. */
+  get running(): number {
+    let all = 0;
+    for (const { running } of this.#gateways) all += running;
+    return all;
+  }
+
+  /** Connections of all gateways, as last reported, and those none has yet. */
+  get connections(): number {
+    let all = this.#held.length;
+    for (const { connections } of this.#gateways) all += connections;
+    return all;
   }
 
   /** Has every gateway refuse new calls; resolves when those that run have ended, or after `limitMs`. */
@@ -231,6 +252,7 @@ export class GatewayFleet implements AsyncDisposable {
     switch (message.kind) {
       case 'ready':
         gateway.state = 'ready';
+        if (this.#relay !== undefined) send(gateway.process, { kind: 'hand-on', relay: this.#relay });
         gateway.onReady();
         for (const socket of this.#held.splice(0)) this.hand(socket);
         return;

@@ -91,6 +91,8 @@ export type ToGateway =
       readonly version?: Version | undefined;
       readonly error?: SentError | undefined;
     }
+  /** Requests that begin from now on are for the process at a unix socket, or for the gateway again. */
+  | { readonly kind: 'hand-on'; readonly relay?: string | undefined }
   | { readonly kind: 'drain'; readonly limitMs: number }
   | { readonly kind: 'close' };
 

@@ -36,7 +36,7 @@ export interface IdleKeeperOptions {
  * too much memory, and fills standbys up, one instance a look and only while nobody waits and nothing else starts.
  */
 export class IdleKeeper implements Disposable {
-  readonly #options: IdleKeeperOptions;
+  #options: IdleKeeperOptions;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: IdleKeeperOptions) {
@@ -45,6 +45,11 @@ export class IdleKeeper implements Disposable {
 
   start(): void {
     this.#timer = setInterval(() => this.look(), this.#options.everyMs).unref();
+  }
+
+  /** Sets the bounds of the host anew. */
+  rebound(bounds: Pick<IdleKeeperOptions, 'maxFrozenBytes' | 'maxInstances'>): void {
+    this.#options = { ...this.#options, ...bounds };
   }
 
   /** Looks once. */

@@ -38,6 +38,8 @@ export interface InstancePoolsOptions extends Omit<
   readonly limits?: CallLimits;
   /** Told of every instance that has started. */
   readonly onStarted?: (started: Started) => void;
+  /** See {@link Reconciler}. */
+  readonly heldElsewhere?: (() => Promise<ReadonlySet<string>>) | undefined;
 }
 
 /** How long after it was looked up a version may be called by its number; gateways look it up again much sooner. */
@@ -64,6 +66,8 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   #registry: FunctionRegistry | undefined;
   #watching: Disposable | undefined;
   #closed: Promise<void> | undefined;
+  /** Set while everything is given to another server. */
+  #onReleased: (() => void) | undefined;
 
   constructor(options: InstancePoolsOptions) {
     this.#options = options;
@@ -142,6 +146,8 @@ export class InstancePools implements DeployGate, AsyncDisposable {
       onEmpty: (empty) => this.#forget(empty),
     });
     this.#pools.set(version.key, pool);
+    // A call that was here before the other server took over: served, and nothing is kept.
+    if (this.#onReleased) pool.release(this.#onReleased);
     return pool;
   }
 
@@ -233,6 +239,45 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   /** Whether the version has instances, or some on their way. */
   isRunning(key: VersionKey): boolean {
     return (this.#pools.get(key)?.size ?? 0) > 0;
+  }
+
+  /** See {@link IdleKeeper.rebound}. */
+  rebound(bounds: Pick<IdleKeeperOptions, 'maxFrozenBytes' | 'maxInstances'>): void {
+    this.#keeper.rebound(bounds);
+  }
+
+  /** See {@link Reconciler.want}. */
+  wantReconcile(): void {
+    this.#reconciler.want();
+  }
+
+  /** Prepares for {@link release}: what nobody here knows is left alone from now on. */
+  pause(): Promise<void> {
+    return this.#reconciler.pause();
+  }
+
+  /**
+   * Gives every instance to another server as soon as it holds no request; those that hold one are finished here, and
+   * `onReleased` is called whenever some have become free. Spares are stopped.
+   */
+  release(onReleased: () => void): void {
+    this.#onReleased = onReleased;
+    this.#keeper[Symbol.dispose]();
+    for (const pool of this.#pools.values()) pool.release(onReleased);
+    void this.#options.spares?.close();
+  }
+
+  /** Goes on as before {@link pause} and {@link release}, with what was not given away. */
+  resume(): void {
+    this.#onReleased = undefined;
+    for (const pool of this.#pools.values()) pool.keep();
+    this.#keeper.start();
+    this.#reconciler.resume();
+  }
+
+  /** Ids of the instances that are this server's: in service, being started, spare, or being stopped. */
+  held(): readonly string[] {
+    return this.#options.exits.ids();
   }
 
   /** Stops every instance; resolves when all have ended. Idempotent. */

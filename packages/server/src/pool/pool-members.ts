@@ -172,6 +172,24 @@ export class PoolMembers {
     this.#stops.add(stop);
   }
 
+  /** Gives up those without a request, running: another server takes them over. */
+  releaseIdle(): void {
+    const { engine, exits, admission } = this.#options;
+    for (const member of this.idle()) {
+      const { id } = member.launched.instance;
+      member.state = 'draining';
+      member.endpoint.accepting = false;
+      this.#options.onLeaving(member);
+      admission.remove(member.endpoint);
+      exits.forget(id);
+      member.endpoint.connections.closeAll();
+      member.launched.log.stop();
+      engine.release(id);
+      this.#members.delete(id);
+      this.#options.onGone();
+    }
+  }
+
   /** Takes all of them out of service. */
   drainAll(): void {
     for (const member of this.#members.values()) if (member.state === 'ready') this.drain(member);

@@ -25,6 +25,8 @@ export interface ReconcilerOptions {
   readonly isSpare: (instanceId: string) => boolean;
   /** Takes over an instance of an earlier server; false when it does not answer. */
   readonly adopt: (version: Version, instance: Instance) => Promise<boolean>;
+  /** Instances that belong to a server which this one replaces, as long as it runs. */
+  readonly heldElsewhere?: (() => Promise<ReadonlySet<string>>) | undefined;
 }
 
 /** Brings what the engine runs and what the server knows of together, on hints and every ten seconds (E1). */
@@ -34,6 +36,8 @@ export class Reconciler {
   #timer: NodeJS.Timeout | undefined;
   #hints: Promise<void> | undefined;
   #reconciling: Promise<void> | undefined;
+  #isPaused = false;
+  #isWanted = false;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
@@ -50,8 +54,27 @@ export class Reconciler {
   reconcile(): Promise<void> {
     this.#reconciling ??= this.#reconcile().finally(() => {
       this.#reconciling = undefined;
+      if (this.#isWanted) this.want();
     });
     return this.#reconciling;
+  }
+
+  /** Compares soon: now, or once more after a comparison under way, which may have missed what is meant. */
+  want(): void {
+    this.#isWanted = this.#reconciling !== undefined;
+    if (!this.#isWanted) void this.#reconcileQuietly();
+  }
+
+  /** Follows on, but puts nothing right any more: another server does. Resolves when a comparison under way is over. */
+  async pause(): Promise<void> {
+    this.#isPaused = true;
+    await this.#reconciling?.catch(() => {});
+  }
+
+  /** Puts right again what differs. */
+  resume(): void {
+    this.#isPaused = false;
+    void this.#reconcileQuietly();
   }
 
   /** Follows no more; resolves when a comparison under way is over. */
@@ -84,7 +107,9 @@ export class Reconciler {
     const { engine, exits, generation, logger, serving, isPooled, isSpare, adopt } = this.#options;
     // What is being made now may be missing in the list and in service before it is compared.
     const expected = new Set(exits.ids().filter((id) => isPooled(id) || isSpare(id)));
-    const instances = await engine.list();
+    if (this.#isPaused) return;
+    const instances = await this.#list();
+    if (this.#isPaused) return;
     const actions = decideReconcile(instances, {
       generation,
       known: (id) => exits.watches(id) || isPooled(id),
@@ -108,6 +133,17 @@ export class Reconciler {
         }
       }),
     );
+  }
+
+  /** What the engine runs and no other server has. */
+  async #list(): Promise<readonly Instance[]> {
+    const { engine, heldElsewhere } = this.#options;
+    const instances = await engine.list();
+    // Asked after the list, so that nothing is in the list that the other server has only begun to make since.
+    const held = await heldElsewhere?.();
+    if (!held || held.size === 0) return instances;
+    for (const { id } of instances) if (held.has(id)) engine.release(id);
+    return instances.filter(({ id }) => !held.has(id));
   }
 
   /** A watched instance that has exited is gone, and so is a member that was watched before and is not listed. */

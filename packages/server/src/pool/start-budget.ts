@@ -20,13 +20,25 @@ export class StartBudget {
   /** By namespace, then by function; whose turn comes next stands first. */
   readonly #waiting = new Map<string, Map<string, Fifo<() => void>>>();
   readonly #longestHoldMs: number;
-  readonly #limit: number;
+  #limit: number;
   #free: number;
 
   constructor(limit: number, longestHoldMs = LONGEST_HOLD_MS) {
     this.#limit = limit;
     this.#free = limit;
     this.#longestHoldMs = longestHoldMs;
+  }
+
+  /** Sets anew how many may start at once; those that have begun go on. */
+  resize(limit: number): void {
+    this.#free += limit - this.#limit;
+    this.#limit = limit;
+    while (this.#free > 0) {
+      const next = this.#next();
+      if (!next) return;
+      this.#free -= 1;
+      next();
+    }
   }
 
   /** Whether nothing is starting. */
@@ -46,7 +58,7 @@ export class StartBudget {
       if (!held) return;
       held = false;
       clearTimeout(timer);
-      const next = this.#next();
+      const next = this.#free < 0 ? undefined : this.#next();
       if (next) next();
       else this.#free += 1;
     };

@@ -59,6 +59,9 @@ export class VersionPool {
   #held = 0;
   #retiring = false;
   #isListed = true;
+  /** Called when instances were given up for another server to take; absent while they are stopped instead. */
+  #onReleased: (() => void) | undefined;
+  #isReleasing = false;
 
   constructor(options: VersionPoolOptions) {
     const { version } = options;
@@ -288,6 +291,23 @@ export class VersionPool {
     if (!this.#closing.signal.aborted) this.#retiring = false;
   }
 
+  /**
+   * Gives its instances to another server, each when it holds no request and none waits for one. Those who wait are
+   * served here. A pool that was retired before stops its instances as it would have.
+   */
+  release(onReleased: () => void): void {
+    if (this.#retiring) return;
+    this.#onReleased = onReleased;
+    this.retire();
+  }
+
+  /** Keeps its instances after all. */
+  keep(): void {
+    if (!this.#onReleased) return;
+    this.#onReleased = undefined;
+    this.#retiring = false;
+  }
+
   /** Stops every instance at once, busy or not, and resolves when all have ended. Those who wait get DRAINING. */
   async close(): Promise<void> {
     this.#retiring = true;
@@ -329,9 +349,20 @@ export class VersionPool {
     if (this.#retiring) this.#settle();
   }
 
+  #releaseIdle(onReleased: () => void): void {
+    if (this.waiting > 0 || this.#isReleasing) return;
+    // Each that goes calls for this again.
+    this.#isReleasing = true;
+    const before = this.#members.size;
+    this.#members.releaseIdle();
+    this.#isReleasing = false;
+    if (this.#members.size < before) onReleased();
+  }
+
   #settle(): void {
     if (!this.#retiring && this.#isListed) return;
-    if (this.#retiring && this.inFlight === 0 && this.waiting === 0) this.#members.drainAll();
+    if (this.#retiring && this.#onReleased) this.#releaseIdle(this.#onReleased);
+    else if (this.#retiring && this.inFlight === 0 && this.waiting === 0) this.#members.drainAll();
     // Starts that are held back stay so for the next call by number.
     const isHeld = !this.#retiring && this.#starter.held !== undefined;
     if (this.size === 0 && this.waiting === 0 && !isHeld) this.#options.onEmpty(this);

@@ -60,7 +60,7 @@ interface Shelf {
  * version wants the machine, and count against the host's bound on instances, where versions come first.
  */
 export class WarmPool implements AsyncDisposable {
-  readonly #options: WarmPoolOptions;
+  #options: WarmPoolOptions;
   readonly #shelves = new Map<string, Shelf>();
   readonly #closing = new AbortController();
   readonly #stops = new Set<Promise<void>>();
@@ -78,6 +78,19 @@ export class WarmPool implements AsyncDisposable {
 
   /** Begins to make spares, and goes on until {@link close}. */
   start(): void {
+    this.#fill();
+  }
+
+  /** Sets anew how many spares are kept and how many instances there may be; gives up and makes what follows from it. */
+  rebound(bounds: Pick<WarmPoolOptions, 'size' | 'maxInstances'>): void {
+    this.#options = { ...this.#options, ...bounds };
+    const { engine, usual } = this.#options;
+    if (this.#closing.signal.aborted || !engine.capabilities.spares) return;
+    if (this.#isOff && bounds.size > 0) {
+      this.#isOff = false;
+      this.#shelves.set(shapeKey(usual), { shape: usual, ready: [], askedAtMs: Infinity });
+    }
+    this.#next();
     this.#fill();
   }
 

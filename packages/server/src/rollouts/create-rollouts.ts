@@ -32,6 +32,10 @@ export interface RolloutEngine extends Rollouts, AsyncDisposable {
   start(): Promise<void>;
   /** Takes calls that another process counted. */
   observed(counted: readonly CountedVersion[]): void;
+  /** Leaves every rollout as it is, for a while or for another server; resolves when nothing is under way. */
+  hold(): Promise<void>;
+  /** Ends {@link hold}. */
+  goOn(): void;
   /** Whether a rollout of a function is not over. */
   isRunning(namespace: string, name: string): boolean;
   /** A call failed: after a few the next look comes at once. Costs next to nothing. */
@@ -54,6 +58,7 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
   let timer: NodeJS.Timeout | undefined;
   let early: NodeJS.Timeout | undefined;
   let failures = 0;
+  let isHeld = false;
 
   const runOf = (record: RolloutRecord): RolloutRun => {
     const key = keyOf(record);
@@ -80,6 +85,7 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
     clearTimeout(early);
     early = undefined;
     gather(takeCounted());
+    if (isHeld) return;
     for (const run of runs.values()) void run.look();
   };
 
@@ -212,6 +218,13 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
       return run && showRollout(await run.endByHand('aborted'));
     },
     requireNone,
+    async hold() {
+      isHeld = true;
+      await Promise.all([...runs.values()].map((run) => run.settled()));
+    },
+    goOn() {
+      isHeld = false;
+    },
     isRunning: (namespace, name) => runs.has(keyOf({ namespace, name })),
 
     observed: gather,

@@ -156,10 +156,15 @@ export class RolloutRun {
     );
   }
 
+  /** Resolves when nothing is under way. */
+  settled(): Promise<void> {
+    return this.#turn(() => Promise.resolve());
+  }
+
   /** Lets go of everything; what is under way is finished first. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.#turns.run('', () => Promise.resolve());
+    await this.settled();
     this.#warmth.release();
   }
 

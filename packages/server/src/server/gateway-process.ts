@@ -14,6 +14,7 @@ import { createTelemetry } from '../telemetry/telemetry.ts';
 import { createVersionTally } from '../telemetry/version-tally.ts';
 import type { LogLine } from '@ebb/contract';
 import { createFrontDoor } from './listener.ts';
+import { relayRequest } from './takeover/relay.ts';
 
 /** How often what happened is told to the first process. */
 const REPORT_EVERY_MS = 75;
@@ -96,6 +97,11 @@ function runGateway(setup: GatewaySetup): void {
     socket.allowHalfOpen = true;
     door.take(socket);
   };
+  const handOn = (relay: string | undefined) => {
+    if (relay === undefined) gateway.resume();
+    else gateway.handOn((request, response) => relayRequest(relay, request, response));
+    door.handOn(relay);
+  };
   const close = async () => {
     await door.close(CLOSE_MS);
     clearInterval(timer);
@@ -131,6 +137,9 @@ function runGateway(setup: GatewaySetup): void {
         return;
       case 'found':
         remoteVersions.answered(message.id, message.version, message.error);
+        return;
+      case 'hand-on':
+        handOn(message.relay);
         return;
       case 'drain':
         void gateway.drain(message.limitMs).then(() => send({ kind: 'drained' }));

@@ -52,13 +52,25 @@ export interface ServerFile {
 /** Writes `server.json`; disposing removes it, unless a later server has written its own by then. */
 export function writeServerFile(dataDir: string, content: ServerFile): Disposable {
   const path = join(dataDir, 'server.json');
-  writeFileAtomically(path, `${JSON.stringify(content, undefined, 2)}\n`);
+  const text = JSON.stringify(content, undefined, 2);
+  writeFileAtomically(path, `${text}\n`);
   return {
     [Symbol.dispose]: () => {
-      const found = read(path);
-      if (found !== undefined && found.includes(content.token)) rmSync(path, { force: true });
+      // A successor has the same token.
+      if (read(path) === text) rmSync(path, { force: true });
     },
   };
+}
+
+/** What the server that ran last wrote about itself; it may have ended. Undefined when there is nothing to read. */
+export function readServerFile(dataDir: string): Pick<ServerFile, 'pid'> | undefined {
+  try {
+    const content: unknown = JSON.parse(read(join(dataDir, 'server.json')) ?? 'null');
+    if (typeof content !== 'object' || content === null || !('pid' in content)) return undefined;
+    return typeof content.pid === 'number' ? { pid: content.pid } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Where engines keep code mounted that running instances may get. */

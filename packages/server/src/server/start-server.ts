@@ -9,7 +9,7 @@ import { createAuthenticator } from '../auth/authenticator.ts';
 import { createLocalToken, hashLocalToken } from '../auth/local-token.ts';
 import { createCodeStore } from '../builds/code-store.ts';
 import type { Config } from '../config/config-schema.ts';
-import { loadConfig } from '../config/load-config.ts';
+import { type LoadedConfig, loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import { createLogger } from '../core/logger.ts';
@@ -25,12 +25,20 @@ import { withoutRollouts } from '../rollouts/without-rollouts.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
 import { createSecretRegistry } from '../registry/secret-registry.ts';
+import { openLendable } from '../store/lendable.ts';
 import { createLogBook } from '../telemetry/log-book.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createMetricsServer } from '../telemetry/metrics-server.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
 import { createVersionTally } from '../telemetry/version-tally.ts';
 import { type Front, openGateways, openHere } from './front.ts';
+import { createReload, type ReloadOutcome } from './reload.ts';
+import { retried } from './retried.ts';
+import { createApiGate } from './takeover/api-gate.ts';
+import { type HandOver, openHandOver } from './takeover/hand-over.ts';
+import { createHandOverSteps, isInUse } from './takeover/hand-over-steps.ts';
+import { inheritanceOf } from './takeover/inheritance.ts';
+import { callPredecessor } from './takeover/predecessor.ts';
 import { openInstallation, removeRunDir, writeServerFile } from './installation.ts';
 import { wireEngine } from './wire/wire-engine.ts';
 import { wirePools } from './wire/wire-pools.ts';
@@ -43,6 +51,10 @@ const UNUSED_CODE_MS = 3_600_000;
 const SWEEP_EVERY_MS = 600_000;
 /** How long an answer about the engine's health holds. */
 const HEALTH_MS = 2_000;
+/** A server that is replaced closes its metrics when the other serves. */
+const METRICS_TRIES = 20;
+/** A minute longer than a server takes to shut down by default. */
+const STORE_TRIES = 1_800;
 /** Real code compresses to a fifth, rarely to a fiftieth; an archive beyond this is a bomb. */
 const CODE_MAX_RATIO = 200;
 
@@ -56,6 +68,8 @@ export interface StartOptions {
   readonly defaultLogLevel?: Config['logLevel'];
   /** Version of the product, as `/v1/version` shows it. */
   readonly version: string;
+  /** Takes over from the server that runs on the data directory, if one does, without losing a request. */
+  readonly takeover?: boolean;
 }
 
 /** A server that runs. */
@@ -73,6 +87,12 @@ export interface RunningServer extends AsyncDisposable {
   readonly functionCount: number;
   /** Sentences the person who started the server should read. */
   readonly warnings: readonly string[];
+  /** Process id of the server this one took over from, which may still finish what it has. */
+  readonly predecessor?: number;
+  /** Resolves with the process id of a successor once it serves; then {@link close} finishes what is left here. */
+  readonly replaced: Promise<number>;
+  /** Reads the settings again: what can change while the server runs does, and the log says what it came to. */
+  reload(): ReloadOutcome;
   /** Drains: refuses new calls, lets running ones end, stops the instances, releases everything. Idempotent. */
   close(): Promise<void>;
 }
@@ -82,25 +102,45 @@ export interface RunningServer extends AsyncDisposable {
  * DATA_DIR_IN_USE, LISTEN_FAILED, STORE_FAILED or an engine's error; then nothing is left running.
  */
 export async function startServer(options: StartOptions): Promise<RunningServer> {
-  const {
-    config,
-    origins,
-    warnings: configWarnings,
-  } = loadConfig({
-    ...(options.flags === undefined ? {} : { flags: options.flags }),
-    ...(options.env === undefined ? {} : { env: options.env }),
-  });
+  const load = () =>
+    loadConfig({
+      ...(options.flags === undefined ? {} : { flags: options.flags }),
+      ...(options.env === undefined ? {} : { env: options.env }),
+    });
+  const levelOf = (loaded: LoadedConfig) =>
+    loaded.origins.logLevel === 'default'
+      ? (options.defaultLogLevel ?? loaded.config.logLevel)
+      : loaded.config.logLevel;
+  const loaded = load();
+  const { config, origins, warnings: configWarnings } = loaded;
   const clock = systemClock;
-  const logger = createLogger(
-    origins.logLevel === 'default' ? (options.defaultLogLevel ?? config.logLevel) : config.logLevel,
-  );
+  const logger = createLogger(levelOf(loaded));
   const warnings = [...configWarnings];
   // Whatever fails half-way undoes what was made before it.
   await using made = new AsyncDisposableStack();
 
   const installation = openInstallation(config.dataDir);
-  const store = made.use(await wireStore(config.dataDir));
-  made.defer(() => removeRunDir(installation.runDir));
+  const { runDir } = installation;
+  const predecessor = options.takeover
+    ? await callPredecessor({ dataDir: config.dataDir, runDir, version: options.version })
+    : undefined;
+  if (predecessor) made.use(predecessor);
+  const inherited = predecessor && inheritanceOf(predecessor, config.listen);
+  if (predecessor && inherited && !inherited.from) {
+    warnings.push(
+      `the server that is replaced listens on ${predecessor.host}:${predecessor.port}, not where this one does: calls there are refused from now on`,
+    );
+  }
+  await predecessor?.lend();
+  const store = made.use(await openLendable(() => openStore()));
+  // Whether this server's place is its own: what it would share with another is not removed.
+  const standing: { isOurs: boolean; isReplaced: boolean; handOver?: HandOver } = {
+    isOurs: predecessor === undefined,
+    isReplaced: false,
+  };
+  made.defer(() => {
+    if (standing.isOurs) removeRunDir(runDir);
+  });
   const functions: { registry?: StoredFunctionRegistry } = {};
   const [wired, admin, namespaces, code] = await Promise.all([
     wireEngine(config, installation, logger),
@@ -120,7 +160,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       },
     }),
   ]);
-  const engine = made.use(wired.engine);
+  const { engine } = wired;
+  made.defer(() => (standing.isOurs ? engine[Symbol.asyncDispose]() : undefined));
+  // A successor may have what is left once all of it is stopped.
+  made.defer(() => standing.handOver?.[Symbol.asyncDispose]());
   warnings.push(...wired.warnings);
   const preparing = engine.prepare();
   preparing.catch(() => {});
@@ -142,7 +185,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     }),
   );
   const metrics = createMetrics({ functions: () => gauges(registry, pools), spares: () => spares.ready });
-  const { pools, loop, spares } = wirePools({
+  const { pools, loop, spares, rebound } = wirePools({
     engine,
     installation: installation.id,
     generation: randomUUID(),
@@ -159,8 +202,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     keepAlive: config.keepAlive,
     poolSize: config.poolSize,
     scaleEveryMs: SCALE_EVERY_MS,
-    maxFrozenBytes: config.maxFrozenBytes ?? totalmem() / 2,
+    maxFrozenBytes: frozenBytesOf(config),
     onStarted: ({ start, calls }) => metrics.started(start, calls),
+    heldElsewhere: predecessor && (() => predecessor.held()),
   });
   made.use(loop);
   const registry = await createFunctionRegistry({
@@ -190,7 +234,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   });
 
   const telemetry = made.use(createTelemetry({ metrics, logs, versions, logger }));
-  const localToken = createLocalToken();
+  // Clients on this machine may have read the one of the server that is replaced.
+  const localToken = predecessor?.localToken ?? createLocalToken();
   const authenticator = createAuthenticator({
     adminSecretHash: admin.hash,
     localTokenHash: hashLocalToken(localToken),
@@ -267,17 +312,20 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     warnings.push(`the engine could not be prepared: ${asEbbError(error).message}`);
   });
   made.adopt(pools, (all) => all.close());
-  await pools.start(registry);
-  loop.start();
   made.use(rollouts);
-  // Before the port opens: the first call finds the weights as they are meant to be.
-  await rollouts.start();
-
-  const handleRequest = (request: IncomingMessage, response: ServerResponse) => {
-    if (!gateway.handle(request, response)) api.handle(request, response);
+  const startPools = async () => {
+    await pools.start(registry);
+    loop.start();
+    // Before the first call: it finds the weights as they are meant to be.
+    await rollouts.start();
   };
-  const shared = { config, gateway, handleRequest };
-  const { runDir } = installation;
+  if (!predecessor) await startPools();
+
+  const gate = createApiGate((request, response) => api.handle(request, response));
+  const handleRequest = (request: IncomingMessage, response: ServerResponse) => {
+    if (!gateway.handle(request, response)) gate.handle(request, response);
+  };
+  const shared = { config, gateway, handleRequest, inherited };
   const opened = feed
     ? await openGateways({
         ...shared,
@@ -295,6 +343,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     : await openHere(shared);
   health.front = opened;
   made.adopt(opened, (open) => open.close());
+  if (predecessor) {
+    await predecessor.take();
+    // What it gave up is taken into service before the first call.
+    await startPools();
+    predecessor.onReleased(() => pools.wantReconcile());
+    standing.isOurs = true;
+    opened.begin();
+    predecessor.open();
+  }
   const metricsServer = await openMetrics();
   if (metricsServer) made.use(metricsServer);
 
@@ -313,17 +370,63 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   made.defer(() => clearInterval(sweep));
   void sweepCode().catch(() => {});
 
+  const handOver = await openHandOver({
+    runDir,
+    port: opened.server,
+    listen: { host: config.listen.host, port: opened.port },
+    localToken,
+    held: () => pools.held(),
+    logger,
+    steps: createHandOverSteps({
+      gate,
+      pools,
+      rollouts,
+      store,
+      front: opened,
+      onReleased: () => handOver.released(),
+      onReplaced: () => {
+        standing.isOurs = false;
+        standing.isReplaced = true;
+        void metricsServer?.[Symbol.asyncDispose]();
+      },
+    }),
+  });
+  standing.handOver = handOver;
+  const reload = createReload({
+    current: { ...config, logLevel: levelOf(loaded) },
+    read: () => {
+      const again = load();
+      return { ...again.config, logLevel: levelOf(again) };
+    },
+    apply: (next) => {
+      logger.level = next.logLevel;
+      opened.setDrainTimeout(next.drainTimeoutMs);
+      rebound({ ...next, maxFrozenBytes: frozenBytesOf(next) });
+    },
+    logger,
+  });
   const parts = made.move();
   let closed: Promise<void> | undefined;
-  const close = async () => {
+  const close = async (now: AbortSignal) => {
+    // Told to stop while another server takes over: it does, and nobody is refused anything.
+    await handOver.close();
+    // With a successor nobody is refused anything: calls end by themselves, at the latest by their timeouts.
     health.draining = true;
-    await opened.drain();
+    if (standing.isReplaced) await opened.callsEnded(now);
+    else await opened.drain();
     // Ends followed logs, which would keep their connections open.
     await api[Symbol.asyncDispose]();
+    // What was promised to idle connections is kept: a request may be on its way on one.
+    if (standing.isReplaced) await opened.left(now);
     await opened.close(1_000);
     await parts.disposeAsync();
   };
-  const stop = () => (closed ??= close());
+  const hurry = new AbortController();
+  const stop = () => {
+    // Asked again, what is left of connections is cut.
+    if (closed) hurry.abort();
+    return (closed ??= close(hurry.signal));
+  };
   return {
     url,
     ...(metricsServer === undefined ? {} : { metricsUrl: metricsServer.url }),
@@ -334,14 +437,26 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     firstStart: installation.firstStart,
     functionCount: registry.list().length,
     warnings,
+    ...(predecessor === undefined ? {} : { predecessor: predecessor.pid }),
+    replaced: handOver.replaced,
+    reload,
     close: stop,
     [Symbol.asyncDispose]: stop,
   };
 
+  function openMetricsOnce() {
+    const { metricsListen: listen } = config;
+    return listen === 'off' ? undefined : createMetricsServer({ listen, metrics, health: healthNow });
+  }
+
+  /** With `takeover` a server that shuts down, or cannot hand over, is waited for. */
+  function openStore() {
+    return retried(() => wireStore(config.dataDir), options.takeover ? STORE_TRIES : 1, isInUse);
+  }
+
   async function openMetrics() {
-    if (config.metricsListen === 'off') return undefined;
     try {
-      return await createMetricsServer({ listen: config.metricsListen, metrics, health: healthNow });
+      return await retried(() => openMetricsOnce(), predecessor ? METRICS_TRIES : 1);
     } catch (error) {
       // Nobody asked for the default port, so a second server on the host does without.
       if (origins.metricsListen !== 'default' || !(error instanceof EbbError)) throw error;
@@ -357,6 +472,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     for (const { version } of pools.all()) if (version.code !== undefined) inUse.add(version.code);
     await code.sweep(inUse, UNUSED_CODE_MS);
   }
+}
+
+function frozenBytesOf({ maxFrozenBytes }: Config): number {
+  return maxFrozenBytes ?? totalmem() / 2;
 }
 
 function* gauges(registry: FunctionRegistry, pools: InstancePools) {

@@ -1,3 +1,4 @@
+import type { RunningServer } from '@ebb/server';
 import { CliError, EXIT } from '../../core/cli-error.ts';
 import { type CommandContext, defineCommand, type OptionDefinition } from '../../core/command.ts';
 import { onStopSignals } from '../../core/stop-signals.ts';
@@ -9,8 +10,12 @@ const GLOBAL_SETTINGS = new Set(['dataDir']);
 export const upCommand = defineCommand({
   name: 'server up',
   aliases: ['server start', 'up'],
-  summary: 'start a server here; Ctrl-C drains and stops it',
+  summary: 'start a server here; Ctrl-C drains and stops it, SIGHUP has it read its settings again',
   options: [
+    {
+      flags: '--takeover',
+      summary: 'replace the server that runs on the data directory, if one does, without losing a request',
+    },
     { flags: '--samples', summary: 'deploy the samples if there are no functions yet' },
     { flags: '--config <file>', summary: 'settings file (EBB_CONFIG)' },
   ],
@@ -38,24 +43,41 @@ export const upCommand = defineCommand({
       flags,
       env,
       version,
+      takeover: context.parameters.flag('takeover'),
       ...(context.stderr.isTTY ? { defaultLogLevel: 'warn' as const } : {}),
     }).catch((error: unknown) => {
       task.failed();
       throw error;
     });
     task.done();
+    // A terminal that is closed says the same, and then there is nobody left to look after the server.
+    const onHangUp = () => (process.stdin.isTTY ? stopping.resolve() : void server.reload());
+    process.on('SIGHUP', onHangUp);
     try {
       await announceServer(server, context, stop.signal).catch((error: unknown) => {
         if (!stop.signal.aborted) throw error;
       });
-      await stopping.promise;
+      const successor = await Promise.race([stopping.promise, server.replaced]);
+      if (successor !== undefined) await finishReplaced(server, successor, context, stopping.promise);
     } finally {
+      process.off('SIGHUP', onHangUp);
       const drain = await startTask('draining: running calls may finish; Ctrl-C again stops at once');
       await server.close();
       drain.done('stopped');
     }
   },
 });
+
+/** Ends a server whose place another has: it finishes its calls, or stops now when it is told to. */
+async function finishReplaced(
+  server: RunningServer,
+  successor: number,
+  { output }: CommandContext,
+  stopping: Promise<void>,
+): Promise<void> {
+  output.note(`process ${successor} has taken over; this one ends when its last calls and connections have`);
+  await Promise.race([server.close(), stopping]);
+}
 
 /** One flag for every setting of the server. */
 async function settingOptions(): Promise<readonly OptionDefinition[]> {

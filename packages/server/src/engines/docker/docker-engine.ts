@@ -242,6 +242,8 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
       stopping.set(id, running);
       return running;
     },
+    // The daemon is the memory; what was mounted stays mounted.
+    release: (id) => spares.forget(id),
     freeze: (id) => freezer.freeze(id),
     thaw: (id) => freezer.thaw(id),
     logs,

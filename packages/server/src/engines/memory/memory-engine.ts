@@ -161,6 +161,7 @@ export function createMemoryEngine(options: MemoryEngineOptions): MemoryEngine {
       await call('freeze an instance');
       living(id).setFrozen(true);
     },
+    release() {},
     async thaw(id) {
       await call('thaw an instance');
       living(id).setFrozen(false);

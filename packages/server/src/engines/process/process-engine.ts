@@ -218,6 +218,11 @@ export function createProcessEngine(options: ProcessEngineOptions): Engine {
       stopping.set(id, running);
       await running;
     },
+    release(id) {
+      known.get(id)?.release();
+      known.delete(id);
+      adopted.delete(id);
+    },
     freeze: async (id) => require(id).setFrozen(true),
     thaw: async (id) => require(id).setFrozen(false),
     async *logs(id, logOptions) {

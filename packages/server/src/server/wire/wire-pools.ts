@@ -29,6 +29,7 @@ export interface WirePoolsOptions extends Omit<LauncherOptions, 'exits' | 'spare
   readonly maxFrozenBytes: number;
   /** Told of every instance that has started. */
   readonly onStarted?: InstancePoolsOptions['onStarted'];
+  readonly heldElsewhere?: InstancePoolsOptions['heldElsewhere'];
 }
 
 /** The shape of a function whose spec says nothing about it. */
@@ -39,11 +40,19 @@ function usualShape(): SpareShape {
   return { runtime: 'node', network, readOnlyRootFilesystem, memoryBytes, tmpBytes };
 }
 
+/** The bounds that may be set anew while the server runs. */
+export type HostBounds = Pick<
+  WirePoolsOptions,
+  'maxInstances' | 'maxConcurrentStarts' | 'memoryBudgetBytes' | 'poolSize' | 'maxFrozenBytes'
+>;
+
 /** Joins launcher, pools and autoscaler; `pools.start` and `loop.start` set them going. */
 export function wirePools(options: WirePoolsOptions): {
   readonly pools: InstancePools;
   readonly loop: ScaleLoop;
   readonly spares: WarmPool;
+  /** Sets the bounds of the host anew. */
+  readonly rebound: (bounds: HostBounds) => void;
 } {
   const { engine, clock, logger, generation, maxInstances, memoryBudgetBytes, scaleEveryMs } = options;
   const exits = new ExitWatch();
@@ -84,8 +93,19 @@ export function wirePools(options: WirePoolsOptions): {
     logger,
     generation,
     ...(options.onStarted === undefined ? {} : { onStarted: options.onStarted }),
+    heldElsewhere: options.heldElsewhere,
     idle: { everyMs: scaleEveryMs, maxFrozenBytes: options.maxFrozenBytes, maxInstances },
     onDemand: (pool: VersionPool) => loop.poke(pool),
   });
-  return { pools, loop, spares };
+  return {
+    pools,
+    loop,
+    spares,
+    rebound: (next) => {
+      budget.resize(next.maxConcurrentStarts);
+      loop.rebound({ maxInstances: next.maxInstances, memoryBudgetBytes: next.memoryBudgetBytes });
+      pools.rebound({ maxInstances: next.maxInstances, maxFrozenBytes: next.maxFrozenBytes });
+      spares.rebound({ maxInstances: next.maxInstances, size: next.poolSize });
+    },
+  };
 }

@@ -1,0 +1,141 @@
+import { type IncomingMessage, request as httpRequest, type ServerResponse } from 'node:http';
+import { connect, createServer, type Server, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { EbbError } from '../../core/errors.ts';
+import { newCallId } from '../../core/ids.ts';
+import { sendError } from '../../gateway/send-error.ts';
+
+/** Longest line that says whose connection follows; an IPv6 address with a zone is shorter. */
+const MAX_PREFACE_BYTES = 256;
+const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'upgrade', 'expect']);
+
+/** A connection to the successor that says first whom it is for. */
+function dial(path: string, remoteAddress: string | undefined): Socket {
+  const peer = connect({ path, allowHalfOpen: true });
+  peer.write(`${remoteAddress ?? ''}\n`);
+  return peer;
+}
+
+/** Has the successor serve a connection, from the next byte on. */
+export function relayConnection(socket: Socket, path: string): void {
+  join(socket, dial(path, socket.remoteAddress));
+}
+
+/** Has the successor answer one request; the connection it came on is closed after it. */
+export function relayRequest(path: string, request: IncomingMessage, response: ServerResponse): void {
+  const upstream = httpRequest({
+    // Without an agent, which would open connections of its own.
+    createConnection: () => dial(path, request.socket.remoteAddress),
+    setHost: false,
+    method: request.method,
+    path: request.url,
+    headers: [...passed(request.rawHeaders), 'Connection', 'close'],
+  });
+  upstream.on('response', (answer) => {
+    response.writeHead(answer.statusCode ?? 502, answer.statusMessage, [
+      ...passed(answer.rawHeaders),
+      'Connection',
+      'close',
+    ]);
+    response.flushHeaders();
+    answer.pipe(response);
+    answer.once('close', () => {
+      if (!answer.complete) response.destroy();
+    });
+  });
+  upstream.on('error', () => {
+    if (response.headersSent || response.destroyed) return;
+    const error = new EbbError('DRAINING', 'the server that has taken over cannot be reached just now', {
+      retryAfterSeconds: 1,
+    });
+    sendError(response, error, newCallId());
+  });
+  upstream.once('close', () => {
+    request.unpipe(upstream);
+    request.resume();
+  });
+  response.once('close', () => upstream.destroy());
+  request.pipe(upstream);
+}
+
+/** Has the successor take a WebSocket whose handshake was read here. */
+export function relayUpgrade(path: string, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  const peer = dial(path, request.socket.remoteAddress);
+  let text = `${request.method} ${request.url} HTTP/1.1\r\n`;
+  for (let i = 0; i + 1 < request.rawHeaders.length; i += 2) {
+    text += `${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}\r\n`;
+  }
+  peer.write(`${text}\r\n`, 'latin1');
+  if (head.length > 0) peer.write(head);
+  join(socket, peer);
+}
+
+/**
+ * Listens for what a predecessor passes on; `take` gets each connection, paused, as if its caller had opened it here.
+ * Only the server's own user reaches the directory of the socket.
+ */
+export async function openRelay(path: string, take: (socket: Socket) => void): Promise<AsyncDisposable> {
+  const open = new Set<Socket>();
+  const server: Server = createServer({ allowHalfOpen: true }, (socket) => {
+    open.add(socket);
+    socket.on('error', () => socket.destroy());
+    socket.once('close', () => open.delete(socket));
+    readPreface(socket, (remoteAddress) => {
+      Object.defineProperty(socket, 'remoteAddress', { value: remoteAddress });
+      take(socket);
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, resolve);
+  });
+  return {
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const socket of open) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+function readPreface(socket: Socket, then: (remoteAddress: string) => void): void {
+  let head: Buffer = Buffer.alloc(0);
+  const onData = (chunk: Buffer) => {
+    head = Buffer.concat([head, chunk]);
+    const end = head.indexOf(0x0a);
+    if (end === -1) {
+      if (head.length > MAX_PREFACE_BYTES) socket.destroy();
+      return;
+    }
+    socket.off('data', onData);
+    socket.pause();
+    if (end + 1 < head.length) socket.unshift(head.subarray(end + 1));
+    then(head.toString('latin1', 0, end));
+  };
+  socket.on('data', onData);
+}
+
+function passed(raw: readonly string[]): string[] {
+  const headers: string[] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i] as string;
+    if (!HOP_BY_HOP.has(name.toLowerCase())) headers.push(name, raw[i + 1] as string);
+  }
+  return headers;
+}
+
+/** Pipes two connections into each other; when one closes, so does the other. */
+function join(one: Duplex, other: Duplex): void {
+  one.on('error', () => one.destroy());
+  other.on('error', () => other.destroy());
+  one.pipe(other);
+  other.pipe(one);
+  one.once('close', () => finish(other));
+  other.once('close', () => finish(one));
+}
+
+/** Closes a connection once what was written to it has left. */
+function finish(connection: Duplex): void {
+  if (connection instanceof Socket) connection.destroySoon();
+  else connection.destroy();
+}
