@@ -5,6 +5,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_NAMESPACE, type RolloutResource, type RolloutSpecInput } from '@ebb/contract';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { getOnce } from '../harness/held-calls.ts';
 import { deployLab } from '../harness/lab.ts';
 import { startLoad } from '../harness/load.ts';
 import { ROOT, startTestServer, type TestServer } from '../harness/server.ts';
@@ -180,5 +181,47 @@ describe('a rollout', () => {
       ['advance', 100],
       ['finish', 100],
     ]);
+  });
+
+  test('ends with a rollback by hand, which sends all calls back without anybody knowing of the rollout', async () => {
+    await deploy(server, 'regretted', 0);
+    await deploy(server, 'regretted', 0, { ...CANARY, steps: [{ weight: 50, pause: '10m' }] });
+    await until(server, 'regretted', ({ weight }) => weight === 50);
+    await server.ebbOk(['rollback', 'regretted']);
+    for (let round = 0; round < 10; round += 1) expect(await call(server, 'regretted')).toBe('1');
+    expect(await server.client.rollouts.get(ref('regretted'))).toMatchObject({ state: 'aborted', weight: 0 });
+  });
+
+  test('begins also with a version that is stored already', async () => {
+    await deploy(server, 'again', 0);
+    const body = async (version: number) => {
+      const { spec, code } = await server.client.versions.get(ref('again'), version);
+      return { spec, ...(code === undefined ? {} : { code }) };
+    };
+    await deploy(server, 'again', 0);
+    const rollout: RolloutSpecInput = { ...CANARY, steps: [{ weight: 50, pause: '10m' }] };
+    const begun = await server.client.functions.deploy(ref('again'), { ...(await body(1)), rollout });
+    expect(begun.rollout).toMatchObject({ from: 2, to: 1 });
+    await server.ebbOk(['rollout', 'promote', 'again']);
+    expect(await call(server, 'again')).toBe('1');
+  });
+});
+
+describe('a rollout during which another server takes over', () => {
+  test('goes on there, and no call is lost', async () => {
+    await using server = await startTestServer({ engine: 'process' });
+    await deploy(server, 'moved', 0);
+    const load = startLoad(
+      () => getOnce(server.functionUrl('moved')).then(({ status }) => new Response('', { status })),
+      4,
+    );
+    await deploy(server, 'moved', 0, { ...CANARY, steps: [{ weight: 30, pause: '3s' }] });
+    await until(server, 'moved', ({ weight }) => weight === 30);
+    await server.takeOver();
+    const ended = await until(server, 'moved', hasEnded);
+    expect((await load.stop()).failures).toEqual([]);
+    expect(ended).toMatchObject({ state: 'finished', weight: 100 });
+    expect(ended.timeline.map(({ reason }) => reason)).toContain('RESTARTED');
+    expect(server.output()).not.toContain('a rollout could not go on');
   });
 });
