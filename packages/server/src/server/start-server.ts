@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
-import { type NamespaceResource, resolveRate } from '@ebb/contract';
 import { createApi } from '../api/create-api.ts';
 import { ensureAdminSecret } from '../auth/admin-secret.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
@@ -14,13 +13,8 @@ import { systemClock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import { createLogger } from '../core/logger.ts';
 import type { FunctionRegistry } from '../core/ports.ts';
-import type { FindVersion } from '../gateway/called-versions.ts';
-import { Gateway } from '../gateway/gateway.ts';
-import { RateGates } from '../gateway/rate-gates.ts';
-import { RouteTable } from '../gateway/route-table.ts';
-import { createRouteFeed, knownEverywhere, limitedEverywhere } from '../gateways/route-feed.ts';
+import { limitedEverywhere } from '../gateways/route-feed.ts';
 import type { InstancePools } from '../pool/instance-pools.ts';
-import { createRollouts } from '../rollouts/create-rollouts.ts';
 import { withoutRollouts } from '../rollouts/without-rollouts.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
@@ -29,11 +23,11 @@ import { openLendable } from '../store/lendable.ts';
 import { createLogBook } from '../telemetry/log-book.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createMetricsServer } from '../telemetry/metrics-server.ts';
-import { createTelemetry } from '../telemetry/telemetry.ts';
-import { createVersionTally } from '../telemetry/version-tally.ts';
-import { type Front, openGateways, openHere } from './front.ts';
-import { createReload, type ReloadOutcome } from './reload.ts';
+import { openGateways, openHere } from './front.ts';
+import { createHealth } from './health.ts';
+import { createReload } from './reload.ts';
 import { retried } from './retried.ts';
+import type { RunningServer, StartOptions } from './running-server.ts';
 import { createApiGate } from './takeover/api-gate.ts';
 import { type HandOver, openHandOver } from './takeover/hand-over.ts';
 import { createHandOverSteps, isInUse } from './takeover/hand-over-steps.ts';
@@ -42,6 +36,7 @@ import { callPredecessor } from './takeover/predecessor.ts';
 import { openInstallation, removeRunDir, writeServerFile } from './installation.ts';
 import { wireEngine } from './wire/wire-engine.ts';
 import { wirePools } from './wire/wire-pools.ts';
+import { wireTraffic } from './wire/wire-traffic.ts';
 import { wireStore } from './wire/wire-store.ts';
 
 /** How often idle instances are looked at. */
@@ -49,53 +44,12 @@ const SCALE_EVERY_MS = 500;
 /** Uploaded code that no version refers to is kept this long: its deploy may still come. */
 const UNUSED_CODE_MS = 3_600_000;
 const SWEEP_EVERY_MS = 600_000;
-/** How long an answer about the engine's health holds. */
-const HEALTH_MS = 2_000;
 /** A server that is replaced closes its metrics when the other serves. */
 const METRICS_TRIES = 20;
 /** A minute longer than a server takes to shut down by default. */
 const STORE_TRIES = 1_800;
 /** Real code compresses to a fifth, rarely to a fiftieth; an archive beyond this is a bomb. */
 const CODE_MAX_RATIO = 200;
-
-/** What a server is started with. */
-export interface StartOptions {
-  /** Settings from the command line, by name. */
-  readonly flags?: Readonly<Record<string, string | undefined>>;
-  /** The environment to read settings from; the process's own by default. */
-  readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Level of the server's own log when no setting says one; a terminal wants less than a log file. */
-  readonly defaultLogLevel?: Config['logLevel'];
-  /** Version of the product, as `/v1/version` shows it. */
-  readonly version: string;
-  /** Takes over from the server that runs on the data directory, if one does, without losing a request. */
-  readonly takeover?: boolean;
-}
-
-/** A server that runs. */
-export interface RunningServer extends AsyncDisposable {
-  /** Where the gateway and the control API answer, as a client on this machine reaches them. */
-  readonly url: string;
-  readonly metricsUrl?: string;
-  readonly engine: string;
-  readonly dataDir: string;
-  /** The admin secret, at the start that made it. */
-  readonly adminSecret?: string;
-  /** Token for clients on this machine; valid until the server stops. */
-  readonly localToken: string;
-  readonly firstStart: boolean;
-  readonly functionCount: number;
-  /** Sentences the person who started the server should read. */
-  readonly warnings: readonly string[];
-  /** Process id of the server this one took over from, which may still finish what it has. */
-  readonly predecessor?: number;
-  /** Resolves with the process id of a successor once it serves; then {@link close} finishes what is left here. */
-  readonly replaced: Promise<number>;
-  /** Reads the settings again: what can change while the server runs does, and the log says what it came to. */
-  reload(): ReloadOutcome;
-  /** Drains: refuses new calls, lets running ones end, stops the instances, releases everything. Idempotent. */
-  close(): Promise<void>;
-}
 
 /**
  * Starts the platform in this process: the one place where its parts are made and joined. Throws CONFIG_INVALID,
@@ -221,19 +175,6 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   });
   functions.registry = registry;
 
-  const feed = config.gateways > 0 ? made.use(createRouteFeed(registry)) : undefined;
-  const everywhere = feed ? knownEverywhere(registry, feed) : registry;
-  const versions = made.use(createVersionTally(registry, () => rollouts.hurry()));
-  const rollouts = createRollouts({
-    registry: everywhere,
-    store,
-    poolOf: (version) => pools.of(version),
-    takeCounted: () => versions.take(),
-    clock,
-    logger,
-  });
-
-  const telemetry = made.use(createTelemetry({ metrics, logs, versions, logger }));
   // Clients on this machine may have read the one of the server that is replaced.
   const localToken = predecessor?.localToken ?? createLocalToken();
   const authenticator = createAuthenticator({
@@ -241,49 +182,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     localTokenHash: hashLocalToken(localToken),
     clock,
   });
-  const findVersion: FindVersion = async (...named) => pools.called(await registry.version(...named));
-  const rates = new RateGates(clock);
-  const routes = made.use(new RouteTable(registry, { findVersion, rates }));
-  const gateway = new Gateway({
-    pools,
-    routes,
-    authenticator,
-    domain: config.domain,
-    logger,
-    record: (event) => telemetry.record(event),
-  });
-  made.use(
-    registry.watch((change) => {
-      if (change.kind !== 'removed') return;
-      const { namespace, name } = change.previous;
-      metrics.forget(namespace, name);
-      void logs.forget(namespace, name);
-    }),
+  const { gateway, feed, everywhere, rollouts, rates, findVersion } = made.use(
+    wireTraffic({ config, registry, namespaces, store, pools, authenticator, metrics, logs, clock, logger }),
   );
-
-  const limit = ({ name, limits = {} }: NamespaceResource) => {
-    const { concurrency, reserved = 0 } = limits;
-    pools.limits.setNamespace(name, { concurrency, reservedShare: reserved / 100 });
-    const rate = resolveRate(limits);
-    rates.set(name, rate);
-    feed?.tellRate(name, rate !== undefined);
-  };
-  for (const namespace of namespaces.list()) limit(namespace);
-  made.use(namespaces.watch(limit));
-  const health: { draining: boolean; front?: Front } = { draining: false };
-  // Anybody may ask for the health; the engine is asked once in a while only.
-  const engineHealth = rememberFor(HEALTH_MS, async () => {
-    const status = await engine.probe();
-    return { name: engine.name, ok: status.ok, ...(status.ok ? {} : { message: status.message }) };
-  });
-  const healthNow = async () => {
-    const state = await engineHealth();
-    return {
-      status: health.draining ? ('draining' as const) : state.ok ? ('ok' as const) : ('degraded' as const),
-      engine: state,
-      ...health.front?.describe(),
-    };
-  };
+  const health = createHealth(engine);
   const api = made.use(
     await createApi({
       registry: withoutRollouts(everywhere, rollouts),
@@ -301,7 +203,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
         engine: engine.name,
         installation: installation.id,
       },
-      health: healthNow,
+      health: () => health.now(),
       engineFindings: async () => (await engine.probe()).findings,
       logger,
     }),
@@ -446,7 +348,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
 
   function openMetricsOnce() {
     const { metricsListen: listen } = config;
-    return listen === 'off' ? undefined : createMetricsServer({ listen, metrics, health: healthNow });
+    return listen === 'off' ? undefined : createMetricsServer({ listen, metrics, health: () => health.now() });
   }
 
   /** With `takeover` a server that shuts down, or cannot hand over, is waited for. */
@@ -484,20 +386,6 @@ function* gauges(registry: FunctionRegistry, pools: InstancePools) {
     const { ready = 0, waiting = 0 } = pool ?? {};
     yield { namespace, name, instances: ready, waiting, frozen: pool?.frozen().length ?? 0 };
   }
-}
-
-/** Calls `ask` at most once in `ms`; callers in between share its answer. */
-function rememberFor<T>(ms: number, ask: () => Promise<T>): () => Promise<T> {
-  let answer: Promise<T> | undefined;
-  return () => {
-    if (!answer) {
-      answer = ask();
-      setTimeout(() => {
-        answer = undefined;
-      }, ms).unref();
-    }
-    return answer;
-  };
 }
 
 /** An address to connect to for one to listen on. */
