@@ -40,6 +40,34 @@ describeOnEngines('a deploy', (engine) => {
     expect([...seen].every((version) => /^moving@\d+$/.test(version ?? ''))).toBe(true);
   });
 
+  test('has the instances its calls need before it gets them, and so do a rollback and a change of weights', async () => {
+    const ref = { namespace: DEFAULT_NAMESPACE, name: 'narrow' };
+    const deploy = async (version: string) => {
+      await deployLab(server, 'narrow', ['--no-serve', '--concurrency', '1', '--env', `LAB_VERSION=${version}`]);
+      const [{ spec, code = '' } = { spec: {} }] = await server.client.functions.versions(ref);
+      await server.client.functions.deploy(ref, { spec: { ...spec, queue: { length: 6 } }, code });
+    };
+    await deploy('1');
+    const calls: Promise<number>[] = [];
+    // They come whether others were answered or not.
+    const clock = setInterval(
+      () => calls.push(fetch(server.functionUrl('narrow', '/slow?ms=100')).then(({ status }) => status)),
+      15,
+    );
+    await sleep(2_500);
+    const warmedUp = calls.length;
+    await deploy('2');
+    await sleep(500);
+    await server.client.functions.rollback(ref);
+    await sleep(500);
+    const [last = 0, first = 0] = (await server.client.functions.versions(ref)).map(({ version }) => version);
+    await server.client.aliases.set(ref, 'live', { versions: { [last]: 50, [first]: 50 } });
+    await sleep(500);
+    clearInterval(clock);
+    const statuses = await Promise.all(calls);
+    expect(statuses.slice(warmedUp).filter((status) => status !== 200)).toEqual([]);
+  });
+
   test('that does not come up leaves the old version serving and shows the last words of the new one', async () => {
     await deployLab(server, 'solid');
     const broken = await mkdtemp(path.join(tmpdir(), 'ebb-broken-'));

@@ -193,6 +193,12 @@ export interface Rollouts {
   requireNone(namespace: string, name: string): void;
 }
 
+/** A version and the part of a function's calls that it is about to get, from 0 to 1. */
+export interface ComingCalls {
+  readonly version: Version;
+  readonly share: number;
+}
+
 /** What the registry asks of the side that runs instances before a version goes live. */
 export interface DeployGate {
   /**
@@ -202,6 +208,12 @@ export interface DeployGate {
   admit(spec: FunctionSpec, signal?: AbortSignal): Promise<{ readonly imageDigest?: string }>;
   /** Starts one instance of the version and keeps it ready. Throws DEPLOY_FAILED with the last log lines. */
   prove(version: Version, signal?: AbortSignal): Promise<void>;
+  /**
+   * Has versions that are about to get a share of a function's calls start the instances these take now, so that they
+   * need not wait for them; resolves when they are ready, at the latest after `limitMs`. Never throws for one that does
+   * not start.
+   */
+  warm(record: FunctionRecord, coming: readonly ComingCalls[], limitMs: number): Promise<void>;
   /**
    * Stops whatever {@link prove} started for a version that does not go live. One that `stays` may have served before:
    * its requests finish, and what was started for it is kept for a moment, in case an alias comes to it.

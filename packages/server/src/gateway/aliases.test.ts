@@ -388,3 +388,24 @@ describe('a shadow version', () => {
     await eventually(() => copies(lab).length === 121);
   });
 });
+
+describe('a function whose live version asks for credentials', () => {
+  test.each<[string, string, Record<string, string>]>([
+    ['by its bare name', '', {}],
+    ['by number', '@1', {}],
+    ['by alias', ':stable', {}],
+    ['by a header that names the version', '', { 'x-ebb-version': '1' }],
+    ['by a header that names the alias', '', { 'x-ebb-alias': 'stable' }],
+    ['by what sends testers to the version', '', { 'x-tester': '1' }],
+  ])('asks everybody for them, also who calls a public version %s', async (_how, suffix, headers) => {
+    await using lab = await createLab();
+    await lab.harness.deploy('f', { env: { VERSION: '1' } });
+    await lab.harness.deploy('f', { env: { VERSION: '2' }, auth: 'required' });
+    await setAlias(lab.harness, 'stable', { versions: { 1: 100 } });
+    await setAlias(lab.harness, 'live', { versions: { 2: 100 }, match: [{ header: 'x-tester', version: 1 }] });
+    const url = lab.url.replace(/\/f\b/, `/f${suffix}`);
+    expect((await call(url, { headers })).status).toBe(401);
+    const authorization = HARNESS_AUTHORIZATION;
+    expect((await call(url, { headers: { ...headers, authorization } })).status).toBe(200);
+  });
+});

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { DEFAULT_NAMESPACE, type ErrorCode, LIVE_ALIAS } from '@ebb/contract';
+import { DEFAULT_NAMESPACE, type ErrorCode, LIVE_ALIAS, versionsOf } from '@ebb/contract';
 import type { FunctionRecord, FunctionRegistry, RegistryChange } from '../core/ports.ts';
 import { type CalledVersion, CalledVersions, type FindVersion } from './called-versions.ts';
 import { type Fork, targetOf } from './fork.ts';
@@ -139,20 +139,23 @@ function entryOf(
   before: Route | Many | undefined,
 ): Route | Many {
   const routes = new Map(versions.map((version) => [version.version, routeOf(version, rate)]));
+  const meant = aliases.find(({ name }) => name === LIVE_ALIAS)?.spec;
+  const called = meant ? versionsOf({ ...meant, shadow: undefined }) : [live.version];
+  const authRequired = [...called].some((version) => routes.get(version)?.authRequired === true);
+  // Who names a version or an alias, or sends a tester's header, gets around no credentials of the bare name.
+  const named = new Map(versions.map((version) => [version.version, routeOf(version, rate, authRequired)]));
   const targets = new Map<string, Route | Fork>();
+  const old = before?.kind === 'many' && before.authRequired === authRequired ? before.aliases : undefined;
   for (const { name, spec } of aliases) {
-    const old = before?.kind === 'many' ? before.aliases.get(name) : undefined;
+    const last = old?.get(name);
     // Turns go on where they were when only something else of the function has changed.
-    const isSame = old?.kind === 'fork' && isDeepStrictEqual(old.spec, spec);
-    const target = isSame ? old : targetOf(spec, routes);
+    const isSame = last?.kind === 'fork' && isDeepStrictEqual(last.spec, spec);
+    const target = isSame ? last : targetOf(spec, name === LIVE_ALIAS ? routes : named, named);
     if (target) targets.set(name, target);
   }
   const main = targets.get(LIVE_ALIAS) ?? routeOf(live, rate);
   if (main.kind === 'route' && targets.size === 1 && routes.size === 1) return main;
-  const authRequired = main.authRequired;
-  // Who names a version gets around no credentials that the bare name asks for.
-  const byNumber = new Map(versions.map((version) => [version.version, routeOf(version, rate, authRequired)]));
-  return { kind: 'many', live: main, aliases: targets, versions: byNumber, authRequired };
+  return { kind: 'many', live: main, aliases: targets, versions: named, authRequired };
 }
 
 function aliasOf(found: Route | Many, name: string, alias: string): Route | Fork | Missing {

@@ -61,6 +61,9 @@ export class Slot {
   }
 }
 
+/** The default of `queue.length`. */
+const CATCH_UP_LENGTH = 1_000;
+
 /** What an {@link Admission} is made with. */
 export interface AdmissionOptions {
   /** Shown in errors: `name.namespace`. */
@@ -73,6 +76,11 @@ export interface AdmissionOptions {
   readonly maxInstances: number;
   /** Longest wait, in milliseconds. */
   readonly queueWaitMs: number;
+  /**
+   * Whether the version has just got calls of another one and may not have the instances yet: those who wait for these
+   * are not too many either, up to the usual length of a line. Default: never.
+   */
+  readonly isCatchingUp?: () => boolean;
   /** Called when a request has to wait; never re-entrant into the admission. */
   readonly onDemand: () => void;
   /** Called after a slot came back; `idle` when its instance holds no other request. */
@@ -203,7 +211,8 @@ export class Admission {
     const { label, queueLength, queueWaitMs, concurrency, maxInstances } = this.#options;
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const startable = concurrency * (maxInstances - this.#endpoints.length);
-    if (this.#waiting.length >= Math.max(queueLength, startable)) {
+    const isFull = this.#waiting.length >= Math.max(queueLength, startable);
+    if (isFull && (this.#waiting.length >= CATCH_UP_LENGTH || this.#options.isCatchingUp?.() !== true)) {
       const message = `${label} is busy: ${this.#waiting.length} calls wait already and "queue.length" is ${queueLength}`;
       return Promise.reject(new EbbError('QUEUE_FULL', message, { retryAfterSeconds: 1 }));
     }

@@ -7,7 +7,15 @@ import {
   isShadowOnly,
 } from '@ebb/contract';
 import { asEbbError, EbbError } from '../core/errors.ts';
-import type { DeployGate, FunctionRegistry, FunctionStanding, RegistryChange, Version } from '../core/ports.ts';
+import type {
+  ComingCalls,
+  DeployGate,
+  FunctionRecord,
+  FunctionRegistry,
+  FunctionStanding,
+  RegistryChange,
+  Version,
+} from '../core/ports.ts';
 import type { Slot } from './admission.ts';
 import { CallLimits } from './call-limits.ts';
 import { isStartFailure } from './classify-start-failure.ts';
@@ -16,6 +24,7 @@ import { IdleKeeper, type IdleKeeperOptions } from './idle-keeper.ts';
 import { Reconciler } from './reconciler.ts';
 import type { StartBudget } from './start-budget.ts';
 import { type Started, StartHistory } from './start-history.ts';
+import { activeCalls, instancesFor, warmUp } from './warm-up.ts';
 import type { WarmPool } from './warm-pool.ts';
 import { VersionPool, type VersionPoolOptions } from './version-pool.ts';
 
@@ -221,6 +230,25 @@ export class InstancePools implements DeployGate, AsyncDisposable {
         },
       );
     }
+  }
+
+  async warm(record: FunctionRecord, coming: readonly ComingCalls[], limitMs: number): Promise<void> {
+    const serving = record.versions.flatMap(({ key }) => this.#pools.get(key) ?? []);
+    const calls = activeCalls(serving);
+    const numbers = new Set(record.versions.map(({ version }) => version));
+    await Promise.all(
+      coming.map(async ({ version, share }) => {
+        const count = instancesFor(calls * share, version.limits);
+        // One is started by the first call as soon as here.
+        if (count <= 1) return;
+        const pool = this.of(version);
+        const isServing = numbers.has(version.version);
+        pool.revive();
+        await warmUp(pool, count, limitMs, () => this.#closed !== undefined);
+        // It may not come to it.
+        if (!isServing) this.#retireSoon(version.key);
+      }),
+    );
   }
 
   async discard(version: Version, { stays }: { readonly stays: boolean } = { stays: false }): Promise<void> {

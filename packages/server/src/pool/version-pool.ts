@@ -73,6 +73,7 @@ export class VersionPool {
       queueWaitMs: version.limits.queueWaitMs,
       concurrency: version.limits.concurrency,
       maxInstances: version.limits.scaleMax,
+      isCatchingUp: () => this.held > 0,
       onDemand: () => {
         this.#freezer.demand(this.waiting);
         options.onDemand(this);

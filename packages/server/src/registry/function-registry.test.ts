@@ -39,6 +39,7 @@ function createGate(): DeployGate & {
       calls.push(`prove ${version.key}`);
       await this.onProve(version);
     },
+    async warm() {},
     async discard(version, options) {
       calls.push(`${options?.stays === true ? 'release' : 'discard'} ${version.key}`);
     },

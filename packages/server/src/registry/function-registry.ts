@@ -1,6 +1,13 @@
-import { LIVE_ALIAS, reservedInstances, resolveLimits } from '@ebb/contract';
+import { LIVE_ALIAS, reservedInstances, resolveLimits, type Share, SHARE_TOTAL, sharesOf } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
-import type { DeployInput, FunctionRecord, FunctionRegistry, RegistryChange, Version } from '../core/ports.ts';
+import type {
+  ComingCalls,
+  DeployInput,
+  FunctionRecord,
+  FunctionRegistry,
+  RegistryChange,
+  Version,
+} from '../core/ports.ts';
 import type { Write } from '../store/key-value.ts';
 import { requireAliasSpec } from './check-alias.ts';
 import { KEPT_VERSIONS, type RetentionRule } from './decide-retention.ts';
@@ -13,6 +20,11 @@ import { createTurns } from './turns.ts';
 import { createVersionActions } from './version-actions.ts';
 import { createVersionCollector } from './version-collector.ts';
 import { functionText, parseFunction, parseOutline, parseVersion } from './version-record.ts';
+
+/** How long a deploy waits until the new version has the instances that its calls need. */
+const DEPLOY_WARM_MS = 5_000;
+/** The same for a change of weights and a rollback, which is to be in force within a second. */
+const CHANGE_WARM_MS = 500;
 
 /** What the registry of functions is built from. */
 export interface FunctionRegistryOptions extends DeployerOptions {
@@ -131,6 +143,20 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
     }
   };
 
+  /** Has versions start what they need for their new share of the calls of `live`; a version there is not is left out. */
+  const warm = async (namespace: string, name: string, shares: readonly Share[]): Promise<void> => {
+    const record = records.get(recordKey(namespace, name));
+    if (!record) return;
+    const coming = await Promise.all(
+      shares.map(async ({ version: number, share }): Promise<ComingCalls[]> => {
+        const known = record.versions.find(({ version }) => version === number);
+        const version = known ?? (await actions.stored(record, number).catch(() => undefined));
+        return version ? [{ version, share: share / SHARE_TOTAL }] : [];
+      }),
+    );
+    await options.gate.warm(record, coming.flat(), CHANGE_WARM_MS);
+  };
+
   return {
     resolve: (namespace, name) => records.get(recordKey(namespace, name)),
 
@@ -167,6 +193,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
             return { record, version: record.live, change: 'unchanged' };
           }
           const { version, isNew } = prepared;
+          if (probe && serve && before) await options.gate.warm(before, [{ version, share: 1 }], DEPLOY_WARM_MS);
           const commit = async () => {
             const current = records.get(key);
             // Others may have reserved something while this one was proved.
@@ -188,12 +215,14 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
       }
     },
 
-    setAlias: (namespace, name, alias, spec, options) =>
-      changes.run(recordKey(namespace, name), async () => {
+    setAlias: async (namespace, name, alias, spec, options) => {
+      if (alias === LIVE_ALIAS) await warm(namespace, name, sharesOf(spec.versions) ?? []);
+      return changes.run(recordKey(namespace, name), async () => {
         const record = requireRecord(namespace, name);
         const numbers = requireAliasSpec(alias, spec);
         return actions.point(record, { name: alias, spec }, numbers, options);
-      }),
+      });
+    },
 
     removeAlias: (namespace, name, alias) =>
       changes.run(recordKey(namespace, name), async () => {
@@ -210,7 +239,11 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
         return save(record, withoutAlias(record, alias, clock.now()));
       }),
 
-    rollback: actions.rollback,
+    async rollback(namespace, name, to) {
+      const version = to ?? records.get(recordKey(namespace, name))?.before;
+      if (version !== undefined) await warm(namespace, name, [{ version, share: SHARE_TOTAL }]);
+      return actions.rollback(namespace, name, to);
+    },
     notes: actions.notes,
     publish: actions.publish,
     removeVersion: actions.removeVersion,

@@ -54,6 +54,7 @@ async function setUp({ store = createMemoryKeyValue(), deployed = 3, retention }
       calls.push(`prove ${version.version}`);
       await hooks.onProve(version);
     },
+    async warm() {},
     async discard(version, options) {
       calls.push(`${options?.stays === true ? 'release' : 'discard'} ${version.version}`);
     },

@@ -27,7 +27,12 @@ async function startServer(store: KeyValue) {
     namespaces: { get: (name) => ({ name, id: 1, createdAt: '' }) },
     secrets: { has: () => Promise.resolve(true) },
     code: { has: () => true },
-    gate: { admit: () => Promise.resolve({}), prove: () => Promise.resolve(), discard: () => Promise.resolve() },
+    gate: {
+      admit: () => Promise.resolve({}),
+      prove: () => Promise.resolve(),
+      warm: () => Promise.resolve(),
+      discard: () => Promise.resolve(),
+    },
     clock: { now: () => time.now, monotonic: () => time.now },
   });
   const poolOf = (version: number) => {
