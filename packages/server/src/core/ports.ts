@@ -187,7 +187,10 @@ export interface Rollouts {
   promote(namespace: string, name: string): Promise<RolloutResource>;
   /** Gives the old version all calls now. */
   abort(namespace: string, name: string): Promise<RolloutResource>;
-  /** Aborts the rollout that is running, if there is one; for a rollback by hand. */
+  /**
+   * Aborts the rollout that is running, for a rollback by hand; one that is being taken back anyway is waited for.
+   * Undefined where there is none, or where the new version got all calls before it could be aborted.
+   */
   abortRunning(namespace: string, name: string): Promise<RolloutResource | undefined>;
   /** Throws ROLLOUT_RUNNING if a rollout is running or about to. */
   requireNone(namespace: string, name: string): void;

@@ -256,6 +256,88 @@ describe('createRollouts', () => {
     expect((await server.current())?.state).toBe('running');
   });
 
+  test.each([
+    ['for a moment', 1],
+    ['for longer', 6],
+  ])('a rollout that could not begin never does, with the store down %s', async (_how, refusals) => {
+    const store = createMemoryKeyValue();
+    let left = 0;
+    const flaky: KeyValue = {
+      ...store,
+      commit(writes) {
+        const isWeight = writes.length === 1 && writes[0]?.key.startsWith('function/') === true;
+        if (left === 0 || !isWeight) return store.commit(writes);
+        left -= 1;
+        return Promise.reject(new Error('the disk is full'));
+      },
+    };
+    const server = await start(flaky);
+    await server.deploy();
+    left = refusals;
+    await expect(server.deploy(CANARY)).rejects.toThrow('the disk is full');
+    expect(await server.current()).toMatchObject({ weight: 0, reason: 'NOT_BEGUN' });
+    expect(JSON.parse((await store.list('rollout/')).at(-1)?.value ?? '')).toMatchObject({ reason: 'NOT_BEGUN' });
+
+    await server.rollouts[Symbol.asyncDispose]();
+    left = 0;
+    const next = await start(store);
+    await sleep(5 * LOOKS_MS);
+    expect(await next.current()).toMatchObject({ state: 'aborted', weight: 0 });
+    expect(next.weights()).toEqual({ 1: 100 });
+    await next.deploy(CANARY);
+    await until(() => next.weights()?.['3'] === 20);
+  });
+
+  test('a rollout that could not begin is taken back by a later look, where it could not be at once', async () => {
+    const store = createMemoryKeyValue();
+    let isDown = false;
+    const flaky: KeyValue = {
+      ...store,
+      commit: (writes) =>
+        isDown && writes.length === 1 && /^(function|rollout)\//.test(writes[0]?.key ?? '')
+          ? Promise.reject(new Error('the disk is full'))
+          : store.commit(writes),
+    };
+    const server = await start(flaky);
+    await server.deploy();
+    isDown = true;
+    await expect(server.deploy(CANARY)).rejects.toThrow('the disk is full');
+    await expect(server.deploy(CANARY)).rejects.toMatchObject({ code: 'ROLLOUT_RUNNING' });
+    isDown = false;
+    await until(() => !server.rollouts.isRunning(NS, NAME));
+    expect(await server.current()).toMatchObject({ state: 'aborted', reason: 'NOT_BEGUN' });
+    expect(server.weights()).toEqual({ 1: 100 });
+  });
+
+  test('instances are kept until the weights have changed', async () => {
+    const server = await startCanary();
+    const heldThen: number[] = [];
+    using _watching = server.registry.watch(() => heldThen.push(server.poolOf(2).held));
+    await server.rollouts.abort(NS, NAME);
+    expect(heldThen).toEqual([1]);
+    expect(server.poolOf(2).held).toBe(0);
+  });
+
+  test('a rollback while a rollout is ending goes on once that is over, whichever way it ended', async () => {
+    const store = createMemoryKeyValue();
+    const slow: KeyValue = { ...store, commit: (writes) => sleep(5).then(() => store.commit(writes)) };
+    const server = await start(slow);
+    const guarded = withoutRollouts(server.registry, server.rollouts);
+    await server.deploy();
+    await server.deploy();
+    for (const [ending, to] of [
+      ['promote', 3],
+      ['abort', 4],
+    ] as const) {
+      await server.deploy(CANARY);
+      await until(() => server.weights()?.[to] === 20);
+      const ended = server.rollouts[ending](NS, NAME);
+      const [, record] = await Promise.all([ended, guarded.rollback(NS, NAME)]);
+      expect(record.live.version).toBe(2);
+      expect(server.weights()).toEqual({ 2: 100 });
+    }
+  });
+
   test('stickiness, matches and the description of "live" survive a rollout', async () => {
     const server = await start();
     await server.deploy();

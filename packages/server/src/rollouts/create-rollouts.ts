@@ -1,12 +1,12 @@
 import { LIVE_ALIAS, type RolloutResource, sharesOf } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
-import { EbbError } from '../core/errors.ts';
+import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { DeployInput, FunctionRecord, FunctionRegistry, Rollouts, Version } from '../core/ports.ts';
 import type { KeyValue } from '../store/key-value.ts';
 import type { CountedVersion } from '../telemetry/version-tally.ts';
 import { describeSide, NOTHING_SEEN } from './fold-observations.ts';
-import { type RolloutRecord, showRollout } from './rollout-record.ts';
+import { type RolloutRecord, showRollout, weightOf } from './rollout-record.ts';
 import { RolloutRun } from './rollout-run.ts';
 import { createRolloutStore } from './rollout-store.ts';
 import type { RolloutPool } from './rollout-warmth.ts';
@@ -138,7 +138,10 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
       const message = `from version ${from} to ${to.version}, ${spec.strategy}`;
       await run.begin({ action: 'start', reason: 'STARTED', message });
     } catch (error) {
-      runs.delete(keyOf(to));
+      // Nobody may find a rollout running, now or after a restart, that was reported as failed.
+      await run.withdraw(asEbbError(error).message).catch((cause: unknown) => {
+        logger.error({ err: cause, namespace, name, id }, 'a rollout that could not begin is taken back later');
+      });
       throw error;
     }
     return showRollout(run.record);
@@ -215,7 +218,16 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
     abort: async (namespace, name) => showRollout(await requireRun(namespace, name).endByHand('aborted')),
     async abortRunning(namespace, name) {
       const run = runs.get(keyOf({ namespace, name }));
-      return run && showRollout(await run.endByHand('aborted'));
+      if (!run) return undefined;
+      try {
+        return showRollout(await run.endByHand('aborted'));
+      } catch (error) {
+        if (asEbbError(error).code !== 'ROLLOUT_NOT_RUNNING') throw error;
+        // It ended meanwhile. What took it back came to the same; what let it finish has to be gone back on.
+        const isBack =
+          weightOf(run.record) === 0 && registry.resolve(namespace, name)?.live.version === run.record.from;
+        return isBack ? showRollout(run.record) : undefined;
+      }
     },
     requireNone,
     async hold() {

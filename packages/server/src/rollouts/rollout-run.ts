@@ -143,6 +143,21 @@ export class RolloutRun {
     return this.#byHand(() => this.#end(ending, { reason: 'BY_HAND', message }));
   }
 
+  /**
+   * Takes back what could not begin. Until that is on disk each look tries it again. Throws STORE_FAILED, which changes
+   * nothing about that.
+   */
+  withdraw(why: string): Promise<void> {
+    return this.#turn(async () => {
+      if (!isRunning(this.#record)) return;
+      // Its records go with the function.
+      if (!this.#function()) return this.#options.onEnded();
+      const reason = { reason: 'NOT_BEGUN', message: `it could not begin: ${why}` } as const;
+      this.#record = { ...this.#record, ...reason, ending: 'aborted' };
+      await this.#end('aborted', reason);
+    });
+  }
+
   /** Looks whether somebody else changed where calls go; then it is over. */
   follow(record: FunctionRecord): void {
     const isOurs = this.#isSetting || !this.#isSet || this.#isAsSet(record);
@@ -165,7 +180,7 @@ export class RolloutRun {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.settled();
-    this.#warmth.release();
+    this.#warmth.makeRelease()();
   }
 
   #turn<T>(work: () => Promise<T>): Promise<T> {
@@ -256,9 +271,10 @@ export class RolloutRun {
   /** Carries out an ending that is on disk. */
   async #complete(ending: RolloutEnding, leaveAlias = false): Promise<void> {
     const { clock, save, onEnded, logger } = this.#options;
-    // While both versions are still known.
-    this.#warmth.release();
+    // While both versions are still known; but their instances may go only once the calls have.
+    const release = this.#warmth.makeRelease();
     if (!leaveAlias) await this.#setWeight(weightOf({ ...this.#record, ending })).catch(ignoreGone);
+    release();
     const { ending: _done, ...rest } = this.#record;
     this.#record = { ...rest, state: ending, endedAt: clock.now() };
     await save(this.#record);
