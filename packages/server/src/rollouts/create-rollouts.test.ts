@@ -68,8 +68,8 @@ async function startServer(store: KeyValue) {
 
 type Server = Awaited<ReturnType<typeof startServer>>;
 
-function deploy(rollouts: Rollouts, rollout?: RolloutSpecInput) {
-  const spec = functionSpecSchema.parse({ image: 'example:1', env: { DEPLOY: crypto.randomUUID() } });
+function deploy(rollouts: Rollouts, rollout?: RolloutSpecInput, number: string = crypto.randomUUID()) {
+  const spec = functionSpecSchema.parse({ image: 'example:1', env: { DEPLOY: number } });
   const input = { namespace: NS, name: NAME, spec };
   return rollouts.deploy(input, { probe: true, rollout: rollout && rolloutSchema.parse(rollout) });
 }
@@ -186,6 +186,40 @@ describe('createRollouts', () => {
     await expect(guarded.setAlias(NS, NAME, 'live', one)).rejects.toMatchObject(refused);
     await guarded.setAlias(NS, NAME, 'beta', one);
     expect((await server.current())?.state).toBe('running');
+  });
+
+  test('the same deploy again changes nothing, and comes with the rollout that runs', async () => {
+    const server = await start();
+    await deploy(server.rollouts, undefined, 'old');
+    const [first, meanwhile] = await Promise.all([
+      deploy(server.rollouts, CANARY, 'new'),
+      deploy(server.rollouts, CANARY, 'new'),
+    ]);
+    expect([first.change, meanwhile.change]).toEqual(['updated', 'unchanged']);
+    expect(meanwhile.rollout).toMatchObject({ id: first.rollout?.id, state: 'running', from: 1, to: 2 });
+    await until(() => server.weights()?.['2'] === 20);
+    for (const rollout of [CANARY, undefined]) {
+      const again = await deploy(server.rollouts, rollout, 'new');
+      expect([again.change, again.version.version, again.record.live.version]).toEqual(['unchanged', 2, 1]);
+      expect(again.rollout).toMatchObject({ id: 1, state: 'running', weight: 20 });
+    }
+    await expect(deploy(server.rollouts, CANARY, 'old')).rejects.toMatchObject({ code: 'ROLLOUT_RUNNING' });
+    expect(await server.registry.versions(NS, NAME)).toHaveLength(2);
+    expect(await server.rollouts.list(NS, NAME)).toHaveLength(1);
+    await server.rollouts.promote(NS, NAME);
+    const after = await deploy(server.rollouts, CANARY, 'new');
+    expect([after.change, after.rollout]).toEqual(['unchanged', undefined]);
+  });
+
+  test('what a split "live" has most calls for is unchanged, also with a rollout', async () => {
+    const server = await start();
+    await deploy(server.rollouts, undefined, 'old');
+    await deploy(server.rollouts, undefined, 'new');
+    await server.registry.setAlias(NS, NAME, 'live', aliasSpecSchema.parse({ versions: { 1: 30, 2: 70 } }));
+    const again = await deploy(server.rollouts, CANARY, 'new');
+    expect([again.change, again.rollout]).toEqual(['unchanged', undefined]);
+    await expect(deploy(server.rollouts, CANARY, 'old')).rejects.toMatchObject({ code: 'LIVE_IS_SPLIT' });
+    expect(server.weights()).toEqual({ 1: 30, 2: 70 });
   });
 
   test('a split made by hand is no beginning for a rollout', async () => {
