@@ -189,7 +189,7 @@ export interface Rollouts {
   /** Keeps the weights as they are; a version that is worse is taken back all the same. */
   pause(namespace: string, name: string): Promise<RolloutResource>;
   resume(namespace: string, name: string): Promise<RolloutResource>;
-  /** Gives the new version all calls now. */
+  /** Gives the new version all calls, once the instances for them are ready, after 2 seconds at the latest. */
   promote(namespace: string, name: string): Promise<RolloutResource>;
   /** Gives the old version all calls now. */
   abort(namespace: string, name: string): Promise<RolloutResource>;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { aliasSpecSchema, functionSpecSchema, LIVE_ALIAS, rolloutSchema, type RolloutSpecInput } from '@ebb/contract';
 import { afterEach, describe, expect, test } from 'vitest';
+import { asEbbError } from '../core/errors.ts';
 import { createLogger } from '../core/logger.ts';
 import type { Rollouts } from '../core/ports.ts';
 import { createFunctionRegistry } from '../registry/function-registry.ts';
@@ -343,6 +344,33 @@ describe('createRollouts', () => {
     expect(server.weights()).toEqual({ 1: 100 });
   });
 
+  test('one that is promoted is warmed for all calls first, and a rollback does not wait for that', async () => {
+    const server = await start();
+    const guarded = withoutRollouts(server.registry, server.rollouts);
+    await server.deploy();
+    for (const to of [2, 3]) {
+      server.poolOf(1).ready = 10;
+      server.poolOf(to).ready = 2;
+      await server.deploy(CANARY);
+      await until(() => server.weights()?.[to] === 20);
+      const promoted = server.rollouts.promote(NS, NAME).then(
+        () => 'promoted',
+        (error: unknown) => asEbbError(error).code,
+      );
+      await until(() => server.poolOf(to).held === 10);
+      await sleep(5 * LOOKS_MS);
+      expect([server.weights(), server.poolOf(to).held]).toEqual([{ 1: 80, [to]: 20 }, 10]);
+      if (to === 2) {
+        expect((await guarded.rollback(NS, NAME)).live.version).toBe(1);
+        expect(await promoted).toBe('ROLLOUT_NOT_RUNNING');
+      } else {
+        server.poolOf(to).ready = 10;
+        expect(await promoted).toBe('promoted');
+      }
+    }
+    expect(server.weights()).toEqual({ 3: 100 });
+  });
+
   test('instances are kept until the weights have changed', async () => {
     const server = await startCanary();
     const heldThen: number[] = [];
@@ -366,6 +394,8 @@ describe('createRollouts', () => {
       await server.deploy(CANARY);
       await until(() => server.weights()?.[to] === 20);
       const ended = server.rollouts[ending](NS, NAME);
+      // So that its first write is under way.
+      await sleep(1);
       const [, record] = await Promise.all([ended, guarded.rollback(NS, NAME)]);
       expect(record.live.version).toBe(2);
       expect(server.weights()).toEqual({ 2: 100 });

@@ -249,13 +249,13 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
 
     pause: async (namespace, name) => showRollout(await requireRun(namespace, name).setPaused(true)),
     resume: async (namespace, name) => showRollout(await requireRun(namespace, name).setPaused(false)),
-    promote: async (namespace, name) => showRollout(await requireRun(namespace, name).endByHand('promoted')),
-    abort: async (namespace, name) => showRollout(await requireRun(namespace, name).endByHand('aborted')),
+    promote: async (namespace, name) => showRollout(await requireRun(namespace, name).promote()),
+    abort: async (namespace, name) => showRollout(await requireRun(namespace, name).abort()),
     async abortRunning(namespace, name) {
       const run = runs.get(keyOf({ namespace, name }));
       if (!run) return undefined;
       try {
-        return showRollout(await run.endByHand('aborted'));
+        return showRollout(await run.abort());
       } catch (error) {
         if (asEbbError(error).code !== 'ROLLOUT_NOT_RUNNING') throw error;
         // It ended meanwhile. What took it back came to the same; what let it finish has to be gone back on.
