@@ -74,6 +74,26 @@ describe('ebb apply, diff and export', () => {
     expect((await fetch(`${server.url}/function/till.shop`)).status).toBe(404);
   });
 
+  test('during a rollout the same file changes nothing, another one is refused', async () => {
+    const file = (word: string) =>
+      write(
+        'ebb.yaml',
+        `namespace: shop\nfunctions:\n  cart:\n    runtime: node\n    code: ./code\n    env: { WORD: ${word} }\n    rollout: canary\n`,
+      );
+    await file('four');
+    const first = await server.ebb(['apply'], { cwd });
+    expect(first.stdout.toString()).toContain('0 to create, 1 to update, 0 unchanged.');
+    expect(first.stderr).toContain('cart takes over by canary: version 3 to 4');
+    expect(await apply()).toBe('0 to create, 0 to update, 1 unchanged.\n');
+    expect(await server.ebbOk(['diff'], { cwd })).toContain('1 unchanged');
+    expect(await server.ebbOk(['deploy'], { cwd })).toContain('cart takes over by canary: version 3 to 4');
+    await file('three');
+    expect((await server.ebb(['apply'], { cwd })).stderr).toContain(
+      'a rollout of "cart" from version 3 to 4 is running',
+    );
+    await server.ebbOk(['rollout', 'abort', 'cart.shop']);
+  });
+
   test('an export is a file that there is nothing to change in', async () => {
     const text = await server.ebbOk(['export', '--namespace', 'shop']);
     expect(text).toBe(

@@ -121,7 +121,12 @@ async function change(server: SoakServer, options: RolloutSoakOptions, over: Abo
     const untilMs = startedMs + round * changeEveryMs;
     await step('deploys', () => deploy(server, round + 1));
     await rest(changeEveryMs / 5, over);
-    await step('rollbacks', async () => setLive(server, { [(await lastTwo(server)).before]: 100 }));
+    await step('rollbacks', async () => {
+      const { newest, before } = await lastTwo(server);
+      // By itself it goes to the version that last had all calls alone, which is before the split of the last round.
+      const { version } = await server.client.functions.rollback(REF, round % 2 === 0 ? { to: before } : {});
+      if (version === newest) throw new Error(`version ${newest} still has the calls after its rollback`);
+    });
     await rest(changeEveryMs / 5, over);
     await step('weightChanges', async () => {
       const { newest, before } = await lastTwo(server);

@@ -90,7 +90,7 @@ export const deployResourceSchema = functionResourceSchema.extend({
   change: z.enum(['created', 'updated', 'unchanged']),
   /** Number of the version that was asked for; not the one that serves where it was only stored. */
   deployed: z.number().int(),
-  /** The rollout that brings the new version into service; absent where it serves already. */
+  /** The rollout that brings the version into service, begun now or before; absent where it serves already. */
   rollout: rolloutResourceSchema.optional(),
 });
 export type DeployResource = z.output<typeof deployResourceSchema>;

@@ -34,6 +34,7 @@ export const ROLLOUT_REASONS = [
   'BY_HAND',
   'CHANGED_BY_HAND',
   'RESTARTED',
+  'NOT_BEGUN',
 ] as const;
 /** Why a rollout is where it is. */
 export type RolloutReason = (typeof ROLLOUT_REASONS)[number];

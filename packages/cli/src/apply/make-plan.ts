@@ -1,4 +1,4 @@
-import { type FunctionResource, functionSpecSchema } from '@ebb/contract';
+import { type FunctionResource, functionSpecSchema, LIVE_ALIAS } from '@ebb/contract';
 import { resolve } from 'node:path';
 import { type EbbClient, EbbApiError } from '@ebb/sdk';
 import { CliError } from '../core/cli-error.ts';
@@ -34,7 +34,7 @@ export async function makePlan(
   const deployed: FunctionResource[] = [];
   for (const namespace of namespaces) {
     const functions = await listOrNothing(context, client, namespace);
-    if (functions) deployed.push(...functions);
+    if (functions) deployed.push(...(await Promise.all(functions.map((one) => withRollout(context, client, one)))));
     else newNamespaces.push(namespace);
   }
   for (const { namespace, code } of deployed) if (code !== undefined) memory.present.add(presentKey(namespace, code));
@@ -61,6 +61,27 @@ async function readTargets({ parameters, cwd, env }: CommandContext): Promise<re
     throw new CliError('USAGE', `there is no ebb.yaml in ${cwd}; name a file with -f, or start with "ebb new hello"`);
   }
   return loadTargets(path, { cwd, env, namespace: parameters.text('namespace') });
+}
+
+/** A function as it will be when the rollout of it that runs is over; deploying the same again changes nothing. */
+async function withRollout(
+  { signal }: CommandContext,
+  client: EbbClient,
+  resource: FunctionResource,
+): Promise<FunctionResource> {
+  const live = resource.aliases.find(({ name }) => name === LIVE_ALIAS);
+  if (Object.keys(live?.versions ?? {}).length < 2) return resource;
+  try {
+    const { state, to } = await client.rollouts.get(resource, { signal });
+    if (state !== 'running' && state !== 'paused') return resource;
+    const { spec, code } = await client.versions.get(resource, to, { signal });
+    const { code: _old, ...rest } = resource;
+    return { ...rest, spec, ...(code === undefined ? {} : { code }) };
+  } catch (error) {
+    // Split by hand, or changed since it was listed.
+    if (error instanceof EbbApiError && error.status === 404) return resource;
+    throw error;
+  }
 }
 
 /** Functions of a namespace, or undefined when there is no such namespace. */

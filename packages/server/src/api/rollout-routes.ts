@@ -57,7 +57,11 @@ export function rolloutRoutes(options: RolloutRouteOptions): readonly Route[] {
     }),
     commandRoute(options, 'pause', 'Keeps the weights as they are; a worse version is taken back all the same.'),
     commandRoute(options, 'resume', 'Lets a paused rollout go on.'),
-    commandRoute(options, 'promote', 'Gives the new version all calls now.'),
+    commandRoute(
+      options,
+      'promote',
+      'Gives the new version all calls, once the instances for them are ready, after 2 seconds at the latest.',
+    ),
     commandRoute(options, 'abort', 'Gives the old version all calls now.'),
   ];
 }

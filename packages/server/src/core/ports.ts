@@ -122,6 +122,11 @@ export interface FunctionRegistry {
   /** One version. Throws FUNCTION_NOT_FOUND, VERSION_NOT_FOUND. */
   version(namespace: string, name: string, version: number): Promise<Version>;
   /**
+   * The version a {@link put} of the input would find instead of making one, or undefined; changes nothing. Throws what
+   * a put throws before it makes one.
+   */
+  find(input: DeployInput, signal?: AbortSignal): Promise<Version | undefined>;
+  /**
    * Freezes the input into a version, proves it through the {@link DeployGate}, then points `live` at it. Deploys of
    * one function are done one after the other. Input equal to a stored version makes no other one. Throws NAMESPACE_NOT_FOUND, SECRET_NOT_FOUND, CODE_NOT_FOUND, and
    * whatever the gate throws; then the old version keeps serving and nothing of the new one stays.
@@ -164,15 +169,16 @@ export interface FunctionRegistry {
 
 /** A deploy that may be rolled out step by step. */
 export interface RolledDeployOutcome extends DeployOutcome {
-  /** The rollout that began; absent where the version serves already. */
+  /** The rollout that began, or ran already; absent where the version serves already. */
   readonly rollout?: RolloutResource;
 }
 
 /** Rollouts of new versions. What changes one throws ROLLOUT_NOT_RUNNING where none is running. */
 export interface Rollouts {
   /**
-   * Deploys as {@link FunctionRegistry.put} does; with a `rollout`, calls move to the version step by step. Throws
-   * ROLLOUT_RUNNING, LIVE_IS_SPLIT and whatever the registry throws.
+   * Deploys as {@link FunctionRegistry.put} does; with a `rollout`, calls move to the version step by step. What a
+   * running rollout brings already is unchanged, and comes with that rollout. Throws ROLLOUT_RUNNING, LIVE_IS_SPLIT and
+   * whatever the registry throws.
    */
   deploy(
     input: DeployInput,
@@ -183,11 +189,14 @@ export interface Rollouts {
   /** Keeps the weights as they are; a version that is worse is taken back all the same. */
   pause(namespace: string, name: string): Promise<RolloutResource>;
   resume(namespace: string, name: string): Promise<RolloutResource>;
-  /** Gives the new version all calls now. */
+  /** Gives the new version all calls, once the instances for them are ready, after 2 seconds at the latest. */
   promote(namespace: string, name: string): Promise<RolloutResource>;
   /** Gives the old version all calls now. */
   abort(namespace: string, name: string): Promise<RolloutResource>;
-  /** Aborts the rollout that is running, if there is one; for a rollback by hand. */
+  /**
+   * Aborts the rollout that is running, for a rollback by hand; one that is being taken back anyway is waited for.
+   * Undefined where there is none, or where the new version got all calls before it could be aborted.
+   */
   abortRunning(namespace: string, name: string): Promise<RolloutResource | undefined>;
   /** Throws ROLLOUT_RUNNING if a rollout is running or about to. */
   requireNone(namespace: string, name: string): void;

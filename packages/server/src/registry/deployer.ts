@@ -46,6 +46,8 @@ export interface Prepared {
 
 /** Turns deploys into versions, for one function at a time. */
 export interface Deployer {
+  /** The stored version of a function that is the same as the input. Throws as {@link FunctionRegistry.find} says. */
+  find(input: DeployInput, current: FunctionRecord, signal?: AbortSignal): Promise<Version | undefined>;
   /**
    * Makes a version of the input, or finds the stored one that is the same; undefined when what is live is the same. Throws as {@link FunctionRegistry.put} says,
    * and then no instance of the new version is left.
@@ -130,6 +132,14 @@ export function createDeployer(options: DeployerOptions): Deployer {
     return next;
   };
 
+  /** What the input comes to as a version. */
+  const identify = async (input: DeployInput, signal: AbortSignal | undefined) => {
+    signal?.throwIfAborted();
+    await requireParts(input);
+    const { imageDigest } = await gate.admit(input.spec, signal);
+    return { imageDigest, digest: versionDigest({ spec: input.spec, code: input.code, imageDigest }) };
+  };
+
   const discard = async (version: Version, stays: boolean): Promise<void> => {
     try {
       await gate.discard(version, { stays });
@@ -139,11 +149,13 @@ export function createDeployer(options: DeployerOptions): Deployer {
   };
 
   return {
+    async find(input, current, signal) {
+      const { digest } = await identify(input, signal);
+      return current.live.digest === digest ? current.live : findEqual(input, digest);
+    },
+
     async prepare(input, current, { probe, signal }) {
-      signal?.throwIfAborted();
-      await requireParts(input);
-      const { imageDigest } = await gate.admit(input.spec, signal);
-      const digest = versionDigest({ spec: input.spec, code: input.code, imageDigest });
+      const { imageDigest, digest } = await identify(input, signal);
       if (current?.live.digest === digest) return undefined;
       const { namespace, name, spec } = input;
       const equal = current && (await findEqual(input, digest));

@@ -178,6 +178,11 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
       return record.versions.find(({ version }) => version === number) ?? actions.stored(record, number);
     },
 
+    async find(input, signal) {
+      const record = records.get(recordKey(input.namespace, input.name));
+      return record && deployer.find(input, record, signal);
+    },
+
     async put(input, { probe, serve = true, signal }) {
       requireName(input.namespace, 'namespace');
       requireName(input.name, 'name');

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { aliasSpecSchema, functionSpecSchema, LIVE_ALIAS, rolloutSchema, type RolloutSpecInput } from '@ebb/contract';
 import { afterEach, describe, expect, test } from 'vitest';
+import { asEbbError } from '../core/errors.ts';
 import { createLogger } from '../core/logger.ts';
 import type { Rollouts } from '../core/ports.ts';
 import { createFunctionRegistry } from '../registry/function-registry.ts';
@@ -73,8 +74,8 @@ async function startServer(store: KeyValue) {
 
 type Server = Awaited<ReturnType<typeof startServer>>;
 
-function deploy(rollouts: Rollouts, rollout?: RolloutSpecInput) {
-  const spec = functionSpecSchema.parse({ image: 'example:1', env: { DEPLOY: crypto.randomUUID() } });
+function deploy(rollouts: Rollouts, rollout?: RolloutSpecInput, number: string = crypto.randomUUID()) {
+  const spec = functionSpecSchema.parse({ image: 'example:1', env: { DEPLOY: number } });
   const input = { namespace: NS, name: NAME, spec };
   return rollouts.deploy(input, { probe: true, rollout: rollout && rolloutSchema.parse(rollout) });
 }
@@ -193,6 +194,40 @@ describe('createRollouts', () => {
     expect((await server.current())?.state).toBe('running');
   });
 
+  test('the same deploy again changes nothing, and comes with the rollout that runs', async () => {
+    const server = await start();
+    await deploy(server.rollouts, undefined, 'old');
+    const [first, meanwhile] = await Promise.all([
+      deploy(server.rollouts, CANARY, 'new'),
+      deploy(server.rollouts, CANARY, 'new'),
+    ]);
+    expect([first.change, meanwhile.change]).toEqual(['updated', 'unchanged']);
+    expect(meanwhile.rollout).toMatchObject({ id: first.rollout?.id, state: 'running', from: 1, to: 2 });
+    await until(() => server.weights()?.['2'] === 20);
+    for (const rollout of [CANARY, undefined]) {
+      const again = await deploy(server.rollouts, rollout, 'new');
+      expect([again.change, again.version.version, again.record.live.version]).toEqual(['unchanged', 2, 1]);
+      expect(again.rollout).toMatchObject({ id: 1, state: 'running', weight: 20 });
+    }
+    await expect(deploy(server.rollouts, CANARY, 'old')).rejects.toMatchObject({ code: 'ROLLOUT_RUNNING' });
+    expect(await server.registry.versions(NS, NAME)).toHaveLength(2);
+    expect(await server.rollouts.list(NS, NAME)).toHaveLength(1);
+    await server.rollouts.promote(NS, NAME);
+    const after = await deploy(server.rollouts, CANARY, 'new');
+    expect([after.change, after.rollout]).toEqual(['unchanged', undefined]);
+  });
+
+  test('what a split "live" has most calls for is unchanged, also with a rollout', async () => {
+    const server = await start();
+    await deploy(server.rollouts, undefined, 'old');
+    await deploy(server.rollouts, undefined, 'new');
+    await server.registry.setAlias(NS, NAME, 'live', aliasSpecSchema.parse({ versions: { 1: 30, 2: 70 } }));
+    const again = await deploy(server.rollouts, CANARY, 'new');
+    expect([again.change, again.rollout]).toEqual(['unchanged', undefined]);
+    await expect(deploy(server.rollouts, CANARY, 'old')).rejects.toMatchObject({ code: 'LIVE_IS_SPLIT' });
+    expect(server.weights()).toEqual({ 1: 30, 2: 70 });
+  });
+
   test('a split made by hand is no beginning for a rollout', async () => {
     const server = await start();
     await server.deploy();
@@ -259,6 +294,117 @@ describe('createRollouts', () => {
     isDown = false;
     await until(() => server.weights()?.['2'] === 100);
     expect((await server.current())?.state).toBe('running');
+  });
+
+  test.each([
+    ['for a moment', 1],
+    ['for longer', 6],
+  ])('a rollout that could not begin never does, with the store down %s', async (_how, refusals) => {
+    const store = createMemoryKeyValue();
+    let left = 0;
+    const flaky: KeyValue = {
+      ...store,
+      commit(writes) {
+        const isWeight = writes.length === 1 && writes[0]?.key.startsWith('function/') === true;
+        if (left === 0 || !isWeight) return store.commit(writes);
+        left -= 1;
+        return Promise.reject(new Error('the disk is full'));
+      },
+    };
+    const server = await start(flaky);
+    await server.deploy();
+    left = refusals;
+    await expect(server.deploy(CANARY)).rejects.toThrow('the disk is full');
+    expect(await server.current()).toMatchObject({ weight: 0, reason: 'NOT_BEGUN' });
+    expect(JSON.parse((await store.list('rollout/')).at(-1)?.value ?? '')).toMatchObject({ reason: 'NOT_BEGUN' });
+
+    await server.rollouts[Symbol.asyncDispose]();
+    left = 0;
+    const next = await start(store);
+    await sleep(5 * LOOKS_MS);
+    expect(await next.current()).toMatchObject({ state: 'aborted', weight: 0 });
+    expect(next.weights()).toEqual({ 1: 100 });
+    await next.deploy(CANARY);
+    await until(() => next.weights()?.['3'] === 20);
+  });
+
+  test('a rollout that could not begin is taken back by a later look, where it could not be at once', async () => {
+    const store = createMemoryKeyValue();
+    let isDown = false;
+    const flaky: KeyValue = {
+      ...store,
+      commit: (writes) =>
+        isDown && writes.length === 1 && /^(function|rollout)\//.test(writes[0]?.key ?? '')
+          ? Promise.reject(new Error('the disk is full'))
+          : store.commit(writes),
+    };
+    const server = await start(flaky);
+    await server.deploy();
+    isDown = true;
+    await expect(server.deploy(CANARY)).rejects.toThrow('the disk is full');
+    await expect(server.deploy(CANARY)).rejects.toMatchObject({ code: 'ROLLOUT_RUNNING' });
+    isDown = false;
+    await until(() => !server.rollouts.isRunning(NS, NAME));
+    expect(await server.current()).toMatchObject({ state: 'aborted', reason: 'NOT_BEGUN' });
+    expect(server.weights()).toEqual({ 1: 100 });
+  });
+
+  test('one that is promoted is warmed for all calls first, and a rollback does not wait for that', async () => {
+    const server = await start();
+    const guarded = withoutRollouts(server.registry, server.rollouts);
+    await server.deploy();
+    for (const to of [2, 3]) {
+      server.poolOf(1).ready = 10;
+      server.poolOf(to).ready = 2;
+      await server.deploy(CANARY);
+      await until(() => server.weights()?.[to] === 20);
+      const promoted = server.rollouts.promote(NS, NAME).then(
+        () => 'promoted',
+        (error: unknown) => asEbbError(error).code,
+      );
+      await until(() => server.poolOf(to).held === 10);
+      await sleep(5 * LOOKS_MS);
+      expect([server.weights(), server.poolOf(to).held]).toEqual([{ 1: 80, [to]: 20 }, 10]);
+      if (to === 2) {
+        expect((await guarded.rollback(NS, NAME)).live.version).toBe(1);
+        expect(await promoted).toBe('ROLLOUT_NOT_RUNNING');
+      } else {
+        server.poolOf(to).ready = 10;
+        expect(await promoted).toBe('promoted');
+      }
+    }
+    expect(server.weights()).toEqual({ 3: 100 });
+  });
+
+  test('instances are kept until the weights have changed', async () => {
+    const server = await startCanary();
+    const heldThen: number[] = [];
+    using _watching = server.registry.watch(() => heldThen.push(server.poolOf(2).held));
+    await server.rollouts.abort(NS, NAME);
+    expect(heldThen).toEqual([1]);
+    expect(server.poolOf(2).held).toBe(0);
+  });
+
+  test('a rollback while a rollout is ending goes on once that is over, whichever way it ended', async () => {
+    const store = createMemoryKeyValue();
+    const slow: KeyValue = { ...store, commit: (writes) => sleep(5).then(() => store.commit(writes)) };
+    const server = await start(slow);
+    const guarded = withoutRollouts(server.registry, server.rollouts);
+    await server.deploy();
+    await server.deploy();
+    for (const [ending, to] of [
+      ['promote', 3],
+      ['abort', 4],
+    ] as const) {
+      await server.deploy(CANARY);
+      await until(() => server.weights()?.[to] === 20);
+      const ended = server.rollouts[ending](NS, NAME);
+      // So that its first write is under way.
+      await sleep(1);
+      const [, record] = await Promise.all([ended, guarded.rollback(NS, NAME)]);
+      expect(record.live.version).toBe(2);
+      expect(server.weights()).toEqual({ 2: 100 });
+    }
   });
 
   test('stickiness, matches and the description of "live" survive a rollout', async () => {

@@ -1,12 +1,19 @@
 import { LIVE_ALIAS, type RolloutResource, sharesOf } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
-import { EbbError } from '../core/errors.ts';
+import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
-import type { DeployInput, FunctionRecord, FunctionRegistry, Rollouts, Version } from '../core/ports.ts';
+import type {
+  DeployInput,
+  FunctionRecord,
+  FunctionRegistry,
+  RolledDeployOutcome,
+  Rollouts,
+  Version,
+} from '../core/ports.ts';
 import type { KeyValue } from '../store/key-value.ts';
 import type { CountedVersion } from '../telemetry/version-tally.ts';
 import { describeSide, NOTHING_SEEN } from './fold-observations.ts';
-import { type RolloutRecord, showRollout } from './rollout-record.ts';
+import { type RolloutRecord, showRollout, weightOf } from './rollout-record.ts';
 import { RolloutRun } from './rollout-run.ts';
 import { createRolloutStore } from './rollout-store.ts';
 import type { RolloutPool } from './rollout-warmth.ts';
@@ -54,7 +61,7 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
   const records = createRolloutStore(options.store);
   const runs = new Map<string, RolloutRun>();
   /** Functions whose rollout is about to begin. */
-  const preparing = new Set<string>();
+  const preparing = new Map<string, Promise<unknown>>();
   let timer: NodeJS.Timeout | undefined;
   let early: NodeJS.Timeout | undefined;
   let failures = 0;
@@ -138,15 +145,40 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
       const message = `from version ${from} to ${to.version}, ${spec.strategy}`;
       await run.begin({ action: 'start', reason: 'STARTED', message });
     } catch (error) {
-      runs.delete(keyOf(to));
+      // Nobody may find a rollout running, now or after a restart, that was reported as failed.
+      await run.withdraw(asEbbError(error).message).catch((cause: unknown) => {
+        logger.error({ err: cause, namespace, name, id }, 'a rollout that could not begin is taken back later');
+      });
       throw error;
     }
     return showRollout(run.record);
   };
 
-  const rollOut = async (input: DeployInput, options: Parameters<Rollouts['deploy']>[1]) => {
+  /** What a deploy comes to that asks for what a running rollout brings already. */
+  const findRunning = async (
+    input: DeployInput,
+    signal: AbortSignal | undefined,
+  ): Promise<RolledDeployOutcome | undefined> => {
+    const run = runs.get(keyOf(input));
+    const version = run && (await registry.find(input, signal));
+    const record = registry.resolve(input.namespace, input.name);
+    // It may have ended meanwhile, or be about to.
+    if (!run || !record || runs.get(keyOf(input)) !== run || run.record.ending) return undefined;
+    if (version?.version !== run.record.to) return undefined;
+    return { record, version, change: 'unchanged', rollout: showRollout(run.record) };
+  };
+
+  const rollOut = async (
+    input: DeployInput,
+    options: Parameters<Rollouts['deploy']>[1],
+  ): Promise<RolledDeployOutcome> => {
     const { probe, signal, rollout } = options;
-    requireUnsplit(registry.resolve(input.namespace, input.name));
+    const current = registry.resolve(input.namespace, input.name);
+    if (current && isSplit(current)) {
+      const version = await registry.find(input, signal);
+      if (version?.version === current.live.version) return { record: current, version, change: 'unchanged' };
+      requireUnsplit(current);
+    }
     const outcome = await registry.put(input, { probe, serve: false, signal });
     const { record, version } = outcome;
     // The first version of a function serves at once, and so does one that did already.
@@ -190,14 +222,20 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
 
     async deploy(input, deploy) {
       const { namespace, name } = input;
+      const key = keyOf(input);
+      // Sent again while its first instance is still starting, it is the same rollout.
+      while (preparing.has(key)) await preparing.get(key)?.catch(() => {});
+      const again = runs.has(key) ? await findRunning(input, deploy.signal) : undefined;
+      if (again) return again;
+      // Nothing is awaited from here until it says that it is preparing.
       requireNone(namespace, name);
       const { rollout, ...plain } = deploy;
       const isStepwise = rollout && rollout.strategy !== 'all-at-once' && plain.serve !== false;
       if (!isStepwise) return registry.put(input, plain);
-      const key = keyOf(input);
-      preparing.add(key);
+      const preparation = rollOut(input, deploy);
+      preparing.set(key, preparation);
       try {
-        return await rollOut(input, deploy);
+        return await preparation;
       } finally {
         preparing.delete(key);
       }
@@ -211,11 +249,20 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
 
     pause: async (namespace, name) => showRollout(await requireRun(namespace, name).setPaused(true)),
     resume: async (namespace, name) => showRollout(await requireRun(namespace, name).setPaused(false)),
-    promote: async (namespace, name) => showRollout(await requireRun(namespace, name).endByHand('promoted')),
-    abort: async (namespace, name) => showRollout(await requireRun(namespace, name).endByHand('aborted')),
+    promote: async (namespace, name) => showRollout(await requireRun(namespace, name).promote()),
+    abort: async (namespace, name) => showRollout(await requireRun(namespace, name).abort()),
     async abortRunning(namespace, name) {
       const run = runs.get(keyOf({ namespace, name }));
-      return run && showRollout(await run.endByHand('aborted'));
+      if (!run) return undefined;
+      try {
+        return showRollout(await run.abort());
+      } catch (error) {
+        if (asEbbError(error).code !== 'ROLLOUT_NOT_RUNNING') throw error;
+        // It ended meanwhile. What took it back came to the same; what let it finish has to be gone back on.
+        const isBack =
+          weightOf(run.record) === 0 && registry.resolve(namespace, name)?.live.version === run.record.from;
+        return isBack ? showRollout(run.record) : undefined;
+      }
     },
     requireNone,
     async hold() {
@@ -245,11 +292,20 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
   };
 }
 
-function requireUnsplit(record: FunctionRecord | undefined): void {
-  const live = record?.aliases.find((alias) => alias.name === LIVE_ALIAS);
-  const shares = sharesOf(live?.spec.versions ?? {}) ?? [];
-  if (!record || shares.length < 2) return;
-  const versions = shares.map(({ version }) => version).join(' and ');
+function sharesOfLive(record: FunctionRecord) {
+  const live = record.aliases.find((alias) => alias.name === LIVE_ALIAS);
+  return sharesOf(live?.spec.versions ?? {}) ?? [];
+}
+
+function isSplit(record: FunctionRecord): boolean {
+  return sharesOfLive(record).length > 1;
+}
+
+function requireUnsplit(record: FunctionRecord): void {
+  if (!isSplit(record)) return;
+  const versions = sharesOfLive(record)
+    .map(({ version }) => version)
+    .join(' and ');
   throw new EbbError(
     'LIVE_IS_SPLIT',
     `"live" of "${record.name}" is split between versions ${versions}; point it to one of them before a rollout`,

@@ -264,6 +264,63 @@ describe('decideRollout', () => {
     expect(decide(side(1000), side(60, 6), {}, 600_000)).toMatchObject({ kind: 'hold', reason: 'LOOKS_WORSE' });
   });
 
+  describe('a version that gets all calls in its first step', () => {
+    const planOf = (spec: RolloutSpecInput) => resolveRollout(rolloutSchema.parse(spec));
+    const at = (spec: RolloutSpecInput, old: SideCounts, young: SideCounts, progress: RolloutProgress, now: number) =>
+      decideRollout(planOf(spec), progress, { from: 1, to: 2, seen: seenOf(old, young), ready: 1, wanted: 1 }, now);
+    const warming: RolloutProgress = { ...watching, phase: 'warming' };
+    const all: readonly RolloutSpecInput[] = [
+      { strategy: 'blue-green' },
+      { strategy: 'linear', step: 100 },
+      { strategy: 'canary', steps: [{ weight: 100, pause: '1m' }] },
+    ];
+
+    test.each(all)('S1: gets none before there are enough calls of the old one, $strategy', (spec) => {
+      expect(at(spec, side(40), side(0), warming, 29_000)).toMatchObject({ kind: 'hold', reason: 'WARMING' });
+      expect(at(spec, side(40), side(0), warming, 31_000)).toMatchObject({
+        kind: 'hold',
+        reason: 'NOT_ENOUGH_DATA',
+        message: 'version 1 had 40 of the 50 calls a comparison needs',
+      });
+      expect(at(spec, side(50), side(0), warming, 31_000)).toMatchObject({ kind: 'advance', reason: 'WARM' });
+      const late = 3_600_000;
+      expect(at(spec, side(40), side(0), warming, late)).toMatchObject({ kind: 'hold', reason: 'WAITED_TOO_LONG' });
+      const bold: RolloutSpecInput = { ...spec, afterWait: 'advance' };
+      expect(at(bold, side(40), side(0), warming, late)).toMatchObject({ kind: 'advance', reason: 'WARM' });
+      const blind: RolloutSpecInput = { ...spec, watch: [] };
+      expect(at(blind, side(0), side(0), warming, 1000)).toMatchObject({ kind: 'advance', reason: 'WARM' });
+    });
+
+    test.each(all)('is taken back for what the few calls of the old one prove, $strategy', (spec) => {
+      expect(at(spec, side(40), side(10_000, 10_000), watching, 5000)).toMatchObject({
+        kind: 'roll-back',
+        reason: 'MORE_ERRORS',
+        old: { calls: 40 },
+        new: { calls: 10_000, failed: 10_000 },
+      });
+      expect(at(spec, side(1), side(49, 49), watching, 5000)).toMatchObject({ kind: 'hold' });
+      expect(at(spec, side(0), side(10_000, 10_000), watching, 5000)).toMatchObject({ kind: 'hold' });
+      expect(at(spec, side(1), side(10_000, 200), watching, 5000)).toMatchObject({ kind: 'hold' });
+      expect(at(spec, side(40, 40), side(10_000, 10_000), watching, 5000)).toMatchObject({ kind: 'hold' });
+    });
+
+    test('S1: is never taken back in 100 runs for what chance makes of few calls of the old one', () => {
+      for (const seed of seeds) {
+        const random = createRandom(seed);
+        const rate = (seed % 10) / 10;
+        const draw = (calls: number) =>
+          side(calls, Array.from({ length: calls }, () => random()).filter((one) => one < rate).length);
+        let seen = foldObservations(beginObservations(NOTHING_SEEN, 1), { old: draw(seed % 50), new: side(0) }, 500);
+        for (let look = 1; look <= 60; look += 1) {
+          seen = foldObservations(seen, { old: side(0), new: draw(100) }, 500);
+          const observation = { from: 1, to: 2, seen, ready: 1, wanted: 1 };
+          const plan = planOf({ strategy: 'blue-green' });
+          expect(decideRollout(plan, watching, observation, look * 500).kind).toBe('hold');
+        }
+      }
+    });
+  });
+
   test('paused, it stays where it is; but a bad version is taken back all the same', () => {
     expect(decide(side(1000), side(60), { isPaused: true }, 600_000)).toMatchObject({
       kind: 'hold',

@@ -37,7 +37,7 @@ const WARM_AT_MOST_MS = 120_000;
 
 /**
  * Where the old version has fewer calls than the new one from the first step on, as with blue-green, it is seen for so
- * many times `samples` before, as long as they come soon.
+ * many times `samples` before, as long as they come soon; `samples` calls of it are waited for in any case.
  */
 const BASELINE_SAMPLES = 20;
 const BASELINE_AT_MOST_MS = 30_000;
@@ -63,7 +63,9 @@ export function decideRollout(
     ...sides,
   });
 
-  const isEnough = total.new.calls >= plan.samples && total.old.calls >= plan.samples;
+  // With most calls gone the old version will hardly get more: the evidence is sound with however few there are.
+  const isOldSpent = isMost(weightAt(plan, progress));
+  const isEnough = total.new.calls >= plan.samples && (isOldSpent || total.old.calls >= plan.samples);
   const worse = decideWorse(plan, seen);
   if (worse.kind === 'certain' && (isEnough || worse.finding.rule === 'cold-starts')) {
     return describeFinding(plan, observation, worse.finding);
@@ -80,6 +82,12 @@ export function decideRollout(
         `${count(lacking, 'more call')} of version ${from} ${lacking === 1 ? 'is' : 'are'} wanted to compare with`,
       );
     }
+    // Less than what is wanted is good enough then, but not less than a comparison needs: later there will be none.
+    if (lacking > 0 && total.old.calls < plan.samples) {
+      const few = describeFewOld(plan, observation);
+      if (elapsedMs < plan.maxWaitMs) return say('hold', 'NOT_ENOUGH_DATA', few);
+      if (plan.afterWait === 'hold') return say('hold', 'WAITED_TOO_LONG', describeWaited(plan, few));
+    }
     return decideWarming(observation, elapsedMs, say);
   }
 
@@ -92,9 +100,10 @@ export function decideRollout(
   const lacking = plan.watch.length === 0 ? undefined : describeLack(plan, observation);
   if (lacking !== undefined) {
     if (leftMs + plan.maxWaitMs > 0) return say('hold', 'NOT_ENOUGH_DATA', lacking);
-    const waited = `${lacking}, and ${formatDuration(plan.maxWaitMs)} of waiting are over`;
-    if (plan.afterWait === 'advance' && worse.kind === 'no') return goOn('WAITED_TOO_LONG', waited);
-    return say('hold', 'WAITED_TOO_LONG', `${waited}; "ebb rollout promote" or "abort" decides`);
+    if (plan.afterWait === 'advance' && worse.kind === 'no') {
+      return goOn('WAITED_TOO_LONG', `${lacking}, and ${formatDuration(plan.maxWaitMs)} of waiting are over`);
+    }
+    return say('hold', 'WAITED_TOO_LONG', describeWaited(plan, lacking));
   }
   if (worse.kind !== 'no') {
     return say('hold', 'LOOKS_WORSE', `${describe(plan, observation, worse.finding)}, but that may be chance`);
@@ -110,10 +119,15 @@ export function weightAt(plan: RolloutPlan, { step, phase }: Pick<RolloutProgres
   return index < 0 ? 0 : (plan.steps[index]?.weight ?? WEIGHT_TOTAL);
 }
 
+/** Whether the new version has most of the calls with that weight, in percent. */
+function isMost(weight: number): boolean {
+  return weight > WEIGHT_TOTAL / 2;
+}
+
 /** How many more calls of the old version are wanted before the first step. */
 function baselineLack(plan: RolloutPlan, step: number, oldCalls: number): number {
   const { weight = 0 } = plan.steps[step] ?? {};
-  return step === 0 && weight > WEIGHT_TOTAL / 2 ? Math.max(0, plan.samples * BASELINE_SAMPLES - oldCalls) : 0;
+  return step === 0 && isMost(weight) ? Math.max(0, plan.samples * BASELINE_SAMPLES - oldCalls) : 0;
 }
 
 function decideWarming(
@@ -133,8 +147,15 @@ function describeLack(plan: RolloutPlan, { from, to, seen }: RolloutObservation)
   if (calls < plan.samples) {
     return `version ${to} had ${calls} of the ${plan.samples} calls this step needs`;
   }
-  if (oldCalls >= plan.samples) return undefined;
-  return `version ${from} had ${oldCalls} of the ${plan.samples} calls a comparison needs`;
+  return oldCalls >= plan.samples ? undefined : describeFewOld(plan, { from, seen });
+}
+
+function describeFewOld({ samples }: RolloutPlan, { from, seen }: Pick<RolloutObservation, 'from' | 'seen'>): string {
+  return `version ${from} had ${seen.total.old.calls} of the ${samples} calls a comparison needs`;
+}
+
+function describeWaited({ maxWaitMs }: RolloutPlan, lacking: string): string {
+  return `${lacking}, and ${formatDuration(maxWaitMs)} of waiting are over; "ebb rollout promote" or "abort" decides`;
 }
 
 function describeFinding(plan: RolloutPlan, observation: RolloutObservation, finding: Finding): RolloutDecision {

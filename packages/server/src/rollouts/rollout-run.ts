@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { LIVE_ALIAS, resolveRollout, type RolloutPlan, WEIGHT_TOTAL } from '@ebb/contract';
 import type { RolloutEntry, RolloutReason } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
@@ -49,6 +50,11 @@ const PAST: Readonly<Record<RolloutEnding, RolloutEntry['action']>> = {
   aborted: 'abort',
 };
 
+/** A person who promotes waits no longer than this for instances, ... */
+const PROMOTE_WAIT_MS = 2000;
+/** ... which are looked for this often. */
+const PROMOTE_LOOK_MS = 20;
+
 /**
  * One rollout that runs: observes, decides and carries out. What it is about to do is on disk before it is done, so that
  * a crash at any point is made good by the next start.
@@ -68,6 +74,8 @@ export class RolloutRun {
   /** Whether the weight of the step is known to be in force. */
   #isSet = false;
   #isLooking = false;
+  /** Whether instances for all calls are to be started, whatever the step. */
+  #isPromoting = false;
   #isClosed = false;
 
   constructor(record: RolloutRecord, options: RolloutRunOptions) {
@@ -137,10 +145,39 @@ export class RolloutRun {
     });
   }
 
-  /** Ends it now, with all calls on one side. Throws ROLLOUT_NOT_RUNNING, STORE_FAILED. */
-  endByHand(ending: 'promoted' | 'aborted'): Promise<RolloutRecord> {
-    const message = ending === 'promoted' ? 'given all calls by hand' : 'taken back by hand';
-    return this.#byHand(() => this.#end(ending, { reason: 'BY_HAND', message }));
+  /**
+   * Gives the new version all calls, once the instances it needs for them are ready; after 2 seconds with those there
+   * are. Throws ROLLOUT_NOT_RUNNING, STORE_FAILED.
+   */
+  async promote(): Promise<RolloutRecord> {
+    const message = 'given all calls by hand';
+    this.#isPromoting = true;
+    try {
+      await this.#warmUp();
+      return await this.#byHand(() => this.#end('promoted', { reason: 'BY_HAND', message }));
+    } finally {
+      this.#isPromoting = false;
+    }
+  }
+
+  /** Gives the old version all calls now. Throws ROLLOUT_NOT_RUNNING, STORE_FAILED. */
+  abort(): Promise<RolloutRecord> {
+    return this.#byHand(() => this.#end('aborted', { reason: 'BY_HAND', message: 'taken back by hand' }));
+  }
+
+  /**
+   * Takes back what could not begin. Until that is on disk each look tries it again. Throws STORE_FAILED, which changes
+   * nothing about that.
+   */
+  withdraw(why: string): Promise<void> {
+    return this.#turn(async () => {
+      if (!isRunning(this.#record)) return;
+      // Its records go with the function.
+      if (!this.#function()) return this.#options.onEnded();
+      const reason = { reason: 'NOT_BEGUN', message: `it could not begin: ${why}` } as const;
+      this.#record = { ...this.#record, ...reason, ending: 'aborted' };
+      await this.#end('aborted', reason);
+    });
   }
 
   /** Looks whether somebody else changed where calls go; then it is over. */
@@ -165,7 +202,7 @@ export class RolloutRun {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.settled();
-    this.#warmth.release();
+    this.#warmth.makeRelease()();
   }
 
   #turn<T>(work: () => Promise<T>): Promise<T> {
@@ -256,9 +293,10 @@ export class RolloutRun {
   /** Carries out an ending that is on disk. */
   async #complete(ending: RolloutEnding, leaveAlias = false): Promise<void> {
     const { clock, save, onEnded, logger } = this.#options;
-    // While both versions are still known.
-    this.#warmth.release();
+    // While both versions are still known; but their instances may go only once the calls have.
+    const release = this.#warmth.makeRelease();
     if (!leaveAlias) await this.#setWeight(weightOf({ ...this.#record, ending })).catch(ignoreGone);
+    release();
     const { ending: _done, ...rest } = this.#record;
     this.#record = { ...rest, state: ending, endedAt: clock.now() };
     await save(this.#record);
@@ -315,8 +353,19 @@ export class RolloutRun {
     if (!this.#isClosed && isRunning(this.#record)) this.#warmth.keep(this.#stepWeight);
   }
 
+  /** Waits for the instances that all calls need, not in turn: a rollback by hand need not wait for that. */
+  async #warmUp(): Promise<void> {
+    this.#keepWarm();
+    for (let waits = PROMOTE_WAIT_MS / PROMOTE_LOOK_MS; waits > 0; waits -= 1) {
+      const isOver = this.#isClosed || !isRunning(this.#record) || this.#record.ending !== undefined;
+      if (isOver || this.#warmth.ready >= this.#warmth.wanted(WEIGHT_TOTAL)) return;
+      await sleep(PROMOTE_LOOK_MS);
+    }
+  }
+
   /** The weight the new version has or is made ready for. */
   get #stepWeight(): number {
+    if (this.#isPromoting) return WEIGHT_TOTAL;
     return this.#plan.steps[this.#record.step]?.weight ?? WEIGHT_TOTAL;
   }
 

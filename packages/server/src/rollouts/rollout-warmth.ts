@@ -56,10 +56,12 @@ export class RolloutWarmth {
     young?.hold(this.wanted(weight));
   }
 
-  /** Keeps nothing any more. */
-  release(): void {
-    this.#pool(this.#options.from)?.hold(0);
-    this.#pool(this.#options.to)?.hold(0);
+  /** Makes what has both versions keep nothing any more; it works also when one of them is not known any more by then. */
+  makeRelease(): () => void {
+    const pools = [this.#pool(this.#options.from), this.#pool(this.#options.to)];
+    return () => {
+      for (const pool of pools) pool?.hold(0);
+    };
   }
 
   /** What was seen of a version, with its starts since the last time. */

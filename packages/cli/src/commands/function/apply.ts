@@ -68,7 +68,10 @@ async function carryOut(
     // What is unchanged is deployed where only the server knows: the image behind a tag may be another one by now.
     if (target && (action !== 'unchanged' || target.spec.image !== undefined)) {
       const { resource, tookMs } = await deployTarget(target, options);
-      if (resource.change === 'unchanged') continue;
+      const { rollout } = resource;
+      if (rollout)
+        output.note(`${ref.name} takes over by ${rollout.strategy}: version ${rollout.from} to ${rollout.to}`);
+      if (rollout || resource.change === 'unchanged') continue;
       output.note(`${ref.name} version ${resource.version} ${resource.change} in ${Math.round(tookMs)} ms`);
     } else if (action === 'remove') {
       await deploying.client.functions.remove(ref, { signal });
