@@ -1,4 +1,4 @@
-import { LIVE_ALIAS, type RolloutResource, sharesOf } from '@ebb/contract';
+import type { RolloutResource } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
@@ -13,6 +13,7 @@ import type {
 import type { KeyValue } from '../store/key-value.ts';
 import type { CountedVersion } from '../telemetry/version-tally.ts';
 import { describeSide, NOTHING_SEEN } from './fold-observations.ts';
+import { isSplit, requireUnsplit } from './live-weights.ts';
 import { type RolloutRecord, showRollout, weightOf } from './rollout-record.ts';
 import { RolloutRun } from './rollout-run.ts';
 import { createRolloutStore } from './rollout-store.ts';
@@ -290,26 +291,6 @@ export function createRollouts(options: RolloutsOptions): RolloutEngine {
       await Promise.all(all.map((run) => run.close()));
     },
   };
-}
-
-function sharesOfLive(record: FunctionRecord) {
-  const live = record.aliases.find((alias) => alias.name === LIVE_ALIAS);
-  return sharesOf(live?.spec.versions ?? {}) ?? [];
-}
-
-function isSplit(record: FunctionRecord): boolean {
-  return sharesOfLive(record).length > 1;
-}
-
-function requireUnsplit(record: FunctionRecord): void {
-  if (!isSplit(record)) return;
-  const versions = sharesOfLive(record)
-    .map(({ version }) => version)
-    .join(' and ');
-  throw new EbbError(
-    'LIVE_IS_SPLIT',
-    `"live" of "${record.name}" is split between versions ${versions}; point it to one of them before a rollout`,
-  );
 }
 
 function keyOf({ namespace, name }: { readonly namespace: string; readonly name: string }): string {

@@ -165,6 +165,12 @@ describe('an equally good version', () => {
   });
 });
 
+test('an equally good version is never rolled back by blue-green in 100 runs with few calls', () => {
+  const same = { fails: steady(0.05), ms: lognormal(20, 0.4) };
+  const kinds = seeds.map((seed) => play({ strategy: 'blue-green' }, same, same, seed, { perSecond: 2 }));
+  expect(tally(kinds)).toEqual(['finish']);
+});
+
 describe('a worse version', () => {
   const good = { fails: steady(0), ms: lognormal(20, 0.4) };
 
@@ -189,6 +195,14 @@ describe('a worse version', () => {
       const run = play(spec, good, { ...good, fails: steady(0.05) }, seed);
       expect(run.decision).toMatchObject({ kind: 'roll-back', reason: 'MORE_ERRORS' });
       expect(run.badOfNew).toBeLessThanOrEqual(100);
+    }
+  });
+
+  test('is rolled back by blue-green also where calls are few, when all of them fail', () => {
+    for (const seed of seeds) {
+      const run = play({ strategy: 'blue-green' }, good, { ...good, fails: steady(1) }, seed, { perSecond: 2 });
+      expect(run.decision).toMatchObject({ kind: 'roll-back', reason: 'MORE_ERRORS' });
+      expect(run.badOfNew).toBeLessThanOrEqual(50);
     }
   });
 

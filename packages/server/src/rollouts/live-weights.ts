@@ -1,4 +1,5 @@
-import { type AliasSpec, LIVE_ALIAS, WEIGHT_TOTAL } from '@ebb/contract';
+import { type AliasSpec, LIVE_ALIAS, sharesOf, WEIGHT_TOTAL } from '@ebb/contract';
+import { EbbError } from '../core/errors.ts';
 import type { FunctionRecord } from '../core/ports.ts';
 
 /** The two versions of a rollout. */
@@ -29,6 +30,27 @@ export function namesPair(record: FunctionRecord, { from, to }: RolloutPair, isF
   const numbers = Object.keys(versionsOfLive(record)).map(Number);
   if (!numbers.includes(from)) return false;
   return numbers.includes(to) ? numbers.length === 2 : isFirst && numbers.length === 1;
+}
+
+/** Whether several versions get calls of `live`. */
+export function isSplit(record: FunctionRecord): boolean {
+  return sharesOfLive(record).length > 1;
+}
+
+/** Throws LIVE_IS_SPLIT where several versions get calls of `live`: a rollout begins with one. */
+export function requireUnsplit(record: FunctionRecord): void {
+  if (!isSplit(record)) return;
+  const versions = sharesOfLive(record)
+    .map(({ version }) => version)
+    .join(' and ');
+  throw new EbbError(
+    'LIVE_IS_SPLIT',
+    `"live" of "${record.name}" is split between versions ${versions}; point it to one of them before a rollout`,
+  );
+}
+
+function sharesOfLive(record: FunctionRecord) {
+  return sharesOf(versionsOfLive(record)) ?? [];
 }
 
 function versionsOfLive(record: FunctionRecord): AliasSpec['versions'] {

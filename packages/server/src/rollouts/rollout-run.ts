@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { LIVE_ALIAS, resolveRollout, type RolloutPlan, WEIGHT_TOTAL } from '@ebb/contract';
 import type { RolloutEntry, RolloutReason } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
@@ -50,10 +49,8 @@ const PAST: Readonly<Record<RolloutEnding, RolloutEntry['action']>> = {
   aborted: 'abort',
 };
 
-/** A person who promotes waits no longer than this for instances, ... */
+/** A person who promotes waits no longer than this for instances. */
 const PROMOTE_WAIT_MS = 2000;
-/** ... which are looked for this often. */
-const PROMOTE_LOOK_MS = 20;
 
 /**
  * One rollout that runs: observes, decides and carries out. What it is about to do is on disk before it is done, so that
@@ -153,7 +150,9 @@ export class RolloutRun {
     const message = 'given all calls by hand';
     this.#isPromoting = true;
     try {
-      await this.#warmUp();
+      this.#keepWarm();
+      // Not in turn: a rollback by hand need not wait for that.
+      await this.#warmth.wait(WEIGHT_TOTAL, PROMOTE_WAIT_MS, () => !this.#isGoingOn);
       return await this.#byHand(() => this.#end('promoted', { reason: 'BY_HAND', message }));
     } finally {
       this.#isPromoting = false;
@@ -353,14 +352,8 @@ export class RolloutRun {
     if (!this.#isClosed && isRunning(this.#record)) this.#warmth.keep(this.#stepWeight);
   }
 
-  /** Waits for the instances that all calls need, not in turn: a rollback by hand need not wait for that. */
-  async #warmUp(): Promise<void> {
-    this.#keepWarm();
-    for (let waits = PROMOTE_WAIT_MS / PROMOTE_LOOK_MS; waits > 0; waits -= 1) {
-      const isOver = this.#isClosed || !isRunning(this.#record) || this.#record.ending !== undefined;
-      if (isOver || this.#warmth.ready >= this.#warmth.wanted(WEIGHT_TOTAL)) return;
-      await sleep(PROMOTE_LOOK_MS);
-    }
+  get #isGoingOn(): boolean {
+    return !this.#isClosed && isRunning(this.#record) && this.#record.ending === undefined;
   }
 
   /** The weight the new version has or is made ready for. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { WEIGHT_TOTAL } from '@ebb/contract';
 import type { FunctionRecord, Version } from '../core/ports.ts';
 import type { SideCounts } from './fold-observations.ts';
@@ -20,6 +21,9 @@ export interface RolloutWarmthOptions {
   /** The pool of a version, made if there is none. */
   readonly poolOf: (version: Version) => RolloutPool;
 }
+
+/** Who waits for instances looks this often. */
+const LOOK_MS = 20;
 
 /**
  * Keeps the instances of both versions of a rollout: the new one as many as its share of the calls needs before it gets
@@ -54,6 +58,14 @@ export class RolloutWarmth {
     this.#needed = Math.max(this.#needed, old?.ready ?? 0, young?.ready ?? 0);
     old?.hold(this.#needed);
     young?.hold(this.wanted(weight));
+  }
+
+  /** Waits until the instances are ready that the new version needs for a weight, the time is over, or `isOver` says so. */
+  async wait(weight: number, mostMs: number, isOver: () => boolean): Promise<void> {
+    for (let leftMs = mostMs; leftMs > 0; leftMs -= LOOK_MS) {
+      if (isOver() || this.ready >= this.wanted(weight)) return;
+      await sleep(LOOK_MS);
+    }
   }
 
   /** Makes what has both versions keep nothing any more; it works also when one of them is not known any more by then. */
