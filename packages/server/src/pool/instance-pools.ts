@@ -39,7 +39,7 @@ export interface InstancePoolsOptions extends Omit<
   /** Told of every instance that has started. */
   readonly onStarted?: (started: Started) => void;
   /** See {@link Reconciler}. */
-  readonly heldElsewhere?: (() => Promise<ReadonlySet<string>>) | undefined;
+  readonly heldElsewhere?: (() => Promise<ReadonlySet<string> | undefined>) | undefined;
 }
 
 /** How long after it was looked up a version may be called by its number; gateways look it up again much sooner. */
