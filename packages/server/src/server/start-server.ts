@@ -249,7 +249,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     await predecessor.take();
     // What it gave up is taken into service before the first call.
     await startPools();
-    predecessor.onReleased(() => pools.wantReconcile());
+    predecessor.onReleased(() => {
+      pools.wantReconcile();
+      // Once this server is replaced as well, its successor is who waits for them.
+      standing.handOver?.released();
+    });
     standing.isOurs = true;
     opened.begin();
     predecessor.open();
@@ -277,7 +281,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     port: opened.server,
     listen: { host: config.listen.host, port: opened.port },
     localToken,
-    held: () => pools.held(),
+    held: async () => {
+      const before = predecessor ? await predecessor.held() : new Set<string>();
+      return before && [...pools.held(), ...before];
+    },
     logger,
     steps: createHandOverSteps({
       gate,
@@ -318,7 +325,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     else await opened.drain();
     // Ends followed logs, which would keep their connections open.
     await api[Symbol.asyncDispose]();
-    // What was promised to idle connections is kept: a request may be on its way on one.
+    // What was promised to idle connections is kept: a request may be on its way on one, also on one of the server
+    // that this one replaced, which passes it on to here.
     if (standing.isReplaced) await opened.left(now);
     await opened.close(1_000);
     await parts.disposeAsync();

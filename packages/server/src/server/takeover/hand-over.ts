@@ -26,8 +26,8 @@ export interface HandOverOptions {
   readonly listen: { readonly host: string; readonly port: number };
   readonly localToken: string;
   readonly steps: HandOverSteps;
-  /** Instances that this server still has. */
-  readonly held: () => readonly string[];
+  /** Instances that this server still has, or the one before it; undefined when that one does not say. */
+  readonly held: () => Promise<readonly string[] | undefined>;
   readonly logger: Logger;
 }
 
@@ -132,7 +132,8 @@ function follow(
         serves.resolve();
         return;
       case 'held':
-        channel.send({ kind: 'held', ask: message.ask, ids: held() });
+        // Without an answer the successor leaves alone what it does not know.
+        void held().then((ids) => ids && channel.send({ kind: 'held', ask: message.ask, ids }));
         return;
       default:
     }
