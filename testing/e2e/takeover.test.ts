@@ -173,6 +173,19 @@ describe('a takeover', () => {
     expect((await getOnce(server.functionUrl('steady', '/version'))).body).toBe('2');
   });
 
+  test('does not wait for a request to the control API that was sent in part', async () => {
+    await using server = await startTestServer({ engine: 'process' });
+    const { url, token } = server.file;
+    const half = openWire(
+      Number(new URL(url).port),
+      `PUT /v1/namespaces/${DEFAULT_NAMESPACE}/functions/half HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`,
+    );
+    await sleep(100);
+    const old = await server.takeOver();
+    expect(half.isClosed()).toBe(true);
+    expect(await old.exited).toBe(0);
+  });
+
   test('that fails half-way leaves the old server as it was, which takes changes again', async () => {
     await using server = await startTestServer({ engine: 'process' });
     await deployLab(server, 'steady');

@@ -29,10 +29,11 @@ export interface HandedParts {
 /** Makes the steps by which a server gives its parts to a successor. */
 export function createHandOverSteps({ gate, pools, rollouts, store, front, ...told }: HandedParts): HandOverSteps {
   return {
-    async lend() {
-      await gate.hold();
+    async lend(signal) {
+      await gate.hold(signal);
       await rollouts.hold();
       await pools.pause();
+      signal.throwIfAborted();
       await store.lend();
     },
     async give(relay) {

@@ -15,8 +15,8 @@ import {
 const STEP_MS = 10_000;
 /** Longest time for it to say what it still has: everything that is compared with the engine waits for that. */
 const HELD_MS = 2_000;
-/** Longest time for changes under way, such as a deploy that pulls an image. */
-const LEND_MS = 600_000;
+/** Longest time for changes under way; the running server gives up after a minute and says why. */
+const LEND_MS = 90_000;
 
 /** The server that runs on a data directory, for the one that takes over from it. */
 export interface Predecessor extends Disposable {
@@ -114,7 +114,7 @@ export async function callPredecessor(options: {
       return isThere;
     },
     gone: channel.closed,
-    lend: async () => void (await step({ kind: 'lend' }, ['lent'], LEND_MS)),
+    lend: async () => void (await step({ kind: 'lend' }, ['lent', 'refused'], LEND_MS)),
     take: async () =>
       void (await step({ kind: 'take', relay: join(runDir, relaySocketName(process.pid)) }, ['given'], STEP_MS)),
     open: () => channel.send({ kind: 'open' }),
