@@ -264,11 +264,12 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     this.#onReleased = onReleased;
     this.#keeper[Symbol.dispose]();
     for (const pool of this.#pools.values()) pool.release(onReleased);
-    void this.#options.spares?.close();
+    void this.#options.spares?.pause();
   }
 
   /** Goes on as before {@link pause} and {@link release}, with what was not given away. */
   resume(): void {
+    if (this.#onReleased) void this.#options.spares?.resume();
     this.#onReleased = undefined;
     for (const pool of this.#pools.values()) pool.keep();
     this.#keeper.start();

@@ -103,13 +103,14 @@ describe('a server whose instances another one takes over', () => {
 
   test('goes on with what it has when the other one fails', async () => {
     const holder = createHolder();
-    await using old = await createGatewayHarness({ serve: holder.serve });
+    await using old = await createGatewayHarness({ serve: holder.serve, poolSize: 1 });
     await old.deploy('f', { concurrency: 1, scale: { min: 1 } });
-    await eventually(() => idsOf(old).length === 1);
+    await eventually(() => idsOf(old).length === 1 && old.spares.ready === 1);
     await old.pools.pause();
     old.pools.release(() => {});
-    await eventually(() => idsOf(old).length === 0);
+    await eventually(() => idsOf(old).length === 0 && old.spares.ready === 0);
     old.pools.resume();
+    await eventually(() => old.spares.ready === 1);
     expect((await fetch(`${old.url}/function/f`)).status).toBe(200);
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(idsOf(old)).toHaveLength(1);
