@@ -86,12 +86,13 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     );
   }
   await predecessor?.lend();
-  const store = made.use(await openLendable(() => openStore()));
   // Whether this server's place is its own: what it would share with another is not removed.
-  const standing: { isOurs: boolean; isReplaced: boolean; handOver?: HandOver } = {
+  const standing: { isOurs: boolean; isReplaced: boolean; hasStore?: boolean; handOver?: HandOver } = {
     isOurs: predecessor === undefined,
     isReplaced: false,
   };
+  const store = made.use(await openLendable(() => openStore()));
+  standing.hasStore = true;
   made.defer(() => {
     if (standing.isOurs) removeRunDir(runDir);
   });
@@ -292,6 +293,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       rollouts,
       store,
       front: opened,
+      logger,
       onReleased: () => handOver.released(),
       onReplaced: () => {
         standing.isOurs = false;
@@ -361,7 +363,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
 
   /** With `takeover` a server that shuts down, or cannot hand over, is waited for. */
   function openStore() {
-    return retried(() => wireStore(config.dataDir), options.takeover ? STORE_TRIES : 1, isInUse);
+    const tries = options.takeover && !standing.hasStore ? STORE_TRIES : 1;
+    return retried(() => wireStore(config.dataDir), tries, isInUse);
   }
 
   async function openMetrics() {

@@ -152,7 +152,7 @@ function follow(
       logger.error({ successor: pid }, 'the successor is gone before it served; this server goes on');
       await lending?.catch(() => {});
       await steps.resume().catch((error: unknown) => {
-        logger.error({ err: error }, 'the store could not be opened again: functions serve on, changes are refused');
+        logger.error({ err: error }, 'this server could not go on as before');
       });
     }
     gone.resolve();
