@@ -67,8 +67,8 @@ describe('a server whose instances another one takes over', () => {
     await old.deploy('f', { concurrency: 1, scale: { min: 1 } });
     await eventually(() => idsOf(old).length === 1);
     await old.pools.pause();
-    let answer: ReadonlySet<string> | undefined;
-    await using next = await createGatewayHarness({ ...common, heldElsewhere: () => Promise.resolve(answer) });
+    const said: { held?: ReadonlySet<string> } = {};
+    await using next = await createGatewayHarness({ ...common, heldElsewhere: () => Promise.resolve(said.held) });
     await eventually(() => idsOf(next).length === 1);
     const [theirs, own] = [idsOf(old)[0] ?? '', idsOf(next)[0] ?? ''];
     expect(own).not.toBe(theirs);
@@ -76,7 +76,7 @@ describe('a server whose instances another one takes over', () => {
     expect(idsOf(next)).toEqual([own]);
     expect((await next.engine.list()).map(({ id }) => id)).toContain(theirs);
     // What it says at last holds.
-    answer = new Set();
+    said.held = new Set();
     old.pools.release(() => {});
     await next.pools.reconcile();
     expect(idsOf(next)).toContain(theirs);

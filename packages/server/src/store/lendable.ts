@@ -31,11 +31,11 @@ export async function openLendable(open: () => Promise<KeyValue>): Promise<Lenda
       lendTo(Promise.withResolvers<KeyValue>());
       await store[Symbol.asyncDispose]();
     },
-    giveAway(error) {
+    giveAway(reason) {
       if (!lent) return;
-      lent.reject(error);
+      lent.reject(reason);
       lendTo(Promise.withResolvers<KeyValue>());
-      lent.reject(error);
+      lent.reject(reason);
     },
     async takeBack() {
       if (!lent || isDisposed) return;

@@ -43,12 +43,12 @@ export function createHandOverSteps(
   let retrying: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
 
   /** Changes are refused until then; calls, and what is known in memory, are served. */
-  const takeBackLater = async (error: unknown, signal: AbortSignal) => {
-    const why = asEbbError(error).message;
-    logger.error({ err: error }, 'the store could not be opened again: functions serve on, changes are refused');
+  const takeBackLater = async (cause: unknown, signal: AbortSignal) => {
+    const why = asEbbError(cause).message;
+    logger.error({ err: cause }, 'the store could not be opened again: functions serve on, changes are refused');
     store.giveAway(
       new EbbError('STORE_FAILED', `nothing can be changed until the store is open again, which is tried: ${why}`, {
-        cause: error,
+        cause,
         retryAfterSeconds: 1,
       }),
     );
