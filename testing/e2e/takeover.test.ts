@@ -5,10 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_NAMESPACE } from '@ebb/contract';
 import { describe, expect, test } from 'vitest';
 import { describeOnEngines } from '../harness/engines.ts';
+import { eventually } from '../harness/gateway.ts';
 import { getOnce, openSocket } from '../harness/held-calls.ts';
 import { deployLab } from '../harness/lab.ts';
 import { startLoad } from '../harness/load.ts';
 import { ROOT, startTestServer } from '../harness/server.ts';
+import { openWire } from '../harness/talk.ts';
 
 const SOCKETS = path.join(ROOT, 'testing/fixtures/sockets');
 
@@ -34,6 +36,24 @@ function keepConnections(maxSockets: number): Disposable & { readonly send: (url
 async function sendOnce(url: string): Promise<Response> {
   const { status, body } = await getOnce(url);
   return new Response(body, { status });
+}
+
+/** A connection that has had an answer of the server and waits. */
+async function openIdle(url: string) {
+  const { hostname, port } = new URL(url);
+  const wire = openWire(Number(port), `GET /healthz HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`);
+  await eventually(() => wire.text().includes('HTTP/1.1 '));
+  return {
+    upgrade: async (target: string) => {
+      const seen = wire.text().length;
+      wire.socket.write(
+        `GET ${target} HTTP/1.1\r\nHost: ${hostname}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
+      );
+      await eventually(() => wire.text().slice(seen).includes('\r\n\r\n'));
+      return wire.text().slice(seen);
+    },
+    [Symbol.dispose]: () => void wire.socket.destroy(),
+  };
 }
 
 describeOnEngines('a server that another one takes over from', (engine) => {
@@ -100,6 +120,43 @@ describe('a takeover', () => {
     for (const old of olds) expect(await old.exited).toBe(0);
   });
 
+  test('G1: while the server before the old one still has a call and a kept connection fails neither, nor a handshake on one', async () => {
+    await using server = await startTestServer({ engine: 'process' });
+    await deployLab(server, 'alone', ['--concurrency', '1']);
+    await server.ebbOk(['deploy', SOCKETS, '--name', 'sockets']);
+    const target = server.functionUrl('alone', '/alone?ms=5');
+    using kept = keepConnections(1);
+    expect((await kept.send(target)).status).toBe(200);
+    using idle = await openIdle(server.url);
+    const long = getOnce(server.functionUrl('alone', '/alone?ms=3000'));
+    await sleep(200);
+    const first = await server.takeOver();
+    const second = await server.takeOver();
+    // One that has the instance of the long call would serve this at the same time.
+    for (let i = 0; i < 5; i += 1) await getOnce(target);
+    await sleep(300);
+    expect((await kept.send(target)).status).toBe(200);
+    expect(await idle.upgrade('/function/sockets')).toContain('101 Switching Protocols');
+    const { status, body } = await long;
+    expect([status, (JSON.parse(body) as { most: number }).most]).toEqual([200, 1]);
+    idle[Symbol.dispose]();
+    kept[Symbol.dispose]();
+    expect(await Promise.all([first.exited, second.exited])).toEqual([0, 0]);
+  });
+
+  test('E1: by a server whose predecessor is stopped does not keep that server from ending', async () => {
+    await using server = await startTestServer({ engine: 'process' });
+    await deployLab(server, 'slow');
+    const cut = getOnce(server.functionUrl('slow', '/slow?ms=30000')).catch(() => {});
+    await sleep(200);
+    const old = await server.takeOver();
+    process.kill(old.pid, 'SIGSTOP');
+    expect((await getOnce(server.functionUrl('slow', '/who'))).status).toBe(200);
+    expect(await server.stop()).toBe(0);
+    process.kill(old.pid, 'SIGKILL');
+    await cut;
+  });
+
   test('goes on when the old server is told to stop meanwhile, and a deploy that comes meanwhile is done', async () => {
     await using server = await startTestServer({ engine: 'process', env: { EBB_LOG_LEVEL: 'info' } });
     await deployLab(server, 'steady');
@@ -114,6 +171,19 @@ describe('a takeover', () => {
     expect((await load.stop()).failures).toEqual([]);
     expect(await old.exited).toBe(0);
     expect((await getOnce(server.functionUrl('steady', '/version'))).body).toBe('2');
+  });
+
+  test('does not wait for a request to the control API that was sent in part', async () => {
+    await using server = await startTestServer({ engine: 'process' });
+    const { url, token } = server.file;
+    const half = openWire(
+      Number(new URL(url).port),
+      `PUT /v1/namespaces/${DEFAULT_NAMESPACE}/functions/half HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`,
+    );
+    await sleep(100);
+    const old = await server.takeOver();
+    expect(half.isClosed()).toBe(true);
+    expect(await old.exited).toBe(0);
   });
 
   test('that fails half-way leaves the old server as it was, which takes changes again', async () => {

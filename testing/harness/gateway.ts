@@ -53,7 +53,7 @@ export interface GatewayHarnessOptions {
   /** Hosts below it name functions. */
   readonly domain?: string;
   /** Instances of a server that this one replaces. */
-  readonly heldElsewhere?: () => Promise<ReadonlySet<string>>;
+  readonly heldElsewhere?: () => Promise<ReadonlySet<string> | undefined>;
 }
 
 /** The real data plane over in-process instances. */

@@ -48,7 +48,7 @@ export interface InstancePoolsOptions extends Omit<
   /** Told of every instance that has started. */
   readonly onStarted?: (started: Started) => void;
   /** See {@link Reconciler}. */
-  readonly heldElsewhere?: (() => Promise<ReadonlySet<string>>) | undefined;
+  readonly heldElsewhere?: (() => Promise<ReadonlySet<string> | undefined>) | undefined;
 }
 
 /** How long after it was looked up a version may be called by its number; gateways look it up again much sooner. */
@@ -292,11 +292,12 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     this.#onReleased = onReleased;
     this.#keeper[Symbol.dispose]();
     for (const pool of this.#pools.values()) pool.release(onReleased);
-    void this.#options.spares?.close();
+    void this.#options.spares?.pause();
   }
 
   /** Goes on as before {@link pause} and {@link release}, with what was not given away. */
   resume(): void {
+    if (this.#onReleased) void this.#options.spares?.resume();
     this.#onReleased = undefined;
     for (const pool of this.#pools.values()) pool.keep();
     this.#keeper.start();

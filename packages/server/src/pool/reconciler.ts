@@ -25,8 +25,8 @@ export interface ReconcilerOptions {
   readonly isSpare: (instanceId: string) => boolean;
   /** Takes over an instance of an earlier server; false when it does not answer. */
   readonly adopt: (version: Version, instance: Instance) => Promise<boolean>;
-  /** Instances that belong to a server which this one replaces, as long as it runs. */
-  readonly heldElsewhere?: (() => Promise<ReadonlySet<string>>) | undefined;
+  /** Instances that belong to a server which this one replaces, as long as it runs; undefined when it does not answer. */
+  readonly heldElsewhere?: (() => Promise<ReadonlySet<string> | undefined>) | undefined;
 }
 
 /** Brings what the engine runs and what the server knows of together, on hints and every ten seconds (E1). */
@@ -140,10 +140,17 @@ export class Reconciler {
     const { engine, heldElsewhere } = this.#options;
     const instances = await engine.list();
     // Asked after the list, so that nothing is in the list that the other server has only begun to make since.
-    const held = await heldElsewhere?.();
-    if (!held || held.size === 0) return instances;
-    for (const { id } of instances) if (held.has(id)) engine.release(id);
-    return instances.filter(({ id }) => !held.has(id));
+    if (!heldElsewhere) return instances;
+    const held = await heldElsewhere();
+    const isTheirs = (instance: Instance) => (held ? held.has(instance.id) : this.#mayBeTheirs(instance));
+    for (const instance of instances) if (isTheirs(instance)) engine.release(instance.id);
+    return instances.filter((instance) => !isTheirs(instance));
+  }
+
+  /** Without an answer of the other server nothing is decided about what it may have (S1). */
+  #mayBeTheirs({ id, labels }: Instance): boolean {
+    const { exits, generation, isPooled } = this.#options;
+    return labels.generation !== generation && !exits.watches(id) && !isPooled(id);
   }
 
   /** A watched instance that has exited is gone, and so is a member that was watched before and is not listed. */

@@ -60,6 +60,28 @@ describe('a server whose instances another one takes over', () => {
     expect(old.pools.held()).toEqual([]);
   });
 
+  test('S1, E1: that does not answer keeps whatever may be its own, and its successor puts its own right', async () => {
+    const [host, store] = [createMemoryHost(), createMemoryKeyValue()];
+    const common = { host, store, serve: createHolder().serve };
+    await using old = await createGatewayHarness(common);
+    await old.deploy('f', { concurrency: 1, scale: { min: 1 } });
+    await eventually(() => idsOf(old).length === 1);
+    await old.pools.pause();
+    const said: { held?: ReadonlySet<string> } = {};
+    await using next = await createGatewayHarness({ ...common, heldElsewhere: () => Promise.resolve(said.held) });
+    await eventually(() => idsOf(next).length === 1);
+    const [theirs, own] = [idsOf(old)[0] ?? '', idsOf(next)[0] ?? ''];
+    expect(own).not.toBe(theirs);
+    await next.pools.reconcile();
+    expect(idsOf(next)).toEqual([own]);
+    expect((await next.engine.list()).map(({ id }) => id)).toContain(theirs);
+    // What it says at last holds.
+    said.held = new Set();
+    old.pools.release(() => {});
+    await next.pools.reconcile();
+    expect(idsOf(next)).toContain(theirs);
+  });
+
   test('serves those who wait in its line before it gives the instance up, and a call that comes late', async () => {
     const holder = createHolder();
     await using old = await createGatewayHarness({ serve: holder.serve });
@@ -81,13 +103,14 @@ describe('a server whose instances another one takes over', () => {
 
   test('goes on with what it has when the other one fails', async () => {
     const holder = createHolder();
-    await using old = await createGatewayHarness({ serve: holder.serve });
+    await using old = await createGatewayHarness({ serve: holder.serve, poolSize: 1 });
     await old.deploy('f', { concurrency: 1, scale: { min: 1 } });
-    await eventually(() => idsOf(old).length === 1);
+    await eventually(() => idsOf(old).length === 1 && old.spares.ready === 1);
     await old.pools.pause();
     old.pools.release(() => {});
-    await eventually(() => idsOf(old).length === 0);
+    await eventually(() => idsOf(old).length === 0 && old.spares.ready === 0);
     old.pools.resume();
+    await eventually(() => old.spares.ready === 1);
     expect((await fetch(`${old.url}/function/f`)).status).toBe(200);
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(idsOf(old)).toHaveLength(1);

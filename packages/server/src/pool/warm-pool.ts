@@ -62,7 +62,8 @@ interface Shelf {
 export class WarmPool implements AsyncDisposable {
   #options: WarmPoolOptions;
   readonly #shelves = new Map<string, Shelf>();
-  readonly #closing = new AbortController();
+  #closing = new AbortController();
+  #isClosed = false;
   readonly #stops = new Set<Promise<void>>();
   #filling: Promise<void> | undefined;
   #lastStartMs = -Infinity;
@@ -131,12 +132,26 @@ export class WarmPool implements AsyncDisposable {
   }
 
   /** Stops every spare and makes no more; resolves when all have ended. Idempotent. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#isClosed = true;
+    return this.pause();
+  }
+
+  /** As {@link close}, until {@link resume}. */
+  async pause(): Promise<void> {
     this.#isOff = true;
     this.#closing.abort();
     await this.#filling;
     for (const { ready } of this.#shelves.values()) for (const spare of ready.splice(0)) this.#stop(spare.instance.id);
     while (this.#stops.size > 0) await Promise.all(this.#stops);
+  }
+
+  /** Makes spares again after {@link pause}, once those from before have ended. Does nothing when it is closed. */
+  async resume(): Promise<void> {
+    await this.pause();
+    if (this.#isClosed) return;
+    this.#closing = new AbortController();
+    this.rebound(this.#options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

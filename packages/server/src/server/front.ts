@@ -34,7 +34,7 @@ export interface Front {
   leave(): void;
   /** Resolves when no call runs, after {@link handOn}; or when `signal` aborts. */
   callsEnded(signal: AbortSignal): Promise<void>;
-  /** Resolves when no connection is left, or when `signal` aborts. */
+  /** Resolves when no connection is left and nobody passes on any more, or when `signal` aborts. */
   left(signal: AbortSignal): Promise<void>;
 }
 
@@ -44,6 +44,8 @@ export interface Inheritance {
   readonly from?: PortSource;
   /** Unix socket where that server passes on what comes to it. */
   readonly relaySocket: string;
+  /** Whether that server still runs, and so may pass on more. */
+  readonly isThere: () => boolean;
 }
 
 /** What both kinds of front are made with. */
@@ -95,10 +97,11 @@ export async function openHere(options: FrontOptions): Promise<Front> {
       if (relay === undefined) gateway.resume();
       else gateway.handOn((request, response) => relayRequest(relay, request, response));
       listener.handOn(relay);
+      relayed?.handOn(relay);
     },
     leave: () => listener.leave(),
     callsEnded: (signal) => until(signal, async () => gateway.running === 0),
-    left: (signal) => until(signal, async () => (await listener.connections()) === 0),
+    left: (signal) => until(signal, async () => relayed?.isThere() !== true && (await listener.connections()) === 0),
     drain: () => gateway.drain(drainTimeoutMs),
     setDrainTimeout: (ms) => {
       drainTimeoutMs = ms;
@@ -122,11 +125,14 @@ function doorOptions({ config, gateway, handleRequest }: FrontOptions) {
 }
 
 /** Where the server that is replaced passes on the requests that come on its connections, which end with the answer. */
-async function openRelayed({ relaySocket }: Inheritance, options: FrontOptions) {
+async function openRelayed({ relaySocket, isThere }: Inheritance, options: FrontOptions) {
   const door = createFrontDoor({ ...doorOptions(options), onHold: true, isOneShot: true });
   const relay = await openRelay(relaySocket, (socket) => door.take(socket));
   return {
     begin: () => door.begin(),
+    // What comes here while another server takes over from this one goes on to that one.
+    handOn: (path: string | undefined) => door.handOn(path),
+    isThere,
     close: async (limitMs: number) => {
       await Promise.all([door.close(limitMs), relay[Symbol.asyncDispose]()]);
     },
@@ -195,10 +201,11 @@ export async function openGateways(options: GatewaysOptions): Promise<Front> {
       if (relay === undefined) gateway.resume();
       else gateway.handOn((request, response) => relayRequest(relay, request, response));
       fleet.handOn(relay);
+      relayed?.handOn(relay);
     },
     leave: () => port.leave(),
     callsEnded: (signal) => until(signal, async () => gateway.running + fleet.running === 0),
-    left: (signal) => until(signal, async () => fleet.connections === 0),
+    left: (signal) => until(signal, async () => relayed?.isThere() !== true && fleet.connections === 0),
     drain: async () => {
       await Promise.all([fleet.drain(drainTimeoutMs), gateway.drain(drainTimeoutMs)]);
     },

@@ -129,7 +129,7 @@ export function createFrontDoor(
     },
     handOn: (path) => {
       relay = path;
-      lane.closeAfterAnswers(path !== undefined);
+      lane.closeAfterAnswers(options.isOneShot === true || path !== undefined);
     },
     connections: async () => {
       const { promise, resolve } = Promise.withResolvers<number>();

@@ -86,12 +86,13 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     );
   }
   await predecessor?.lend();
-  const store = made.use(await openLendable(() => openStore()));
   // Whether this server's place is its own: what it would share with another is not removed.
-  const standing: { isOurs: boolean; isReplaced: boolean; handOver?: HandOver } = {
+  const standing: { isOurs: boolean; isReplaced: boolean; hasStore?: boolean; handOver?: HandOver } = {
     isOurs: predecessor === undefined,
     isReplaced: false,
   };
+  const store = made.use(await openLendable(() => openStore()));
+  standing.hasStore = true;
   made.defer(() => {
     if (standing.isOurs) removeRunDir(runDir);
   });
@@ -249,7 +250,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     await predecessor.take();
     // What it gave up is taken into service before the first call.
     await startPools();
-    predecessor.onReleased(() => pools.wantReconcile());
+    predecessor.onReleased(() => {
+      pools.wantReconcile();
+      // Once this server is replaced as well, its successor is who waits for them.
+      standing.handOver?.released();
+    });
     standing.isOurs = true;
     opened.begin();
     predecessor.open();
@@ -277,7 +282,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     port: opened.server,
     listen: { host: config.listen.host, port: opened.port },
     localToken,
-    held: () => pools.held(),
+    held: async () => {
+      const before = predecessor ? await predecessor.held() : new Set<string>();
+      return before && [...pools.held(), ...before];
+    },
     logger,
     steps: createHandOverSteps({
       gate,
@@ -285,6 +293,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       rollouts,
       store,
       front: opened,
+      logger,
       onReleased: () => handOver.released(),
       onReplaced: () => {
         standing.isOurs = false;
@@ -318,7 +327,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     else await opened.drain();
     // Ends followed logs, which would keep their connections open.
     await api[Symbol.asyncDispose]();
-    // What was promised to idle connections is kept: a request may be on its way on one.
+    // What was promised to idle connections is kept: a request may be on its way on one, also on one of the server
+    // that this one replaced, which passes it on to here.
     if (standing.isReplaced) await opened.left(now);
     await opened.close(1_000);
     await parts.disposeAsync();
@@ -353,7 +363,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
 
   /** With `takeover` a server that shuts down, or cannot hand over, is waited for. */
   function openStore() {
-    return retried(() => wireStore(config.dataDir), options.takeover ? STORE_TRIES : 1, isInUse);
+    const tries = options.takeover && !standing.hasStore ? STORE_TRIES : 1;
+    return retried(() => wireStore(config.dataDir), tries, isInUse);
   }
 
   async function openMetrics() {

@@ -36,6 +36,8 @@ test('one that cannot be opened again is tried again, and one that is lent has n
   expect(await store.get('a')).toBeUndefined();
   await store.lend();
   await store[Symbol.asyncDispose]();
+  isFailing = true;
+  await store.takeBack();
 });
 
 test('one that is given away fails what waits for it and what comes, until it is back', async () => {
@@ -45,6 +47,8 @@ test('one that is given away fails what waits for it and what comes, until it is
   store.giveAway(new Error('given away'));
   await expect(waiting).rejects.toThrow('given away');
   await expect(store.list('')).rejects.toThrow('given away');
+  store.giveAway(new Error('lost'));
+  await expect(store.list('')).rejects.toThrow('lost');
   await store.takeBack();
   expect(await store.get('a')).toBeUndefined();
 });

@@ -1,56 +1,121 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { EbbError } from '../../core/errors.ts';
 
 type Handle = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** Methods that change nothing. */
 const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
+/** Changes that are quick and cannot wait: they undo another. */
+const UNDOES = /^\/v1\/namespaces\/[^/?]+\/functions\/[^/?]+\/(?:rollback|rollout\/abort)(?:\?|$)/;
 
 /** How often it is looked whether changes and reads are done. */
 const LOOK_EVERY_MS = 5;
+/** Longest time for changes under way, such as a deploy that pulls an image. */
+const CHANGES_MS = 60_000;
+/** A request of whose body nothing has come for this long is not waited for. */
+const STALLED_MS = 2_000;
 
 /** What stands before the control API, so that the store can be given away without failing a change. */
 export interface ApiGate {
   readonly handle: Handle;
-  /** Keeps new requests waiting; resolves when no change is under way and every read has got what it is answered with. */
-  hold(): Promise<void>;
+  /**
+   * Keeps new changes waiting, and reads too once no change is under way; resolves when every read has got what it is
+   * answered with. Until then rollbacks are let in. A request that has stopped sending its body is cut. Throws
+   * TAKEOVER_FAILED when a change takes longer than a minute, or the signal's reason; then the gate is as before.
+   */
+  hold(signal: AbortSignal): Promise<void>;
   /** Lets those who wait, and all who come, to the API again. */
   open(): void;
   /** Has `handle` answer those who wait and all who come. */
   turnOver(handle: Handle): void;
 }
 
-/** Makes the gate; it is open. */
-export function createApiGate(own: Handle): ApiGate {
+/** A change under way. */
+interface Change {
+  readonly request: IncomingMessage;
+  /** How much its connection had brought when it was last looked at, and since when that is so. */
+  bytes: number;
+  sinceMs: number;
+}
+
+/** Makes the gate; it is open. `changesMs` and `stalledMs` are the longest waits, by default 60 s and 2 s. */
+export function createApiGate(
+  own: Handle,
+  { changesMs = CHANGES_MS, stalledMs = STALLED_MS }: { readonly changesMs?: number; readonly stalledMs?: number } = {},
+): ApiGate {
   let answer: Handle | undefined;
-  const changes = new Set<ServerResponse>();
-  const reads = new Set<ServerResponse>();
+  const changes = new Map<ServerResponse, Change>();
+  const reads = new Map<ServerResponse, IncomingMessage>();
   const waiting: { readonly request: IncomingMessage; readonly response: ServerResponse }[] = [];
 
   const counted = (request: IncomingMessage, response: ServerResponse) => {
-    const kind = READS.has(request.method ?? '') ? reads : changes;
-    kind.add(response);
-    response.once('close', () => kind.delete(response));
+    const isRead = READS.has(request.method ?? '');
+    if (isRead) reads.set(response, request);
+    else changes.set(response, { request, bytes: request.socket.bytesRead, sinceMs: performance.now() });
+    response.once('close', () => (isRead ? reads : changes).delete(response));
     own(request, response);
   };
+  const wait = (request: IncomingMessage, response: ServerResponse) => void waiting.push({ request, response });
   const use = (next: Handle) => {
     answer = next;
     for (const { request, response } of waiting.splice(0)) {
       if (!response.destroyed) next(request, response);
     }
   };
+  /** Waits until nothing is left of what `pending` finds. */
+  const over = async (pending: () => readonly IncomingMessage[], untilMs: number, signal: AbortSignal) => {
+    for (;;) {
+      signal.throwIfAborted();
+      const [first] = pending();
+      if (!first) return;
+      if (performance.now() >= untilMs) {
+        throw new EbbError(
+          'TAKEOVER_FAILED',
+          `${first.method} ${first.url} still runs after ${changesMs / 1000} s; try again when it has ended`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    }
+  };
   use(counted);
   return {
-    handle: (request, response) => {
-      if (answer) answer(request, response);
-      else waiting.push({ request, response });
-    },
-    async hold() {
-      answer = undefined;
-      // A log that is followed has its head long before its end, and needs nothing more.
-      const isQuiet = () => changes.size === 0 && [...reads].every(({ headersSent }) => headersSent);
-      while (!isQuiet()) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    handle: (request, response) => (answer ?? wait)(request, response),
+    async hold(signal) {
+      const before = answer ?? counted;
+      const untilMs = performance.now() + changesMs;
+      answer = (request, response) => (isLetIn(request) ? before : wait)(request, response);
+      try {
+        await over(() => running(changes.values(), stalledMs), untilMs, signal);
+        answer = undefined;
+        // A log that is followed has its head long before its end, and needs nothing more.
+        await over(() => [...reads].flatMap(([{ headersSent }, read]) => (headersSent ? [] : [read])), untilMs, signal);
+      } catch (error) {
+        use(before);
+        throw error;
+      }
     },
     open: () => use(counted),
     turnOver: use,
   };
+}
+
+function isLetIn({ method = '', url = '' }: IncomingMessage): boolean {
+  return READS.has(method) || (method === 'POST' && UNDOES.test(url));
+}
+
+/** The requests of those changes that go on; cuts those that have stopped sending. */
+function running(changes: Iterable<Change>, stalledMs: number): IncomingMessage[] {
+  const requests: IncomingMessage[] = [];
+  const nowMs = performance.now();
+  for (const change of changes) {
+    const { request } = change;
+    const { bytesRead } = request.socket;
+    if (request.complete || bytesRead !== change.bytes) {
+      change.bytes = bytesRead;
+      change.sinceMs = nowMs;
+    }
+    if (nowMs - change.sinceMs >= stalledMs) request.destroy();
+    requests.push(request);
+  }
+  return requests;
 }

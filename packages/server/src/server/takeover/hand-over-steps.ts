@@ -1,4 +1,6 @@
-import { EbbError } from '../../core/errors.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { asEbbError, EbbError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
 import type { InstancePools } from '../../pool/instance-pools.ts';
 import type { RolloutEngine } from '../../rollouts/create-rollouts.ts';
 import type { LendableStore } from '../../store/lendable.ts';
@@ -12,27 +14,66 @@ import { relayRequest } from './relay.ts';
 const SHORT_CALLS_MS = 100;
 /** A successor that was killed may have the store's file for a moment longer. */
 const TAKE_BACK_TRIES = 20;
+/** How often a store that could not be opened then is tried again. */
+const TAKE_BACK_EVERY_MS = 1_000;
 
 /** The parts of a server that go over to a successor. */
 export interface HandedParts {
   readonly gate: ApiGate;
-  readonly pools: InstancePools;
+  readonly pools: Pick<InstancePools, 'pause' | 'release' | 'resume'>;
   readonly rollouts: Pick<RolloutEngine, 'hold' | 'goOn'>;
   readonly store: LendableStore;
-  readonly front: Front;
+  readonly front: Pick<Front, 'handOn' | 'callsEnded' | 'leave'>;
+  readonly logger: Logger;
   /** Called when instances have become free. */
   readonly onReleased: () => void;
   /** Called when the successor serves in this server's place. */
   readonly onReplaced: () => void;
 }
 
-/** Makes the steps by which a server gives its parts to a successor. */
-export function createHandOverSteps({ gate, pools, rollouts, store, front, ...told }: HandedParts): HandOverSteps {
+/**
+ * Makes the steps by which a server gives its parts to a successor. `takeBackEveryMs` is how often a store that cannot be
+ * opened again is tried, by default every second.
+ */
+export function createHandOverSteps(
+  { gate, pools, rollouts, store, front, logger, ...told }: HandedParts,
+  { takeBackEveryMs = TAKE_BACK_EVERY_MS }: { readonly takeBackEveryMs?: number } = {},
+): HandOverSteps {
+  /** While the store cannot be opened again. */
+  let retrying: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
+
+  /** Changes are refused until then; calls, and what is known in memory, are served. */
+  const takeBackLater = async (cause: unknown, signal: AbortSignal) => {
+    const why = asEbbError(cause).message;
+    logger.error({ err: cause }, 'the store could not be opened again: functions serve on, changes are refused');
+    store.giveAway(
+      new EbbError('STORE_FAILED', `nothing can be changed until the store is open again, which is tried: ${why}`, {
+        cause,
+        retryAfterSeconds: 1,
+      }),
+    );
+    for (;;) {
+      await sleep(takeBackEveryMs, undefined, { ref: false, signal }).catch(() => {});
+      if (signal.aborted) return;
+      try {
+        await store.takeBack();
+        break;
+      } catch {
+        // Logged once; the next try may succeed.
+      }
+    }
+    logger.info('the store is open again');
+    rollouts.goOn();
+  };
   return {
-    async lend() {
-      await gate.hold();
+    async lend(signal) {
+      retrying?.stop.abort();
+      await retrying?.ended;
+      retrying = undefined;
+      await gate.hold(signal);
       await rollouts.hold();
       await pools.pause();
+      signal.throwIfAborted();
       await store.lend();
     },
     async give(relay) {
@@ -51,9 +92,14 @@ export function createHandOverSteps({ gate, pools, rollouts, store, front, ...to
     },
     async resume() {
       front.handOn(undefined);
-      await retried(() => store.takeBack(), TAKE_BACK_TRIES, isInUse);
+      try {
+        await retried(() => store.takeBack(), TAKE_BACK_TRIES, isInUse);
+        rollouts.goOn();
+      } catch (error) {
+        const stop = new AbortController();
+        retrying = { stop, ended: takeBackLater(error, stop.signal) };
+      }
       pools.resume();
-      rollouts.goOn();
       gate.open();
     },
   };

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { asEbbError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import { createLineChannel, type LineChannel } from './line-channel.ts';
 import { type FromPredecessor, type FromSuccessor, portSocketName, takeoverSocketName } from './messages.ts';
@@ -7,8 +8,11 @@ import { sendPort } from './port-transfer.ts';
 
 /** What a server does when another takes over; each is called once, in this order. */
 export interface HandOverSteps {
-  /** Lets changes under way end, takes no more, and closes the store. */
-  lend(): Promise<void>;
+  /**
+   * Lets changes under way end, takes no more, and closes the store. Throws TAKEOVER_FAILED where they do not end, or the
+   * reason of the signal, which aborts when the successor is gone.
+   */
+  lend(signal: AbortSignal): Promise<void>;
   /** Passes calls on to `relay` from now on, and gives up the instances that hold none. */
   give(relay: string): Promise<void>;
   /** Accepts no connection any more. */
@@ -26,8 +30,8 @@ export interface HandOverOptions {
   readonly listen: { readonly host: string; readonly port: number };
   readonly localToken: string;
   readonly steps: HandOverSteps;
-  /** Instances that this server still has. */
-  readonly held: () => readonly string[];
+  /** Instances that this server still has, or the one before it; undefined when that one does not say. */
+  readonly held: () => Promise<readonly string[] | undefined>;
   readonly logger: Logger;
 }
 
@@ -105,10 +109,11 @@ function follow(
   const serves = Promise.withResolvers<void>();
   let stage: 'greeted' | 'lending' | 'given' | 'replaced' = 'greeted';
   let lending: Promise<void> | undefined;
+  const alone = new AbortController();
 
   const lend = async () => {
     stage = 'lending';
-    lending = steps.lend();
+    lending = steps.lend(alone.signal);
     await lending;
     channel.send({ kind: 'lent' });
   };
@@ -117,7 +122,9 @@ function follow(
       case 'lend':
         logger.info({ successor: pid }, 'a successor takes over: the store is handed to it');
         lend().catch((error: unknown) => {
+          if (alone.signal.aborted) return;
           logger.error({ err: error }, 'the store could not be handed over');
+          channel.send({ kind: 'refused', message: asEbbError(error).message });
           channel.close();
         });
         return;
@@ -132,18 +139,20 @@ function follow(
         serves.resolve();
         return;
       case 'held':
-        channel.send({ kind: 'held', ask: message.ask, ids: held() });
+        // Without an answer the successor leaves alone what it does not know.
+        void held().then((ids) => ids && channel.send({ kind: 'held', ask: message.ask, ids }));
         return;
       default:
     }
   });
   void channel.closed.then(async () => {
     if (stage === 'replaced') return;
+    alone.abort();
     if (stage !== 'greeted') {
       logger.error({ successor: pid }, 'the successor is gone before it served; this server goes on');
       await lending?.catch(() => {});
       await steps.resume().catch((error: unknown) => {
-        logger.error({ err: error }, 'the store could not be opened again: functions serve on, changes are refused');
+        logger.error({ err: error }, 'this server could not go on as before');
       });
     }
     gone.resolve();

@@ -7,5 +7,9 @@ import type { Predecessor } from './predecessor.ts';
 export function inheritanceOf(predecessor: Predecessor, listen: ListenAddress): Inheritance {
   const { host, port, portSocket, relaySocket } = predecessor;
   const isSame = listen.host === host && (listen.port === port || listen.port === 0);
-  return { relaySocket, ...(isSame ? { from: (take) => receivePort(portSocket, take) } : {}) };
+  return {
+    relaySocket,
+    isThere: () => predecessor.isThere,
+    ...(isSame ? { from: (take) => receivePort(portSocket, take) } : {}),
+  };
 }

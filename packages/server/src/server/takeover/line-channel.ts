@@ -31,6 +31,7 @@ export function createLineChannel<In, Out>(socket: Socket): LineChannel<In, Out>
       listener = next;
     },
     closed: promise,
-    close: () => socket.end(),
+    // One that waits for the other side to end as well would wait for a process that is stopped.
+    close: () => socket.destroySoon(),
   };
 }

@@ -17,7 +17,7 @@ export function relaySocketName(pid: number): string {
 export type FromSuccessor =
   /** It wants to take over. Answered with `welcome` or `refused`. */
   | { readonly kind: 'hello'; readonly pid: number; readonly version: string }
-  /** It wants the store: answered with `lent` when changes under way are done and the store is closed. */
+  /** It wants the store: answered with `lent` when changes under way are done and the store is closed, or `refused`. */
   | { readonly kind: 'lend' }
   /** It serves what comes to `relay`: answered with `given` when instances without a call are its own. */
   | { readonly kind: 'take'; readonly relay: string }

@@ -13,8 +13,10 @@ import {
 
 /** Longest time the running server may take for a step other than ending the changes under way. */
 const STEP_MS = 10_000;
-/** Longest time for changes under way, such as a deploy that pulls an image. */
-const LEND_MS = 600_000;
+/** Longest time for it to say what it still has: everything that is compared with the engine waits for that. */
+const HELD_MS = 2_000;
+/** Longest time for changes under way; the running server gives up after a minute and says why. */
+const LEND_MS = 90_000;
 
 /** The server that runs on a data directory, for the one that takes over from it. */
 export interface Predecessor extends Disposable {
@@ -36,8 +38,8 @@ export interface Predecessor extends Disposable {
   take(): Promise<void>;
   /** Says that connections are accepted here. */
   open(): void;
-  /** The instances it still has; none when it has ended. */
-  held(): Promise<ReadonlySet<string>>;
+  /** The instances it still has, none when it has ended; undefined when it does not say so within two seconds. */
+  held(): Promise<ReadonlySet<string> | undefined>;
   /** Calls `listener` when instances have become free, and when the server has ended. */
   onReleased(listener: () => void): void;
 }
@@ -50,14 +52,16 @@ export async function callPredecessor(options: {
   readonly dataDir: string;
   readonly runDir: string;
   readonly version: string;
+  /** How long {@link Predecessor.held} waits. Default: 2 s. */
+  readonly heldMs?: number;
 }): Promise<Predecessor | undefined> {
-  const { dataDir, runDir, version } = options;
+  const { dataDir, runDir, version, heldMs = HELD_MS } = options;
   const pid = readServerFile(dataDir)?.pid;
   const channel = pid === undefined ? undefined : await dial(join(runDir, takeoverSocketName(pid)));
   if (!channel || pid === undefined) return undefined;
 
   let expected: { readonly kinds: readonly string[]; readonly resolve: (message: FromPredecessor) => void } | undefined;
-  const asked = new Map<number, (ids: ReadonlySet<string>) => void>();
+  const asked = new Map<number, (ids: ReadonlySet<string> | undefined) => void>();
   let asks = 0;
   let isThere = true;
   let onReleased = () => {};
@@ -110,16 +114,24 @@ export async function callPredecessor(options: {
       return isThere;
     },
     gone: channel.closed,
-    lend: async () => void (await step({ kind: 'lend' }, ['lent'], LEND_MS)),
+    lend: async () => void (await step({ kind: 'lend' }, ['lent', 'refused'], LEND_MS)),
     take: async () =>
       void (await step({ kind: 'take', relay: join(runDir, relaySocketName(process.pid)) }, ['given'], STEP_MS)),
     open: () => channel.send({ kind: 'open' }),
     held: () => {
       if (!isThere) return Promise.resolve(new Set());
-      const { promise, resolve } = Promise.withResolvers<ReadonlySet<string>>();
+      const { promise, resolve } = Promise.withResolvers<ReadonlySet<string> | undefined>();
       asks += 1;
-      asked.set(asks, resolve);
-      channel.send({ kind: 'held', ask: asks });
+      const ask = asks;
+      const timer = setTimeout(() => {
+        asked.delete(ask);
+        resolve(undefined);
+      }, heldMs).unref();
+      asked.set(ask, (ids) => {
+        clearTimeout(timer);
+        resolve(ids);
+      });
+      channel.send({ kind: 'held', ask });
       return promise;
     },
     onReleased: (listener) => {
