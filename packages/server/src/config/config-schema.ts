@@ -149,12 +149,12 @@ export const SETTINGS = {
     max: '1h',
     description: 'Longest time an instance may take from its start until it is ready.',
   }),
-  drainTimeoutMs: duration({
+  drainTimeoutMs: optionalDuration({
     name: 'drainTimeout',
-    fallback: '30s',
     min: '0s',
     max: '1h',
-    description: 'Longest time a server that shuts down waits for running calls.',
+    description:
+      'Longest time a server that shuts down waits for running calls. Without it each has the `timeout` of its function.',
   }),
   maxConnections: count({
     name: 'maxConnections',

@@ -140,13 +140,13 @@ export class Gateway implements GatewayContext {
     this.#passOn = undefined;
   }
 
-  /** Refuses new calls with DRAINING and resolves when those that run have ended, or after `limitMs`. */
-  async drain(limitMs: number): Promise<void> {
+  /** Refuses new calls with DRAINING and resolves when those that run have ended (G4), or after `limitMs`, if given. */
+  async drain(limitMs?: number): Promise<void> {
     this.#draining = true;
     if (this.#running > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#drained = resolve;
-      const timer = setTimeout(resolve, limitMs);
+      const timer = limitMs === undefined ? undefined : setTimeout(resolve, limitMs);
       await promise;
       clearTimeout(timer);
     }

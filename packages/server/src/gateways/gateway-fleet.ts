@@ -135,8 +135,8 @@ export class GatewayFleet implements AsyncDisposable {
     return all;
   }
 
-  /** Has every gateway refuse new calls; resolves when those that run have ended, or after `limitMs`. */
-  async drain(limitMs: number): Promise<void> {
+  /** Has every gateway refuse new calls; resolves when those that run have ended, or after `limitMs`, if given. */
+  async drain(limitMs?: number): Promise<void> {
     this.#isClosing = true;
     for (const timer of this.#respawns) clearTimeout(timer);
     await Promise.all(

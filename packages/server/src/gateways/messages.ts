@@ -93,7 +93,7 @@ export type ToGateway =
     }
   /** Requests that begin from now on are for the process at a unix socket, or for the gateway again. */
   | { readonly kind: 'hand-on'; readonly relay?: string | undefined }
-  | { readonly kind: 'drain'; readonly limitMs: number }
+  | { readonly kind: 'drain'; readonly limitMs?: number | undefined }
   | { readonly kind: 'close' };
 
 /** What a gateway says about slots. */

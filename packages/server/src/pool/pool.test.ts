@@ -325,6 +325,20 @@ describe('drain', () => {
     await drained;
     expect(harness.gateway.running).toBe(0);
   });
+
+  test('G4: running calls have until their own timeouts, or until the limit that is given', async () => {
+    const gate = createGate();
+    await using harness = await createGatewayHarness({ serve: gate.serve });
+    await harness.deploy('last', { timeout: '500ms' });
+    const running = fetch(`${harness.url}/function/last`);
+    await eventually(() => gate.held.length === 1);
+    await harness.gateway.drain(10);
+    expect(harness.gateway.running).toBe(1);
+    await harness.gateway.drain();
+    expect(harness.gateway.running).toBe(0);
+    expect((await running).status).toBe(504);
+    gate.open();
+  });
 });
 
 test('keep-alive connections that went stale never surface as an error', async () => {

@@ -20,8 +20,8 @@ export interface Front {
   describe(): Pick<HealthResource, 'gateways'>;
   /** Refuses new calls and resolves when those that run have ended, or when that takes too long. */
   drain(): Promise<void>;
-  /** Sets anew how long {@link drain} waits. */
-  setDrainTimeout(ms: number): void;
+  /** Sets anew how long {@link drain} waits; undefined for as long as the calls have. */
+  setDrainTimeout(ms: number | undefined): void;
   /** Closes the port, and connections after `limitMs`. */
   close(limitMs?: number): Promise<void>;
   /** What listens, for the one who gives it to another process. */

@@ -46,7 +46,7 @@ const UNUSED_CODE_MS = 3_600_000;
 const SWEEP_EVERY_MS = 600_000;
 /** A server that is replaced closes its metrics when the other serves. */
 const METRICS_TRIES = 20;
-/** A minute longer than a server takes to shut down by default. */
+/** Half a minute longer than calls with the default timeout take to end in a server that shuts down. */
 const STORE_TRIES = 1_800;
 /** Real code compresses to a fifth, rarely to a fiftieth; an archive beyond this is a bomb. */
 const CODE_MAX_RATIO = 200;
