@@ -114,6 +114,18 @@ describe('versions', () => {
   });
 });
 
+test.each([
+  ['POST', '/rollback', { to: 99 }, 'the request has a body, but this route takes none; put "to" into the query'],
+  ['POST', '/rollback', 'garbage', 'the request has a body'],
+  ['POST', '/rollout/abort', {}, 'the request has a body, but this route takes none'],
+  ['POST', '/versions/1/publish', { version: 1 }, 'the body has an unknown field "version"'],
+])('%s %s with the body %j, which nobody would read, does nothing', async (method, path, body, message) => {
+  const before = await json(server.send('GET', WEB));
+  const answer = await json(server.send(method, `${WEB}${path}`, body));
+  expect(answer).toMatchObject({ message: expect.stringContaining(message) as string });
+  expect(await json(server.send('GET', WEB))).toEqual(before);
+});
+
 describe('aliases', () => {
   const BETA = `${WEB}/aliases/beta`;
 
