@@ -171,6 +171,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     logger,
     retention: { kept: config.versionsKept, maxAgeMs: config.versionsMaxAgeMs },
     isVersionBusy: ({ key, namespace, name }) => pools.isRunning(key) || rollouts.isRunning(namespace, name),
+    isRollingOut: (namespace, name) => rollouts.isRunning(namespace, name),
+    stopIdle: (version) => pools.stopIdle(version),
     maxInstances: config.maxInstances,
   });
   functions.registry = registry;
