@@ -45,7 +45,10 @@ describe('ebb apply, diff and export', () => {
     expect(plan).toContain('+ create namespace shop\n+ create cart\n+ create till\n2 to create, 0 to update');
     expect(await server.ebbOk(['namespace', 'list'])).not.toContain('shop');
     const diff = await server.ebb(['diff', '--exit-code'], { cwd });
-    expect([diff.code, diff.stdout.toString()]).toEqual([1, expect.stringContaining('+ create cart') as string]);
+    expect([diff.code, diff.stdout.toString()]).toEqual([
+      1,
+      expect.stringContaining('+ create namespace shop\n+ create cart') as string,
+    ]);
   });
 
   test('applying makes it so, and a second time finds nothing to do', async () => {

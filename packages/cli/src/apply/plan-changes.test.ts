@@ -57,9 +57,10 @@ describe('a plan', () => {
       [deployed('a', { env: { KEY: 'old-sesame', GONE: 'sesame' } }), deployed('b')],
       { prune: true },
     );
-    const text = describePlan(changes, plain);
+    const text = describePlan({ newNamespaces: ['shop'], changes }, plain);
     expect(text).toBe(
       [
+        '+ create namespace shop',
         '~ update a',
         '    env.GONE  removed',
         '    env.KEY   changed',

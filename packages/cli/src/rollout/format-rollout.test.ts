@@ -32,7 +32,9 @@ test('says how it ended and why, with the numbers of both sides', () => {
   expect(text).toContain('State:    ROLLED BACK, ');
   expect(text).toContain('Calls:    version 7 gets 0 %, version 6 100 %');
   expect(text).toContain('Because:  version 7 failed 11 of 162 calls (6.79 %)');
+  expect(text).toContain('more than 1 % apart (MORE_ERRORS)');
   expect(text).toMatch(/^old +6 +3091 +0 \(0 %\) +11 ms +0 +0$/m);
+  expect(text).toMatch(/^2026-0\d-\d\d \d\d:\d\d:\d\d +start +0 % +STARTED/m);
   expect(text).toMatch(/^new +7 +162 +11 \(6\.79 %\) +12 ms +1 +0$/m);
 });
 

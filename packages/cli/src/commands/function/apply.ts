@@ -28,12 +28,7 @@ export const applyCommand = defineCommand({
     const plan = await makePlan(context, client, { memory, prune: parameters.flag('prune') });
     const isDryRun = parameters.flag('dryRun');
     if (!output.mode.json) {
-      output.result(undefined, () =>
-        [
-          ...plan.newNamespaces.map((name) => output.style('green', `+ create namespace ${name}`)),
-          describePlan(plan.changes, output),
-        ].join('\n'),
-      );
+      output.result(undefined, () => describePlan(plan, output));
     }
     if (!isDryRun) {
       for (const namespace of plan.newNamespaces) await client.namespaces.create(namespace, { signal });
