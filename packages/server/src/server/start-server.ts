@@ -33,7 +33,7 @@ import { type HandOver, openHandOver } from './takeover/hand-over.ts';
 import { createHandOverSteps, isInUse } from './takeover/hand-over-steps.ts';
 import { inheritanceOf } from './takeover/inheritance.ts';
 import { callPredecessor } from './takeover/predecessor.ts';
-import { openInstallation, removeRunDir, writeServerFile } from './installation.ts';
+import { openInstallation, readServerFile, removeRunDir, writeServerFile } from './installation.ts';
 import { wireEngine } from './wire/wire-engine.ts';
 import { wirePools } from './wire/wire-pools.ts';
 import { wireTraffic } from './wire/wire-traffic.ts';
@@ -354,8 +354,14 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   }
 
   /** With `takeover` a server that shuts down, or cannot hand over, is waited for. */
-  function openStore() {
-    return retried(() => wireStore(config.dataDir), options.takeover ? STORE_TRIES : 1, isInUse);
+  async function openStore() {
+    try {
+      return await retried(() => wireStore(config.dataDir), options.takeover ? STORE_TRIES : 1, isInUse);
+    } catch (cause) {
+      if (!isInUse(cause)) throw cause;
+      const pid = readServerFile(config.dataDir)?.pid;
+      throw new EbbError('DATA_DIR_IN_USE', inUseMessage(config.dataDir, pid, options.takeover === true), { cause });
+    }
   }
 
   async function openMetrics() {
@@ -376,6 +382,13 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     for (const { version } of pools.all()) if (version.code !== undefined) inUse.add(version.code);
     await code.sweep(inUse, UNUSED_CODE_MS);
   }
+}
+
+/** What to do about a data directory that another server, maybe of that process id, has open. */
+function inUseMessage(dataDir: string, pid: number | undefined, isTakeover: boolean): string {
+  const which = pid === undefined ? '' : ` (process ${pid})`;
+  const instead = isTakeover ? '' : ', take its place with --takeover';
+  return `${dataDir} is open in another running server${which}; stop that one${instead}, or choose another directory with --data-dir`;
 }
 
 function frozenBytesOf({ maxFrozenBytes }: Config): number {
