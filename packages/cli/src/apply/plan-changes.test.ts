@@ -23,6 +23,7 @@ function deployed(name: string, spec: FunctionSpecInput = {}, code = CODE): Func
     instances: 0,
     path: `/function/${name}`,
     createdAt: '2026-11-21T00:00:00Z',
+    versionCreatedAt: '2026-11-21T00:00:00Z',
     updatedAt: '2026-11-21T00:00:00Z',
   };
 }

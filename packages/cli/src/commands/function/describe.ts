@@ -50,7 +50,7 @@ function fields(resource: FunctionResource, url: string): string {
     ['Handler', spec.handler],
     ['State', `${resource.state}, ${resource.instances} of at most ${spec.scale.max} instances`],
     ['Starts', heldBack(resource)],
-    ['Version', `${resource.version}, deployed ${formatAge(resource.updatedAt, Date.now())}`],
+    ['Version', `${resource.version}, deployed ${formatAge(resource.versionCreatedAt, Date.now())}`],
     ['Aliases', resource.aliases.map((alias) => `${alias.name} to ${describeShares(alias)}`).join('; ')],
     ['Rollback', resource.before === undefined ? undefined : `to version ${resource.before}`],
     ['Limits', `${spec.memory} memory, ${spec.cpu} cpu, ${spec.concurrency} calls at once, timeout ${spec.timeout}`],

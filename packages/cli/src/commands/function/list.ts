@@ -32,7 +32,7 @@ function columns(showNamespace: boolean, url: string): Column<FunctionResource>[
     { title: 'version', value: (item) => item.version, align: 'right' },
     { title: 'state', value: (item) => item.state },
     { title: 'instances', value: (item) => item.instances, align: 'right' },
-    { title: 'deployed', value: (item) => formatAge(item.updatedAt, Date.now()) },
+    { title: 'deployed', value: (item) => formatAge(item.versionCreatedAt, Date.now()) },
     { title: 'address', value: (item) => `${url}${item.path}` },
   ];
 }
