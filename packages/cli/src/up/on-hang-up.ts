@@ -23,6 +23,8 @@ export function onHangUp({ reload, stop, say, isTerminal = () => isatty(STDIN) }
   const wasTerminal = isTerminal();
   const stopIfGone = (): boolean => {
     if (!wasTerminal || isTerminal()) return false;
+    // What is still said may have nowhere to go, which must not keep the server from ending as it should.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
     say('the terminal is gone, so the server stops');
     stop();
     return true;
