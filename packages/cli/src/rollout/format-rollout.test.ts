@@ -1,6 +1,6 @@
 import type { RolloutResource } from '@ebb/contract';
 import { expect, test } from 'vitest';
-import { formatRollout } from './format-rollout.ts';
+import { describeRollout, formatRollout } from './format-rollout.ts';
 
 const ROLLED_BACK: RolloutResource = {
   namespace: 'openfaas-fn',
@@ -41,6 +41,9 @@ test('says how it ended and why, with the numbers of both sides', () => {
 test('says at which step one is that runs, and what it waits for', () => {
   const { endedAt: _ended, ...running } = ROLLED_BACK;
   const text = formatRollout({ ...running, state: 'running', weight: 5, message: 'version 7 had 12 of the 50 calls' });
+  expect(describeRollout({ ...running, state: 'paused', weight: 5, message: 'it waits' })).toBe(
+    'paused by hand, version 6 to 7, step 1 of 2 at 5 %: it waits (MORE_ERRORS)',
+  );
   expect(text).toContain('Step:     1 of 2');
   expect(text).toContain('Now:      version 7 had 12 of the 50 calls');
 });

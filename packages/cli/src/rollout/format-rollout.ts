@@ -16,6 +16,11 @@ export function formatRollout(rollout: RolloutResource): string {
   return [fields(rollout), sides(rollout), timeline(rollout)].join('\n\n');
 }
 
+/** A rollout that runs in one line: `running, version 6 to 7, step 1 of 4 at 5 %: what it waits for (REASON)`. */
+export function describeRollout({ state, from, to, step, steps, weight, message, reason }: RolloutResource): string {
+  return `${STATES[state]}, version ${from} to ${to}, step ${step + 1} of ${steps.length} at ${weight} %: ${message} (${reason})`;
+}
+
 /** One line of a timeline: `14:03:22  advance  25 %  all is well`. */
 export function formatEntry({ at, action, weight, message }: RolloutEntry): string {
   return `${formatMoment(Date.parse(at), Date.now())}  ${action.padEnd(9)}  ${`${weight} %`.padStart(5)}  ${message}`;
