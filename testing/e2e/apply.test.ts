@@ -45,7 +45,10 @@ describe('ebb apply, diff and export', () => {
     expect(plan).toContain('+ create namespace shop\n+ create cart\n+ create till\n2 to create, 0 to update');
     expect(await server.ebbOk(['namespace', 'list'])).not.toContain('shop');
     const diff = await server.ebb(['diff', '--exit-code'], { cwd });
-    expect([diff.code, diff.stdout.toString()]).toEqual([1, expect.stringContaining('+ create cart') as string]);
+    expect([diff.code, diff.stdout.toString()]).toEqual([
+      1,
+      expect.stringContaining('+ create namespace shop\n+ create cart') as string,
+    ]);
   });
 
   test('applying makes it so, and a second time finds nothing to do', async () => {
@@ -101,6 +104,21 @@ describe('ebb apply, diff and export', () => {
     );
     await write('ebb.yaml', text.replace('./cart', './code'));
     expect(await apply()).toBe('0 to create, 0 to update, 1 unchanged.\n');
+  });
+
+  test('a function that fails is told of, and keeps none of the others back', async () => {
+    await mkdir(path.join(cwd, 'broken'));
+    await write('broken/index.js', 'throw new Error("no luck");\n');
+    const lines = [
+      'bad: { runtime: node, code: ./broken }',
+      'cart: { runtime: node, code: ./code, env: { WORD: four } }',
+    ];
+    await write('ebb.yaml', `namespace: shop\nfunctions:\n  ${lines.join('\n  ')}\n`);
+    const { code, stderr } = await server.ebb(['apply'], { cwd });
+    expect(stderr).toContain('error: bad: version 1 was not deployed');
+    expect(stderr).toContain('cart version 4 updated in');
+    expect(stderr).toContain('not done: bad; all else is');
+    expect([code, await words('cart')]).toEqual([1, 'four']);
   });
 
   test('without a file says what to do', async () => {

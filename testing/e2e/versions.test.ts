@@ -53,7 +53,7 @@ describe('versions and aliases on the command line', () => {
 
   test('an alias is set part by part, shown and removed', async () => {
     expect(await server.ebbOk(['alias', 'set', 'hello', 'beta', '3=75', '4=25', '--sticky', 'cookie'])).toBe(
-      'hello:beta sends calls to several versions: 75 % to 3, 25 % to 4\n',
+      'hello:beta sends calls to several versions: 75 % to 3, 25 % to 4, keeps clients by cookie\n',
     );
     await server.ebbOk(['alias', 'set', 'hello', 'beta', '4', '--match', 'header:X-Tester=1:2']);
     const shown = await server.ebbOk(['alias', 'show', 'hello', 'beta']);
@@ -66,11 +66,15 @@ describe('versions and aliases on the command line', () => {
   test('a rollback is in force for the next call, and a second one leads forward again', async () => {
     expect(await answer()).toBe('three');
     const forward = 'the same again goes to version';
-    expect(await server.ebbOk(['rollback', 'hello'])).toBe(`every call of hello goes to version 2 now; ${forward} 3\n`);
+    expect(await server.ebbOk(['rollback', 'hello'])).toBe(
+      `hello: from version 3 back to version 2, which gets every call now; ${forward} 3\n`,
+    );
     expect(await answer()).toBe('two');
-    expect(await server.ebbOk(['rollback', 'hello'])).toBe(`every call of hello goes to version 3 now; ${forward} 2\n`);
+    expect(await server.ebbOk(['rollback', 'hello'])).toBe(
+      `hello: from version 2 back to version 3, which gets every call now; ${forward} 2\n`,
+    );
     expect(await answer()).toBe('three');
-    expect(await server.ebbOk(['rollback', 'hello', '--to', '1'])).toContain('version 1 now');
+    expect(await server.ebbOk(['rollback', 'hello', '--to', '1'])).toContain('back to version 1, which');
     expect(await answer()).toBe('one');
   });
 

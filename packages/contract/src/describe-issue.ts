@@ -36,9 +36,9 @@ function rule(issue: z.core.$ZodIssue, value: unknown): string {
         ' or $1',
       );
     case 'too_small':
-      return `must be at least ${issue.minimum}${unit(issue.origin)}`;
+      return bound('at least', issue.minimum, issue.origin);
     case 'too_big':
-      return `must be at most ${issue.maximum}${unit(issue.origin)}`;
+      return bound('at most', issue.maximum, issue.origin);
     case 'invalid_union':
       return 'must be text or a number';
     default:
@@ -46,9 +46,11 @@ function rule(issue: z.core.$ZodIssue, value: unknown): string {
   }
 }
 
-function unit(origin: string): string {
-  if (origin === 'string') return ' characters long';
-  return origin === 'array' ? ' entries long' : '';
+function bound(side: 'at least' | 'at most', limit: number | bigint, origin: string): string {
+  const isOne = Number(limit) === 1;
+  if (origin === 'string') return `must be ${side} ${limit} ${isOne ? 'character' : 'characters'} long`;
+  if (origin === 'array') return `must have ${side} ${limit} ${isOne ? 'entry' : 'entries'}`;
+  return `must be ${side} ${limit}`;
 }
 
 /** What people call the types of values. */

@@ -46,7 +46,7 @@ export const namespaceLimitsSchema = z
       .refine((value) => {
         const perSecond = parseRate(value);
         return perSecond !== undefined && perSecond >= LEAST_PER_SECOND && perSecond <= MOST_PER_SECOND;
-      }, 'must be a number of calls a second up to 1000000, such as 100, "100/s" or "600/m"')
+      }, 'must be a number of calls a second up to 1000000, such as 100, "100/s", "600/m" or "5000/h"')
       .optional()
       .describe('Most calls in a time, such as `100/s`.'),
     burst: callsSchema.optional().describe('Calls that may come at once within `rate`. Default: those of one second.'),

@@ -44,6 +44,13 @@ export function parseCpuCores(value: string | number): number | undefined {
   return match ? Number(match[1]) / (match[2] === 'm' ? 1000 : 1) : undefined;
 }
 
+const WRITTEN_UNITS = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1000],
+] as const;
+
 /** A size for people: `256 MiB`. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
@@ -54,6 +61,13 @@ export function formatBytes(bytes: number): string {
     unit += 1;
   }
   return `${Number(value.toFixed(value < 10 && unit > 0 ? 1 : 0))} ${units[unit]}`;
+}
+
+/** A duration as a spec writes it, exactly: `1500ms`, `5m`, `1d`. */
+export function writeDuration(ms: number): string {
+  if (ms === 0) return '0s';
+  const [unit, size] = WRITTEN_UNITS.find(([, each]) => ms % each === 0) ?? ['ms', 1];
+  return `${ms / size}${unit}`;
 }
 
 /** A duration for people: `250 ms`, `1.5 s`, `5 min`. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { aliasResourceSchema } from './alias-resource.ts';
+import { matchSchema, shadowSchema } from './alias.ts';
 import { functionSpecSchema } from './function-spec.ts';
 import { namespaceLimitsSchema } from './limits.ts';
 import { nameSchema, secretNameSchema } from './names.ts';
@@ -54,6 +55,8 @@ export const functionResourceSchema = z.object({
   name: nameSchema,
   /** Number of the version that serves; of several the one with most of the calls. */
   version: z.number().int(),
+  /** When that version was made. */
+  versionCreatedAt: z.iso.datetime(),
   /** Number of the version a rollback goes to; absent when there is none. */
   before: z.number().int().optional(),
   /** `live` first, which is what the bare name means. */
@@ -90,6 +93,8 @@ export const deployResourceSchema = functionResourceSchema.extend({
   change: z.enum(['created', 'updated', 'unchanged']),
   /** Number of the version that was asked for; not the one that serves where it was only stored. */
   deployed: z.number().int(),
+  /** What `live` matched and copied for the version before, where that ended with the deploy. */
+  ended: z.object({ match: z.array(matchSchema), shadow: shadowSchema.optional() }).optional(),
   /** The rollout that brings the version into service, begun now or before; absent where it serves already. */
   rollout: rolloutResourceSchema.optional(),
 });
@@ -123,7 +128,14 @@ export const versionResourceSchema = z.object({
   /** Whether the bare name means this version; of several the one with most of the calls. */
   live: z.boolean(),
   /** The aliases that send calls to it, with its percentage; 0 where only matching or copied calls go to it. */
-  aliases: z.array(z.object({ name: nameSchema, weight: z.number() })),
+  aliases: z.array(
+    z.object({
+      name: nameSchema,
+      weight: z.number(),
+      /** How calls or copies of them come to it besides. */
+      also: z.array(z.enum(['match', 'shadow'])),
+    }),
+  ),
 });
 export type VersionResource = z.output<typeof versionResourceSchema>;
 

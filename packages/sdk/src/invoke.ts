@@ -5,6 +5,10 @@ import type { RequestBody, Transport } from './transport.ts';
 export interface InvokeRequest {
   /** Default `POST` with a body, `GET` without. */
   readonly method?: string;
+  /** An alias to call instead of `live`. */
+  readonly alias?: string;
+  /** A version to call instead of an alias. */
+  readonly version?: number;
   /** Rest of the path after the function's name, with its query: `/users/7?full=1`. */
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -31,7 +35,7 @@ export async function invokeFunction(
   if (request.authenticate === true && !isGiven && transport.authorization !== undefined) {
     headers['authorization'] = transport.authorization;
   }
-  return transport.send(`${invokePath(ref)}${restOf(request.path)}`, {
+  return transport.send(`${invokePath(ref)}${partOf(request)}${restOf(request.path)}`, {
     method: request.method ?? (request.body === undefined ? 'GET' : 'POST'),
     headers,
     ...(request.body === undefined ? {} : { body: request.body }),
@@ -42,6 +46,11 @@ export async function invokeFunction(
 /** Path of a function on the gateway; its namespace is always named. */
 export function invokePath(ref: FunctionName): string {
   return `/function/${ref.name}.${ref.namespace}`;
+}
+
+function partOf({ alias, version }: InvokeRequest): string {
+  if (version !== undefined) return `@${version}`;
+  return alias === undefined ? '' : `:${encodeURIComponent(alias)}`;
 }
 
 function restOf(path: string | undefined): string {

@@ -1,6 +1,7 @@
 import type { FieldChange } from '@ebb/contract';
 import type { Output, Style } from '../terminal/output.ts';
 import { escapeControls } from '../terminal/escape-controls.ts';
+import type { Plan } from './make-plan.ts';
 import type { PlannedChange } from './plan-changes.ts';
 
 const SIGNS: Readonly<Record<PlannedChange['action'], { readonly sign: string; readonly style: Style }>> = {
@@ -13,7 +14,8 @@ const DIGEST = /^sha256:([0-9a-f]{12})[0-9a-f]{52}$/;
 const LONGEST_VALUE = 60;
 
 /** A plan for a person: what is made, changed field by field, and removed. Values of variables are never shown. */
-export function describePlan(changes: readonly PlannedChange[], output: Pick<Output, 'style'>): string {
+export function describePlan({ newNamespaces, changes }: Omit<Plan, 'targets'>, output: Pick<Output, 'style'>): string {
+  const namespaces = newNamespaces.map((name) => output.style('green', `+ create namespace ${name}`));
   const lines = changes
     .filter(({ action }) => action !== 'unchanged')
     .flatMap(({ action, ref, fields }) => {
@@ -24,7 +26,7 @@ export function describePlan(changes: readonly PlannedChange[], output: Pick<Out
         ...fields.map((change) => `    ${escapeControls(change.field).padEnd(width)}  ${describeChange(change)}`),
       ];
     });
-  return [...lines, summarise(changes)].join('\n');
+  return [...namespaces, ...lines, summarise(changes)].join('\n');
 }
 
 /** The same for programs; values of variables are left out. */

@@ -17,6 +17,7 @@ function resource(name: string, spec: FunctionSpecInput): FunctionResource {
     instances: 0,
     path: `/function/${name}`,
     createdAt: '2026-11-21T00:00:00Z',
+    versionCreatedAt: '2026-11-21T00:00:00Z',
     updatedAt: '2026-11-21T00:00:00Z',
   };
 }

@@ -23,6 +23,7 @@ function deployed(name: string, spec: FunctionSpecInput = {}, code = CODE): Func
     instances: 0,
     path: `/function/${name}`,
     createdAt: '2026-11-21T00:00:00Z',
+    versionCreatedAt: '2026-11-21T00:00:00Z',
     updatedAt: '2026-11-21T00:00:00Z',
   };
 }
@@ -57,9 +58,10 @@ describe('a plan', () => {
       [deployed('a', { env: { KEY: 'old-sesame', GONE: 'sesame' } }), deployed('b')],
       { prune: true },
     );
-    const text = describePlan(changes, plain);
+    const text = describePlan({ newNamespaces: ['shop'], changes }, plain);
     expect(text).toBe(
       [
+        '+ create namespace shop',
         '~ update a',
         '    env.GONE  removed',
         '    env.KEY   changed',

@@ -7,6 +7,14 @@ export function formatAge(at: string, nowMs: number): string {
   return `${Math.round(seconds / 86_400)} d ago`;
 }
 
+/** {@link formatClock}, with the date ahead when that is not today: `2026-05-01 14:03:22`. */
+export function formatMoment(atMs: number, nowMs: number): string {
+  const date = new Date(atMs);
+  if (date.toDateString() === new Date(nowMs).toDateString()) return formatClock(atMs);
+  const day = [date.getFullYear(), date.getMonth() + 1, date.getDate()].map((part) => String(part).padStart(2, '0'));
+  return `${day.join('-')} ${formatClock(atMs)}`;
+}
+
 /** The time of day of a moment where the person is: `14:03:22`. */
 export function formatClock(atMs: number): string {
   const date = new Date(atMs);

@@ -22,6 +22,7 @@ const NOUNS: Readonly<Record<string, { readonly aliases: readonly string[]; read
     summary: 'look after the versions of functions; alone: show those of the command line and the server',
   },
   alias: { aliases: [], summary: 'point names at versions, or split calls between them' },
+  rollout: { aliases: [], summary: 'watch new versions take over step by step, and decide about them' },
 };
 
 /** A command that was asked for, with all that was given to it. */

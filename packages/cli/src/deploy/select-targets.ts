@@ -14,6 +14,12 @@ import type { Target } from './target.ts';
 export async function selectTargets(context: CommandContext): Promise<readonly Target[]> {
   const targets = await findTargets(context);
   const strategy = context.parameters.text('rollout');
+  if (strategy !== undefined && !context.parameters.flag('serve')) {
+    throw new CliError(
+      'USAGE',
+      'a version of --no-serve gets no calls, so there is nothing for --rollout to do; leave one out',
+    );
+  }
   if (strategy === undefined) return targets;
   // The server says which strategies there are; steps and rules of the file are for the strategy of the file.
   const isSame = (target: Target) => target.rollout?.strategy === strategy;

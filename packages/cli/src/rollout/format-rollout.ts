@@ -1,5 +1,5 @@
 import { formatDuration, type RolloutEntry, type RolloutResource, type RolloutSide } from '@ebb/contract';
-import { formatAge, formatClock } from '../core/format-time.ts';
+import { formatAge, formatMoment } from '../core/format-time.ts';
 import { formatFields, formatTable } from '../terminal/table.ts';
 
 const STATES: Readonly<Record<RolloutResource['state'], string>> = {
@@ -16,9 +16,14 @@ export function formatRollout(rollout: RolloutResource): string {
   return [fields(rollout), sides(rollout), timeline(rollout)].join('\n\n');
 }
 
-/** One line of a timeline: `14:03:22  advance to 25 %  all is well`. */
+/** A rollout that runs in one line: `running, version 6 to 7, step 1 of 4 at 5 %: what it waits for (REASON)`. */
+export function describeRollout({ state, from, to, step, steps, weight, message, reason }: RolloutResource): string {
+  return `${STATES[state]}, version ${from} to ${to}, step ${step + 1} of ${steps.length} at ${weight} %: ${message} (${reason})`;
+}
+
+/** One line of a timeline: `14:03:22  advance  25 %  all is well`. */
 export function formatEntry({ at, action, weight, message }: RolloutEntry): string {
-  return `${formatClock(Date.parse(at))}  ${action.padEnd(9)}  ${`${weight} %`.padStart(5)}  ${message}`;
+  return `${formatMoment(Date.parse(at), Date.now())}  ${action.padEnd(9)}  ${`${weight} %`.padStart(5)}  ${message}`;
 }
 
 function fields(rollout: RolloutResource): string {
@@ -43,7 +48,7 @@ function fields(rollout: RolloutResource): string {
         ? undefined
         : `version ${to} gets ${weight} %, version ${from} ${Number((100 - weight).toFixed(2))} %`,
     ],
-    [isOver ? 'Because' : 'Now', message],
+    [isOver ? 'Because' : 'Now', `${message} (${reason})`],
   ]);
 }
 
@@ -75,7 +80,7 @@ function failed({ calls, failed: count }: RolloutSide): string {
 
 function timeline({ timeline: entries }: RolloutResource): string {
   return formatTable(entries, [
-    { title: 'at', value: ({ at }) => formatClock(Date.parse(at)) },
+    { title: 'at', value: ({ at }) => formatMoment(Date.parse(at), Date.now()) },
     { title: 'action', value: ({ action }) => action },
     { title: 'weight', value: ({ weight }) => `${weight} %`, align: 'right' },
     { title: 'reason', value: ({ reason }) => reason },

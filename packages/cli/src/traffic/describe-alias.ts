@@ -1,8 +1,13 @@
 import type { AliasResource, VersionResource } from '@ebb/contract';
 
-/** The aliases that lead to a version, such as "live 90 %, beta". */
+/** The aliases that lead to a version, such as "live 90 %, beta, tests match"; copies are "live shadow". */
 export function describeAliases({ aliases }: Pick<VersionResource, 'aliases'>): string {
-  return aliases.map(({ name, weight }) => (weight === 100 ? name : `${name} ${weight} %`)).join(', ');
+  return aliases
+    .map(({ name, weight, also }) => {
+      const share = weight > 0 || also.length === 0 ? [`${weight} %`] : [];
+      return weight === 100 ? name : `${name} ${[...share, ...also].join(' + ')}`;
+    })
+    .join(', ');
 }
 
 /** The shares of an alias, such as "90 % to 7, 10 % to 8". */

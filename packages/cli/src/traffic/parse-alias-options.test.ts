@@ -44,7 +44,7 @@ test('what is not said stays, and "none" takes a part away', () => {
 
 test.each([
   [{}, 'say where the calls go: VERSION, or shares such as "7=90 8=10"'],
-  [{ split: ['x'] }, '"x" is "x" but must be the number of a version, such as 7'],
+  [{ split: ['x'] }, '"split" is "x" but must be the number of a version, such as 7'],
   [{ split: ['7', '8=10'] }, '"7" has no share; with several versions each needs one, such as "7=50"'],
   [{ split: ['7=50', '7=50'] }, 'version 7 is named twice'],
   [{ split: ['7=120'] }, 'the share in "7=120" must be a percentage from 0 to 100 with at most two decimals'],

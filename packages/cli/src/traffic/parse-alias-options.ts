@@ -42,7 +42,7 @@ function parseSplit(parts: readonly string[]): Record<string, number> {
   const versions: Record<string, number> = {};
   for (const part of parts) {
     const [version = '', share] = part.split('=', 2);
-    const number = versionNumberOf(version, part);
+    const number = versionNumberOf(version, 'split');
     if (share === undefined && parts.length > 1) {
       throw new CliError(
         'USAGE',

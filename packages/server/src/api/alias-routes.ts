@@ -2,6 +2,7 @@ import { aliasResourceSchema, aliasSpecSchema, nameSchema } from '@ebb/contract'
 import { z } from 'zod';
 import { EbbError } from '../core/errors.ts';
 import type { Alias, FunctionRecord, FunctionRegistry, NamespaceRegistry } from '../core/ports.ts';
+import { aliasMissing } from '../registry/check-alias.ts';
 import { jsonBody } from './body.ts';
 import { showAlias } from './function-resource.ts';
 import { FUNCTION_NOT_FOUND, FUNCTION_PATH, functionParams, requireFunction } from './require-function.ts';
@@ -86,8 +87,5 @@ export function aliasRoutes(options: AliasRouteOptions): readonly Route[] {
 function requireAlias({ name, aliases }: FunctionRecord, alias: string): Alias {
   const found = aliases.find((one) => one.name === alias);
   if (found) return found;
-  throw new EbbError(
-    'ALIAS_NOT_FOUND',
-    `function "${name}" has no alias "${alias}"; \`ebb alias list ${name}\` lists those there are`,
-  );
+  throw new EbbError('ALIAS_NOT_FOUND', aliasMissing(name, alias));
 }

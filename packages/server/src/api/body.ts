@@ -58,6 +58,15 @@ export async function* readChunks(request: IncomingMessage): AsyncGenerator<Buff
   }
 }
 
+/** Whether a request has a body of at least one byte. */
+export async function hasBody(request: IncomingMessage): Promise<boolean> {
+  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
+  if (length !== undefined) return Number(length) > 0;
+  if (encoding === undefined) return false;
+  for await (const chunk of readChunks(request)) if (chunk.length > 0) return true;
+  return false;
+}
+
 async function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes);
   const chunks: Buffer[] = [];

@@ -1,7 +1,9 @@
 import {
   type AliasResource,
   DEFAULT_NAMESPACE,
+  type DeployResource,
   type FunctionResource,
+  LIVE_ALIAS,
   type VersionResource,
   versionsOf,
 } from '@ebb/contract';
@@ -14,6 +16,7 @@ export function showFunction(record: FunctionRecord, instances: InstanceDirector
     namespace,
     name,
     version: live.version,
+    versionCreatedAt: new Date(live.createdAt).toISOString(),
     ...(record.before !== undefined && { before: record.before }),
     aliases: record.aliases.map(showAlias),
     spec: live.spec,
@@ -48,8 +51,25 @@ export function showVersion(
     live: version.version === live.version,
     aliases: aliases
       .filter(({ spec }) => versionsOf(spec).has(version.version))
-      .map(({ name, spec }) => ({ name, weight: spec.versions[key] ?? 0 })),
+      .map(({ name, spec }) => ({ name, weight: spec.versions[key] ?? 0, also: besides(spec, version.version) })),
   };
+}
+
+/** What of an alias leads to a version besides the weights. */
+function besides({ match, shadow }: Alias['spec'], number: number): ('match' | 'shadow')[] {
+  return [
+    ...(match.some(({ version }) => version === number) ? (['match'] as const) : []),
+    ...(shadow?.version === number ? (['shadow'] as const) : []),
+  ];
+}
+
+/** What `live` matched and copied in `previous` and does no longer in `record`; undefined when that is nothing. */
+export function showEnded(previous: FunctionRecord | undefined, record: FunctionRecord): DeployResource['ended'] {
+  const [was, is] = [previous, record].map((one) => one?.aliases.find(({ name }) => name === LIVE_ALIAS)?.spec);
+  if (!was || !is) return undefined;
+  const match = is.match.length > 0 ? [] : was.match;
+  const shadow = is.shadow ? undefined : was.shadow;
+  return match.length === 0 && !shadow ? undefined : { match, ...(shadow && { shadow }) };
 }
 
 function sourceOf(version: Version): Pick<VersionResource, 'code' | 'imageDigest'> {

@@ -11,7 +11,7 @@ import {
 import { z } from 'zod';
 import type { FunctionRegistry, InstanceDirectory, LogBook, NamespaceRegistry, Rollouts } from '../core/ports.ts';
 import { jsonBody } from './body.ts';
-import { showFunction } from './function-resource.ts';
+import { showEnded, showFunction } from './function-resource.ts';
 import { FUNCTION_NOT_FOUND, FUNCTION_PATH, functionParams, requireFunction } from './require-function.ts';
 import { namespaceParams, requireNamespace } from './namespace-routes.ts';
 import { defineRoute, type Route } from './route.ts';
@@ -92,8 +92,16 @@ function specRoutes(options: FunctionRouteOptions): readonly Route[] {
         const { spec, code, rollout: rolled } = body;
         const input = { ...params, spec, ...(code !== undefined && { code }) };
         const { probe, serve } = query;
+        const previous = registry.resolve(params.namespace, params.name);
         const { record, version, change, rollout } = await rollouts.deploy(input, { probe, serve, rollout: rolled });
-        return { ...showFunction(record, instances), change, deployed: version.version, ...(rollout && { rollout }) };
+        const ended = showEnded(previous, record);
+        return {
+          ...showFunction(record, instances),
+          change,
+          deployed: version.version,
+          ...(ended && { ended }),
+          ...(rollout && { rollout }),
+        };
       },
     }),
     defineRoute({

@@ -25,10 +25,10 @@ describe('rollouts', () => {
       id: 1,
       strategy: 'canary',
       steps: [
-        { weight: 5, pause: '60 s' },
-        { weight: 25, pause: '60 s' },
-        { weight: 50, pause: '60 s' },
-        { weight: 100, pause: '60 s' },
+        { weight: 5, pause: '1m' },
+        { weight: 25, pause: '1m' },
+        { weight: 50, pause: '1m' },
+        { weight: 100, pause: '1m' },
       ],
     });
     expect(await json(await command('web', 'pause'))).toMatchObject({ state: 'paused' });

@@ -3,7 +3,7 @@ import type { ErrorCode } from '@ebb/contract';
 import { z } from 'zod';
 import { EbbError } from '../core/errors.ts';
 import type { Scope } from './authorize.ts';
-import type { Body } from './body.ts';
+import { type Body, hasBody } from './body.ts';
 import { validate } from './validate.ts';
 
 /** What a route answers when all goes well. */
@@ -75,7 +75,9 @@ export function defineRoute<P = undefined, Q = undefined, B = undefined>(definit
       const checked = {
         params: (params ? validate(params, raw.params, 'the path') : undefined) as P,
         query: (query ? validate(query, raw.query, 'the query') : refuseQuery(raw.query)) as Q,
-        body: (body ? await body.read(raw.request, mediaType(raw.request, body)) : undefined) as B,
+        body: (body
+          ? await body.read(raw.request, mediaType(raw.request, body))
+          : await refuseBody(raw.request, query)) as B,
       };
       return handle({ ...checked, request: raw.request, signal: raw.signal });
     },
@@ -85,6 +87,17 @@ export function defineRoute<P = undefined, Q = undefined, B = undefined>(definit
 function refuseQuery(query: unknown): undefined {
   validate(NO_QUERY, query, 'the query');
   return undefined;
+}
+
+/** What a caller says and nobody reads would be taken for done. */
+async function refuseBody(request: IncomingMessage, query: z.ZodType | undefined): Promise<undefined> {
+  if (!(await hasBody(request))) return undefined;
+  const instead = query instanceof z.ZodObject ? `; put ${wordsOf(Object.keys(query.shape))} into the query` : '';
+  throw new EbbError('INVALID_REQUEST', `the request has a body, but this route takes none${instead}`);
+}
+
+function wordsOf(names: readonly string[]): string {
+  return names.map((name) => JSON.stringify(name)).join(', ');
 }
 
 function mediaType(request: IncomingMessage, body: Pick<Body<unknown>, 'content'>): string {

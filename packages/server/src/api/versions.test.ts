@@ -44,7 +44,7 @@ describe('versions', () => {
       description: 'release 2',
       publishedAt: expect.any(String) as string,
       live: false,
-      aliases: [{ name: 'stable', weight: 100 }],
+      aliases: [{ name: 'stable', weight: 100, also: [] }],
     });
     expect(await json(server.send('GET', `${WEB}/versions/2`))).toEqual(published);
     const list = versionResourceSchema.array().parse(await json(server.send('GET', `${WEB}/versions`)));
@@ -112,6 +112,33 @@ describe('versions', () => {
       message: expect.stringContaining(message) as string,
     });
   });
+});
+
+test('a deploy says which matches and copies of the version before it ended, and versions how calls come to them', async () => {
+  for (const n of ['1', '2']) await deploy('tried', { image: 'a:1', env: { N: n } });
+  const match = [{ header: 'x-tester', version: 1 }];
+  await server.send('PUT', `${HOME}/functions/tried/aliases/live`, {
+    versions: { 2: 100 },
+    match,
+    shadow: { version: 1 },
+  });
+  const shown = await json(server.send('GET', `${HOME}/functions/tried/versions/1`));
+  expect(shown).toMatchObject({ aliases: [{ name: 'live', weight: 0, also: ['match', 'shadow'] }] });
+  const third = await deploy('tried', { image: 'a:1', env: { N: '3' } });
+  expect(third.ended).toEqual({ match, shadow: { version: 1, percent: 100 } });
+  expect((await deploy('tried', { image: 'a:1', env: { N: '4' } })).ended).toBeUndefined();
+});
+
+test.each([
+  ['POST', '/rollback', { to: 99 }, 'the request has a body, but this route takes none; put "to" into the query'],
+  ['POST', '/rollback', 'garbage', 'the request has a body'],
+  ['POST', '/rollout/abort', {}, 'the request has a body, but this route takes none'],
+  ['POST', '/versions/1/publish', { version: 1 }, 'the body has an unknown field "version"'],
+])('%s %s with the body %j, which nobody would read, does nothing', async (method, path, body, message) => {
+  const before = await json(server.send('GET', WEB));
+  const answer = await json(server.send(method, `${WEB}${path}`, body));
+  expect(answer).toMatchObject({ message: expect.stringContaining(message) as string });
+  expect(await json(server.send('GET', WEB))).toEqual(before);
 });
 
 describe('aliases', () => {

@@ -94,6 +94,7 @@ describe('a version or an alias is addressed', () => {
 
   test.each([
     [':gamma', {}, 'ALIAS_NOT_FOUND', 'function "f" has no alias "gamma"'],
+    [':2', {}, 'ALIAS_NOT_FOUND', 'lists those there are; version 2 is "@2"'],
     [':', {}, 'ALIAS_NOT_FOUND', 'function "f" has no alias ""'],
     ['@9', {}, 'VERSION_NOT_FOUND', 'function "f" has no version 9; "ebb versions f" lists those there are'],
     ['@x', {}, 'VERSION_NOT_FOUND', 'function "f" has no version "x": a version is a number, such as @1'],

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { DEFAULT_NAMESPACE, type ErrorCode, LIVE_ALIAS, versionsOf } from '@ebb/contract';
 import type { FunctionRecord, FunctionRegistry, RegistryChange } from '../core/ports.ts';
+import { aliasMissing } from '../registry/check-alias.ts';
 import { type CalledVersion, CalledVersions, type FindVersion } from './called-versions.ts';
 import { type Fork, targetOf } from './fork.ts';
 import { OPEN_GATE, type RateGate, type RateSource } from './rate-gates.ts';
@@ -160,7 +161,7 @@ function entryOf(
 
 function aliasOf(found: Route | Many, name: string, alias: string): Route | Fork | Missing {
   const target = found.kind === 'many' ? found.aliases.get(alias) : alias === LIVE_ALIAS ? found : undefined;
-  const message = `function "${shown(name)}" has no alias "${shown(alias)}"`;
+  const message = aliasMissing(shown(name), shown(alias));
   return target ?? { kind: 'missing', code: 'ALIAS_NOT_FOUND', message };
 }
 

@@ -259,6 +259,15 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     this.#forget(pool);
   }
 
+  /** Stops the instances of a version that no alias names, such as the one it was proved by, if none holds a call. */
+  async stopIdle({ key }: Version): Promise<void> {
+    const pool = this.#pools.get(key);
+    if (!pool || this.#servingVersion(key) !== undefined) return;
+    if (pool.inFlight > 0 || pool.waiting > 0 || pool.starting > 0) return;
+    await pool.close();
+    this.#forget(pool);
+  }
+
   /** See {@link Reconciler.reconcile}. */
   reconcile(): Promise<void> {
     return this.#reconciler.reconcile();

@@ -1,6 +1,12 @@
 import { type AliasSpec, looksLikeVersion, NAME_PATTERN, sharesOf, versionsOf, WEIGHT_TOTAL } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 
+/** What ALIAS_NOT_FOUND says, and what to do next. */
+export function aliasMissing(name: string, alias: string): string {
+  const hint = looksLikeVersion(alias) ? `; version ${alias.replace('v', '')} is "@${alias.replace('v', '')}"` : '';
+  return `function "${name}" has no alias "${alias}"; "ebb alias list ${name}" lists those there are${hint}`;
+}
+
 /** Throws ALIAS_NAME_INVALID unless `name` may name an alias. */
 export function requireAliasName(name: string): void {
   if (!NAME_PATTERN.test(name)) {

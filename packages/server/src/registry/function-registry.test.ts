@@ -86,13 +86,15 @@ describe('a deploy', () => {
     gate.calls.length = 0;
     await expect(registry.put(deploy({ limits: { reserved: 1 } }, 'other'), PROBED)).rejects.toMatchObject({
       code: 'LIMITS_INVALID',
-      message: '"limits.reserved" is 1, but of the 5 calls at once of namespace "openfaas-fn" other functions leave 0',
+      message:
+        '"limits.reserved" is 1, but namespace "openfaas-fn" has a "concurrency" of 5, of which other functions leave 0',
     });
     await namespaces.setLimits('openfaas-fn', {});
     const large = deploy({ concurrency: 1, scale: { max: 50 }, limits: { reserved: 40 } }, 'large');
     await expect(registry.put(large, PROBED)).rejects.toMatchObject({
       code: 'LIMITS_INVALID',
-      message: '"limits.reserved" is 40 and needs 40 instances, but of the server\'s 40 other functions leave 39',
+      message:
+        '"limits.reserved" is 40 and needs 40 instances, but the server has a "maxInstances" of 40, of which other functions leave 39',
     });
     expect([gate.calls, registry.reservedCalls('openfaas-fn')]).toEqual([[], 5]);
   });

@@ -9,7 +9,7 @@ import type {
   Version,
 } from '../core/ports.ts';
 import type { Write } from '../store/key-value.ts';
-import { requireAliasSpec } from './check-alias.ts';
+import { aliasMissing, requireAliasSpec } from './check-alias.ts';
 import { KEPT_VERSIONS, type RetentionRule } from './decide-retention.ts';
 import { decideReserved } from './decide-reserved.ts';
 import { createDeployer, type DeployerOptions } from './deployer.ts';
@@ -32,6 +32,10 @@ export interface FunctionRegistryOptions extends DeployerOptions {
   readonly retention?: RetentionRule;
   /** Whether a version that no alias names still has instances, queued work or a rollout, so that it must stay. */
   readonly isVersionBusy?: (version: Version) => boolean | Promise<boolean>;
+  /** Whether a rollout of a function is not over; none of its versions is deleted meanwhile. */
+  readonly isRollingOut?: (namespace: string, name: string) => boolean;
+  /** Stops what runs of a version that is to be deleted, if none of it holds a call. */
+  readonly stopIdle?: (version: Version) => Promise<void>;
   /** Most instances on the host, which no more can be reserved of. Default: any number. */
   readonly maxInstances?: number;
 }
@@ -56,6 +60,8 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
     clock,
     retention = { kept: KEPT_VERSIONS },
     isVersionBusy = () => false,
+    isRollingOut = () => false,
+    stopIdle = async () => {},
     maxInstances = Number.POSITIVE_INFINITY,
   } = options;
   const deployer = createDeployer(options);
@@ -103,7 +109,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
     if (!calls.fits) {
       throw new EbbError(
         'LIMITS_INVALID',
-        `"limits.reserved" is ${amount}, but of the ${concurrency} calls at once of namespace "${namespace}" other functions leave ${calls.left}`,
+        `"limits.reserved" is ${amount}, but namespace "${namespace}" has a "concurrency" of ${concurrency}, of which other functions leave ${calls.left}`,
       );
     }
     const own = { name: recordKey(namespace, name), amount: reservedInstances(resolveLimits(spec)) };
@@ -112,7 +118,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
     if (instances.fits) return;
     throw new EbbError(
       'LIMITS_INVALID',
-      `"limits.reserved" is ${amount} and needs ${own.amount} instances, but of the server's ${maxInstances} other functions leave ${instances.left}`,
+      `"limits.reserved" is ${amount} and needs ${own.amount} ${own.amount === 1 ? 'instance' : 'instances'}, but the server has a "maxInstances" of ${maxInstances}, of which other functions leave ${instances.left}`,
     );
   };
 
@@ -129,7 +135,16 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
     return swap(previous, record);
   };
 
-  const actions = createVersionActions({ ...options, isVersionBusy, deploys, changes, requireRecord, save });
+  const actions = createVersionActions({
+    ...options,
+    isVersionBusy,
+    isRollingOut,
+    stopIdle,
+    deploys,
+    changes,
+    requireRecord,
+    save,
+  });
   const collectVersions = createVersionCollector({ store, clock, rule: retention, isVersionBusy, logger });
 
   /** Collects the versions of one function; in a turn of `deploys`. */
@@ -239,7 +254,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
           );
         }
         if (!findAlias(record, alias)) {
-          throw new EbbError('ALIAS_NOT_FOUND', `function "${name}" has no alias "${alias}"`);
+          throw new EbbError('ALIAS_NOT_FOUND', aliasMissing(name, alias));
         }
         return save(record, withoutAlias(record, alias, clock.now()));
       }),

@@ -43,6 +43,9 @@ async function setUp({ store = createMemoryKeyValue(), deployed = 3, retention }
   const time = { nowMs: 1_000_000 };
   const clock: Clock = { ...systemClock, now: () => time.nowMs };
   const busy = new Set<number>();
+  /** Of them, those that only wait for work. */
+  const idle = new Set<number>();
+  const rolling = new Set<string>();
   const secrets = new Set(['key']);
   const hooks: { onProve: (version: Version) => Promise<void>; onHas: () => void } = {
     onProve: async () => {},
@@ -72,6 +75,10 @@ async function setUp({ store = createMemoryKeyValue(), deployed = 3, retention }
     gate,
     clock,
     isVersionBusy: ({ version }) => busy.has(version),
+    isRollingOut: (_namespace, name) => rolling.has(name),
+    stopIdle: async ({ version }) => {
+      if (idle.has(version)) busy.delete(version);
+    },
     ...(retention && { retention }),
   });
   if (registry.list().length === 0) {
@@ -80,7 +87,7 @@ async function setUp({ store = createMemoryKeyValue(), deployed = 3, retention }
   const changes: RegistryChange[] = [];
   registry.watch((change) => changes.push(change));
   const stored = async () => numbersOf(await registry.versions(NS, 'hello'));
-  return { store, registry, gate, calls, time, busy, secrets, hooks, changes, stored };
+  return { store, registry, gate, calls, time, busy, idle, rolling, secrets, hooks, changes, stored };
 }
 
 describe('a rollback', () => {
@@ -262,7 +269,7 @@ describe('deleting a version', () => {
     [
       'still runs',
       6,
-      'version 6 of "hello" cannot be deleted: instances or work of it are not over yet; try again when they are',
+      'version 6 of "hello" cannot be deleted: it still has calls, or instances that have not ended; try again in a moment',
     ],
   ])('that %s is refused', async (_what, number, message) => {
     const { registry, busy, stored } = await setUp();
@@ -274,6 +281,24 @@ describe('deleting a version', () => {
       message,
     });
     expect(await stored()).toContain(number);
+  });
+
+  test('stops what only waits for work first, such as the instance it was proved by', async () => {
+    const { registry, busy, idle, stored } = await setUp();
+    busy.add(1);
+    idle.add(1);
+    await registry.removeVersion(NS, 'hello', 1);
+    expect(await stored()).not.toContain(1);
+  });
+
+  test('is refused while a rollout of the function runs, which has to end first', async () => {
+    const { registry, rolling } = await setUp();
+    rolling.add('hello');
+    await expect(registry.removeVersion(NS, 'hello', 1)).rejects.toMatchObject({
+      code: 'VERSION_IN_USE',
+      message:
+        'version 1 of "hello" cannot be deleted: a rollout of "hello" has to end first; "ebb rollout status hello" shows how it stands',
+    });
   });
 
   test('waits for a deploy that is about to make it live', async () => {

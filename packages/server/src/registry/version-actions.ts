@@ -16,6 +16,10 @@ export interface VersionActionsOptions {
   readonly clock: Clock;
   /** Whether a version that no alias names still has instances, queued work or a rollout. */
   readonly isVersionBusy: (version: Version) => boolean | Promise<boolean>;
+  /** Whether a rollout of the function is not over. */
+  readonly isRollingOut: (namespace: string, name: string) => boolean;
+  /** Stops what runs of a version that no alias names, if none of it holds a call. */
+  readonly stopIdle: (version: Version) => Promise<void>;
   readonly deploys: Turns;
   readonly changes: Turns;
   /** Throws FUNCTION_NOT_FOUND. */
@@ -46,7 +50,8 @@ export interface VersionActions extends Pick<FunctionRegistry, 'rollback' | 'not
 
 /** Makes what acts on versions for a registry. */
 export function createVersionActions(options: VersionActionsOptions): VersionActions {
-  const { store, secrets, clock, isVersionBusy, deploys, changes, requireRecord, save } = options;
+  const { store, secrets, clock, isVersionBusy, isRollingOut, stopIdle, deploys, changes, requireRecord, save } =
+    options;
   const claimed = new Set<Version>();
 
   const stored = async ({ namespace, name }: FunctionRecord, number: number): Promise<Version> => {
@@ -85,14 +90,19 @@ export function createVersionActions(options: VersionActionsOptions): VersionAct
   };
 
   const requireUnused = async (record: FunctionRecord, version: Version): Promise<void> => {
-    const { name } = record;
+    const { namespace, name } = record;
     const refuse = (why: string): never => {
       throw new EbbError('VERSION_IN_USE', `version ${version.version} of "${name}" cannot be deleted: ${why}`);
     };
+    if (isRollingOut(namespace, name)) {
+      refuse(`a rollout of "${name}" has to end first; "ebb rollout status ${name}" shows how it stands`);
+    }
     const alias = record.aliases.find((one) => namedVersions({ aliases: [one] }).has(version.version));
     if (alias) refuse(`the alias "${alias.name}" names it; point that elsewhere first`);
     if (record.before === version.version) refuse(`"ebb rollback ${name}" goes back to it`);
-    if (await isVersionBusy(version)) refuse('instances or work of it are not over yet; try again when they are');
+    await stopIdle(version);
+    if (await isVersionBusy(version))
+      refuse('it still has calls, or instances that have not ended; try again in a moment');
   };
 
   return {

@@ -6,7 +6,7 @@ import {
   rolloutSchema,
   rolloutSideSchema,
   rolloutStateSchema,
-  formatDuration,
+  writeDuration,
   resolveRollout,
 } from '@ebb/contract';
 import { z } from 'zod';
@@ -92,7 +92,7 @@ export function showRollout(record: RolloutRecord): RolloutResource {
     to,
     state,
     step,
-    steps: resolveRollout(spec).steps.map(({ weight, pauseMs }) => ({ weight, pause: formatDuration(pauseMs) })),
+    steps: resolveRollout(spec).steps.map(({ weight, pauseMs }) => ({ weight, pause: writeDuration(pauseMs) })),
     weight: weightOf(record),
     reason,
     message,

@@ -33,7 +33,7 @@ import { type HandOver, openHandOver } from './takeover/hand-over.ts';
 import { createHandOverSteps, isInUse } from './takeover/hand-over-steps.ts';
 import { inheritanceOf } from './takeover/inheritance.ts';
 import { callPredecessor } from './takeover/predecessor.ts';
-import { openInstallation, removeRunDir, writeServerFile } from './installation.ts';
+import { openInstallation, readServerFile, removeRunDir, writeServerFile } from './installation.ts';
 import { wireEngine } from './wire/wire-engine.ts';
 import { wirePools } from './wire/wire-pools.ts';
 import { wireTraffic } from './wire/wire-traffic.ts';
@@ -172,6 +172,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     logger,
     retention: { kept: config.versionsKept, maxAgeMs: config.versionsMaxAgeMs },
     isVersionBusy: ({ key, namespace, name }) => pools.isRunning(key) || rollouts.isRunning(namespace, name),
+    isRollingOut: (namespace, name) => rollouts.isRunning(namespace, name),
+    stopIdle: (version) => pools.stopIdle(version),
     maxInstances: config.maxInstances,
   });
   functions.registry = registry;
@@ -362,9 +364,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   }
 
   /** With `takeover` a server that shuts down, or cannot hand over, is waited for. */
-  function openStore() {
-    const tries = options.takeover && !standing.hasStore ? STORE_TRIES : 1;
-    return retried(() => wireStore(config.dataDir), tries, isInUse);
+  async function openStore() {
+    try {
+      const tries = options.takeover && !standing.hasStore ? STORE_TRIES : 1;
+      return await retried(() => wireStore(config.dataDir), tries, isInUse);
+    } catch (cause) {
+      if (!isInUse(cause)) throw cause;
+      const pid = readServerFile(config.dataDir)?.pid;
+      throw new EbbError('DATA_DIR_IN_USE', inUseMessage(config.dataDir, pid, options.takeover === true), { cause });
+    }
   }
 
   async function openMetrics() {
@@ -385,6 +393,13 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     for (const { version } of pools.all()) if (version.code !== undefined) inUse.add(version.code);
     await code.sweep(inUse, UNUSED_CODE_MS);
   }
+}
+
+/** What to do about a data directory that another server, maybe of that process id, has open. */
+function inUseMessage(dataDir: string, pid: number | undefined, isTakeover: boolean): string {
+  const which = pid === undefined ? '' : ` (process ${pid})`;
+  const instead = isTakeover ? '' : ', take its place with --takeover';
+  return `${dataDir} is open in another running server${which}; stop that one${instead}, or choose another directory with --data-dir`;
 }
 
 function frozenBytesOf({ maxFrozenBytes }: Config): number {

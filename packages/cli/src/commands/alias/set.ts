@@ -1,7 +1,7 @@
 import type { AliasResource, AliasSpecInput } from '@ebb/contract';
 import { defineCommand } from '../../core/command.ts';
 import { functionRefOf } from '../../core/function-ref.ts';
-import { describeShares } from '../../traffic/describe-alias.ts';
+import { describeMatches, describeShares, describeSticky } from '../../traffic/describe-alias.ts';
 
 /** Makes an alias, or changes what is said of one and leaves the rest. */
 export const setAliasCommand = defineCommand({
@@ -36,7 +36,11 @@ export const setAliasCommand = defineCommand({
     const current = (await client.aliases.list(ref, { signal })).find((alias) => alias.name === name);
     const spec = parseAliasOptions(parameters, current && specOf(current));
     const alias = await client.aliases.set(ref, name, spec, { signal });
-    output.result(alias, () => `${ref.name}:${alias.name} sends calls to ${describeTarget(alias)}`);
+    output.result(alias, () => `${ref.name}:${alias.name} sends ${describeTarget(alias)}`);
+    const { versions, shadow } = alias;
+    if (shadow && (versions[shadow.version] ?? 0) > 0) {
+      output.warn(`version ${shadow.version} gets calls itself, and no copies as long as it does`);
+    }
   },
 });
 
@@ -46,5 +50,11 @@ function specOf({ name: _name, updatedAt: _updatedAt, ...spec }: AliasResource):
 
 function describeTarget(alias: AliasResource): string {
   const shares = describeShares(alias);
-  return shares.startsWith('version') ? shares : `several versions: ${shares}`;
+  const [sticky, matches] = [describeSticky(alias), describeMatches(alias)];
+  return [
+    `calls to ${shares.startsWith('version') ? shares : `several versions: ${shares}`}`,
+    ...(sticky === '' ? [] : [`keeps clients by ${sticky}`]),
+    ...(matches === '' ? [] : [`matches ${matches}`]),
+    ...(alias.shadow ? [`copies ${alias.shadow.percent} % of the calls to ${alias.shadow.version}`] : []),
+  ].join(', ');
 }

@@ -1,6 +1,7 @@
 import { type CommandContext, defineCommand } from '../../core/command.ts';
 import { formatClock } from '../../core/format-time.ts';
 import type { Deployed } from '../../deploy/deploy-target.ts';
+import { describeDeployed, describeEnded, describeTakeover } from '../../deploy/describe-deployed.ts';
 import { SPEC_OPTIONS } from '../../deploy/spec-options.ts';
 import { type Target, targetKey } from '../../deploy/target.ts';
 import type { watchTargets as WatchTargets } from '../../deploy/watch-targets.ts';
@@ -68,6 +69,7 @@ export const deployCommand = defineCommand({
         done.push(result);
         if (isWatching) output.resultLine(valueOf(result), () => lineOf(result));
         else if (!output.mode.json) output.result(undefined, () => textOf(result, output.mode.quiet));
+        noteEnded(result, context);
       } catch (error) {
         if (error instanceof Error && targets.length > 1) error.message = `${target.ref.name}: ${error.message}`;
         if (!isWatching || signal.aborted) throw error;
@@ -153,11 +155,17 @@ async function redeploy(target: Target, context: CommandContext, actions: WatchA
   try {
     const deployed = await actions.deploy(target);
     if (deployed.resource.change !== 'unchanged') output.resultLine(valueOf(deployed), () => lineOf(deployed));
+    noteEnded(deployed, context);
     return true;
   } catch (error) {
     if (!signal.aborted) context.report(error);
     return false;
   }
+}
+
+function noteEnded({ resource }: Deployed, { output }: CommandContext): void {
+  const ended = describeEnded(resource);
+  if (ended !== undefined) output.note(ended);
 }
 
 function placesOf(targets: readonly Target[]): string {
@@ -169,15 +177,14 @@ function valueOf(deployed: Deployed) {
 }
 
 function lineOf({ resource, tookMs }: Deployed): string {
-  return `${formatClock(Date.now())} ${resource.name} version ${resource.deployed} ${resource.change} in ${Math.round(tookMs)} ms`;
+  return `${formatClock(Date.now())} ${describeDeployed(resource)} in ${Math.round(tookMs)} ms`;
 }
 
 function textOf({ resource, url, tookMs }: Deployed, isQuiet: boolean): string {
   if (isQuiet) return url;
   const credentials = resource.spec.auth === 'required' ? '-H "Authorization: Bearer $EBB_TOKEN" ' : '';
-  const { rollout } = resource;
-  if (rollout) {
-    const begun = `${resource.name} takes over by ${rollout.strategy}: version ${rollout.from} to ${rollout.to}`;
+  const begun = describeTakeover(resource);
+  if (begun !== undefined) {
     return `${begun}\n  ${url}\n  ebb rollout status ${resource.name} --follow`;
   }
   if (resource.deployed !== resource.version) {

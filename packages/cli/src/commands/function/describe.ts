@@ -2,6 +2,7 @@ import {
   type ColdStart,
   type FunctionResource,
   type InstanceResource,
+  type RolloutResource,
   type ScaleSpec,
   startPhases,
   type StartReport,
@@ -10,6 +11,8 @@ import {
 import { defineCommand } from '../../core/command.ts';
 import { formatAge } from '../../core/format-time.ts';
 import { functionRefOf } from '../../core/function-ref.ts';
+import { findRollout } from '../../rollout/find-rollout.ts';
+import { describeRollout } from '../../rollout/format-rollout.ts';
 import { formatFields, formatTable } from '../../terminal/table.ts';
 import { describeAliases, describeShares } from '../../traffic/describe-alias.ts';
 
@@ -25,22 +28,25 @@ export const describeCommand = defineCommand({
     const { parameters, output, signal } = context;
     const ref = await functionRefOf(context, parameters.required('function'));
     const { client, url } = await context.connect();
-    const [resource, versions, instances, coldStarts] = await Promise.all([
+    const [resource, versions, instances, coldStarts, last] = await Promise.all([
       client.functions.get(ref, { signal }),
       client.functions.versions(ref, { signal }),
       client.functions.instances(ref, { signal }),
       client.functions.coldStarts(ref, { signal }),
+      findRollout(client, ref, signal),
     ]);
+    const rollout = last?.endedAt === undefined ? last : undefined;
+    const value = { ...resource, versions, runningInstances: instances, coldStarts, ...(rollout && { rollout }) };
     const address = `${url}${resource.path}`;
-    output.result({ ...resource, url: address, versions, runningInstances: instances, coldStarts }, () =>
-      [fields(resource, url), versionTable(versions), instanceTable(instances), coldStartTable(coldStarts)]
+    output.result({ ...value, url: address }, () =>
+      [fields(resource, rollout, url), versionTable(versions), instanceTable(instances), coldStartTable(coldStarts)]
         .filter(Boolean)
         .join('\n\n'),
     );
   },
 });
 
-function fields(resource: FunctionResource, url: string): string {
+function fields(resource: FunctionResource, rollout: RolloutResource | undefined, url: string): string {
   const { spec } = resource;
   return formatFields([
     ['Name', resource.name],
@@ -50,9 +56,10 @@ function fields(resource: FunctionResource, url: string): string {
     ['Handler', spec.handler],
     ['State', `${resource.state}, ${resource.instances} of at most ${spec.scale.max} instances`],
     ['Starts', heldBack(resource)],
-    ['Version', `${resource.version}, deployed ${formatAge(resource.updatedAt, Date.now())}`],
+    ['Version', `${resource.version}, deployed ${formatAge(resource.versionCreatedAt, Date.now())}`],
     ['Aliases', resource.aliases.map((alias) => `${alias.name} to ${describeShares(alias)}`).join('; ')],
-    ['Rollback', resource.before === undefined ? undefined : `to version ${resource.before}`],
+    ['Rollout', rollout && describeRollout(rollout)],
+    ['Rollback', describeWayBack(resource, rollout)],
     ['Limits', `${spec.memory} memory, ${spec.cpu} cpu, ${spec.concurrency} calls at once, timeout ${spec.timeout}`],
     ['Calls', describeCalls(spec)],
     ['Scale', describeScale(spec.scale)],
@@ -63,6 +70,11 @@ function fields(resource: FunctionResource, url: string): string {
     ['Labels', pairs(spec.labels)],
     ['Annotations', pairs(spec.annotations)],
   ]);
+}
+
+function describeWayBack({ before }: FunctionResource, rollout: RolloutResource | undefined): string | undefined {
+  if (rollout) return `to version ${rollout.from}, which ends the rollout`;
+  return before === undefined ? undefined : `to version ${before}`;
 }
 
 function describeCalls({ limits }: FunctionResource['spec']): string | undefined {

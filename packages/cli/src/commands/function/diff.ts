@@ -20,11 +20,12 @@ export const diffCommand = defineCommand({
       import('../../deploy/deploy-target.ts'),
     ]);
     const { client } = await context.connect();
-    const { newNamespaces, changes } = await makePlan(context, client, {
+    const plan = await makePlan(context, client, {
       memory: createUploadMemory(),
       prune: parameters.flag('prune'),
     });
-    output.result({ newNamespaces, changes: planValue(changes) }, () => describePlan(changes, output));
+    const { newNamespaces, changes } = plan;
+    output.result({ newNamespaces, changes: planValue(changes) }, () => describePlan(plan, output));
     const differs = newNamespaces.length > 0 || changes.some(({ action }) => action !== 'unchanged');
     if (differs && parameters.flag('exitCode')) throw new QuietExit(1);
   },

@@ -4,6 +4,7 @@ import type { FunctionName } from '@ebb/contract';
 import type { EbbClient } from '@ebb/sdk';
 import { CliError, EXIT, QuietExit } from '../../core/cli-error.ts';
 import { type CommandContext, type Connection, defineCommand } from '../../core/command.ts';
+import { type CalledPart, splitCalledPart } from '../../core/called-part.ts';
 import { functionRefOf } from '../../core/function-ref.ts';
 import { parsePairs } from '../../core/parameters.ts';
 import { readRequestBody } from '../../invoke/request-body.ts';
@@ -14,7 +15,9 @@ export const invokeCommand = defineCommand({
   name: 'function invoke',
   aliases: ['function call', 'invoke'],
   summary: 'call a function; the body comes from --data, --file or standard input',
-  args: [{ name: 'function', summary: 'NAME or NAME.NAMESPACE' }],
+  args: [
+    { name: 'function', summary: 'NAME or NAME.NAMESPACE; with :ALIAS or @VERSION for another than the live one' },
+  ],
   options: [
     { flags: '-d, --data <text>', summary: 'send this text' },
     { flags: '-f, --file <file>', summary: 'send a file; "-" is standard input' },
@@ -27,12 +30,15 @@ export const invokeCommand = defineCommand({
   ],
   examples: [
     'ebb invoke hello',
+    'ebb invoke hello:beta',
+    'ebb invoke hello@7',
     'ebb invoke hello --data \'{"name":"Ada"}\' --header "content-type: application/json"',
     'ebb invoke thumbnail --query width=320 < photo.jpg > small.webp',
   ],
   async run(context) {
     const { parameters, signal, stdin } = context;
-    const ref = await functionRefOf(context, parameters.required('function'));
+    const { name, part } = await splitCalledPart(parameters.required('function'));
+    const ref = await functionRefOf(context, name);
     const headers = parseHeaders(parameters.list('header'));
     const path = pathOf(context);
     const method = parameters.text('method')?.toUpperCase();
@@ -40,10 +46,11 @@ export const invokeCommand = defineCommand({
       throw new CliError('USAGE', `"--method" is "${method}" but must be an HTTP method such as "PUT"`);
     }
     const connection = await context.connect();
-    const authenticate = await needsToken(connection, ref, signal);
+    const authenticate = await needsToken(connection, ref, part, signal);
     try {
       const body = await readRequestBody(context, method);
       const response = await connection.client.invoke(ref, {
+        ...part,
         ...(method === undefined ? {} : { method }),
         ...(body === undefined ? {} : { body }),
         path,
@@ -60,10 +67,22 @@ export const invokeCommand = defineCommand({
 });
 
 /** Whether the function wants a token; one that is public must not see it. */
-async function needsToken(connection: Connection, ref: FunctionName, signal: AbortSignal): Promise<boolean> {
-  if (!connection.hasToken) return false;
-  const resource = await connection.client.functions.get(ref, { signal });
-  return resource.spec.auth === 'required';
+async function needsToken(
+  { client, hasToken }: Connection,
+  ref: FunctionName,
+  { alias, version }: CalledPart,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (!hasToken) return false;
+  if (alias === undefined && version === undefined) {
+    return (await client.functions.get(ref, { signal })).spec.auth === 'required';
+  }
+  const versions = await client.functions.versions(ref, { signal });
+  return versions
+    .filter((one) =>
+      alias === undefined ? one.version === version || one.live : one.aliases.some(({ name }) => name === alias),
+    )
+    .some(({ spec }) => spec.auth === 'required');
 }
 
 async function show(response: Response, context: CommandContext, client: EbbClient): Promise<void> {

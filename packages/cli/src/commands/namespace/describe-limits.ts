@@ -4,7 +4,7 @@ import type { NamespaceLimits } from '@ebb/contract';
 export function describeLimits({ concurrency, rate, burst, reserved }: NamespaceLimits = {}): string {
   const parts = [
     ...(concurrency === undefined ? [] : [`${concurrency} at once`]),
-    ...(rate === undefined ? [] : [typeof rate === 'number' ? `${rate}/s` : rate]),
+    ...(rate === undefined ? [] : [/[a-z]$/.test(String(rate)) ? rate : `${rate}/s`]),
     ...(burst === undefined ? [] : [`bursts of ${burst}`]),
     ...(reserved === undefined ? [] : [`${reserved} % of the host reserved`]),
   ];

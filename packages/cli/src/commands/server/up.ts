@@ -1,6 +1,7 @@
 import type { RunningServer } from '@ebb/server';
 import { CliError, EXIT } from '../../core/cli-error.ts';
 import { type CommandContext, defineCommand, type OptionDefinition } from '../../core/command.ts';
+import { onHangUp } from '../../up/on-hang-up.ts';
 import { onStopSignals } from '../../core/stop-signals.ts';
 
 /** Flags every command has anyway. */
@@ -50,17 +51,22 @@ export const upCommand = defineCommand({
       throw error;
     });
     task.done();
-    // A terminal that is closed says the same, and then there is nobody left to look after the server.
-    const onHangUp = () => (process.stdin.isTTY ? stopping.resolve() : void server.reload());
-    process.on('SIGHUP', onHangUp);
+    using _hangUp = onHangUp({
+      reload: () => server.reload(),
+      stop: stopping.resolve,
+      say: (text) => context.output.note(text),
+    });
     try {
+      if (server.predecessor !== undefined) {
+        const { predecessor } = server;
+        context.output.note(`took over from process ${predecessor}, which finishes its last calls and ends by itself`);
+      }
       await announceServer(server, context, stop.signal).catch((error: unknown) => {
         if (!stop.signal.aborted) throw error;
       });
       const successor = await Promise.race([stopping.promise, server.replaced]);
       if (successor !== undefined) await finishReplaced(server, successor, context, stopping.promise);
     } finally {
-      process.off('SIGHUP', onHangUp);
       const drain = await startTask('draining: running calls may finish; Ctrl-C again stops at once');
       await server.close();
       drain.done('stopped');
