@@ -156,10 +156,12 @@ describe('a rollout', () => {
     const lab = path.join(ROOT, 'testing/fixtures/lab');
     const deployed = await server.ebbOk(['deploy', lab, '--name', 'typed', '--env', 'N=1', '--rollout', 'linear']);
     expect(deployed).toContain('typed takes over by linear: version 1 to 2');
-    const following = server.ebbOk(['rollout', 'status', 'typed', '--follow']);
+    const following = server.ebb(['rollout', 'status', 'typed', '--follow']);
     await until(server, 'typed', ({ weight }) => weight === 10);
     await server.ebbOk(['rollout', 'abort', 'typed']);
-    const lines = (await following).trim().split('\n');
+    const { code, stdout } = await following;
+    expect(code).toBe(1);
+    const lines = stdout.toString().trim().split('\n');
     expect(lines.map((line) => line.split(/ +/)[1])).toEqual(['start', 'advance', 'abort']);
     expect(await server.ebb(['rollout', 'pause', 'typed'])).toMatchObject({ code: 1 });
     expect(await server.ebb(['rollout', 'status', 'nobody'])).toMatchObject({ code: 3 });
