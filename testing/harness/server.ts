@@ -8,6 +8,7 @@ import { createEbbClient, type EbbClient } from '@ebb/sdk';
 import { inject } from 'vitest';
 import { removeInstances } from './docker-instances.ts';
 import type { EngineName } from './engines.ts';
+import { findProcesses } from './find-processes.ts';
 import { type ProgramOptions, type ProgramResult, runProgram } from './run-program.ts';
 
 /** Root of the repository. */
@@ -152,6 +153,14 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
       await Promise.race([ending(), sleep(20_000, undefined, { ref: false })]);
       await Promise.all([...replaced, child].map((one) => endOf(one, 'SIGKILL')));
       if (options.engine === 'docker' && socket !== undefined) await removeInstances(socket, installations);
+      // What a server that was killed leaves to the next one, which there is none of any more.
+      for (const pid of await findProcesses('EBB_SOCKET=', dataDir)) {
+        try {
+          process.kill(pid, 'SIGKILL');
+        } catch {
+          // It has ended by itself.
+        }
+      }
       await rm(dataDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
     },
   };
