@@ -35,7 +35,8 @@ export class Report {
 
   /** Says that the scenario that runs could not be measured, or not wholly. */
   leaveOut(reason: string): void {
-    this.#missing[this.#scenario] = reason;
+    // The rest of an error is about where it ran.
+    this.#missing[this.#scenario] = reason.split('\n', 1)[0] ?? reason;
     process.stdout.write(`\n${this.#scenario}: left out, ${reason}\n`);
   }
 
