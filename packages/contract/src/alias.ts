@@ -104,7 +104,9 @@ export function versionsOf({ versions, match, shadow }: AliasSpec): ReadonlySet<
 export function isShadowOnly(specs: Iterable<AliasSpec>, version: number): boolean {
   let isShadow = false;
   for (const spec of specs) {
-    if (versionsOf({ ...spec, shadow: undefined }).has(version)) return false;
+    // One with a weight of 0 is named, but gets no calls.
+    const called = [...(sharesOf(spec.versions) ?? []), ...spec.match];
+    if (called.some((one) => one.version === version)) return false;
     isShadow ||= spec.shadow?.version === version;
   }
   return isShadow;
