@@ -2,7 +2,17 @@
 export type Fault = 'caller' | 'function' | 'platform';
 
 /** The part of Ebb that reports an error. */
-export type Component = 'gateway' | 'api' | 'engine' | 'registry' | 'auth' | 'config' | 'builds' | 'store';
+export type Component =
+  | 'gateway'
+  | 'api'
+  | 'engine'
+  | 'registry'
+  | 'auth'
+  | 'config'
+  | 'builds'
+  | 'store'
+  | 'async'
+  | 'jobs';
 
 /** One row of the error catalog. */
 export interface ErrorDefinition {
@@ -225,7 +235,8 @@ export const ERRORS = define({
     component: 'api',
     fault: 'caller',
     retryable: false,
-    description: 'The body of a control request is larger than the server accepts.',
+    description:
+      'The body of a control request, or of an asynchronous call, is larger than the server accepts; nothing was accepted.',
   },
   NAMESPACE_NOT_FOUND: {
     status: 404,
@@ -449,6 +460,65 @@ export const ERRORS = define({
     fault: 'platform',
     retryable: false,
     description: 'The address to listen on is taken or not allowed. Choose another with `--listen`.',
+  },
+  INVOCATION_NOT_FOUND: {
+    status: 404,
+    component: 'async',
+    fault: 'caller',
+    retryable: false,
+    description: 'There is no asynchronous call with that id, or it ended so long ago that it was forgotten.',
+  },
+  INVOCATION_ENDED: {
+    status: 409,
+    component: 'async',
+    fault: 'caller',
+    retryable: false,
+    description: 'The asynchronous call has ended, so it cannot be cancelled any more.',
+  },
+  INVOCATION_NOT_DEAD: {
+    status: 409,
+    component: 'async',
+    fault: 'caller',
+    retryable: false,
+    description: 'The asynchronous call is not in the dead letters, or was redriven before.',
+  },
+  IDEMPOTENCY_MISMATCH: {
+    status: 422,
+    component: 'async',
+    fault: 'caller',
+    retryable: false,
+    description: 'The idempotency key was used for another call before. Take a new key for a new call.',
+  },
+  ASYNC_QUEUE_FULL: {
+    status: 429,
+    component: 'async',
+    fault: 'caller',
+    retryable: true,
+    description:
+      'As many asynchronous calls of the namespace wait or run as `asyncMaxQueued` allows. Retry after `Retry-After`.',
+  },
+  RESULT_NOT_FOUND: {
+    status: 404,
+    component: 'async',
+    fault: 'caller',
+    retryable: false,
+    description: 'The asynchronous call has no answer that was kept: it has not ended, or no attempt was answered.',
+  },
+  DESTINATION_REFUSED: {
+    status: 400,
+    component: 'async',
+    fault: 'caller',
+    retryable: false,
+    description:
+      'The address must not be called: only http and https, and no private, loopback, link-local or metadata address. `callbackAllow` makes exceptions.',
+  },
+  STORAGE_FULL: {
+    status: 507,
+    component: 'store',
+    fault: 'platform',
+    retryable: true,
+    description:
+      'There is no space left to keep what was sent; nothing was accepted. Free some space and send it again.',
   },
   STORE_FAILED: {
     status: 503,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { asyncSchema } from './async-spec.ts';
 import { resolveFreezeAfterMs } from './freeze-spec.ts';
 import { type FunctionLimits, functionLimitsSchema } from './limits.ts';
 import { ENV_NAME_PATTERN, secretNameSchema } from './names.ts';
@@ -121,6 +122,7 @@ export const functionSpecSchema = z
     queue: queueSchema.prefault({}),
     scale: scaleSchema.prefault({}),
     limits: functionLimitsSchema.optional(),
+    async: asyncSchema.optional().describe('Calls that are accepted now and made later.'),
     auth: z.enum(['none', 'required']).default('none').describe('Whether calling the function needs a token.'),
     labels: stringMap('labels').default({}).describe('Short facts for people and tools; kept and shown.'),
     annotations: stringMap('annotations').default({}).describe('Longer facts, such as a description; kept and shown.'),

@@ -10,6 +10,10 @@ export const VERSION_HEADER = 'x-ebb-version';
 export const ALIAS_HEADER = 'x-ebb-alias';
 /** On copies of calls that are sent to a shadow version: the id of the call. */
 export const SHADOW_HEADER = 'x-ebb-shadow-of';
+/** On requests of an asynchronous call: the number of the attempt, from 1. */
+export const ATTEMPT_HEADER = 'x-ebb-attempt';
+/** On a submit: a second one with the same key and body is the first one's. */
+export const IDEMPOTENCY_KEY_HEADER = 'idempotency-key';
 /** Set to the component's name on every response that the platform, not the function, made. */
 export const ERROR_COMPONENT_HEADER = 'x-ebb-error';
 /** Liveness path of the instance contract. */

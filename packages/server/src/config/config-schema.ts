@@ -227,6 +227,55 @@ export const SETTINGS = {
     max: 1_000_000,
     description: 'Log lines a second that are kept of one function; more are dropped and counted.',
   }),
+  queue: choice({
+    name: 'queue',
+    of: ['sqlite', 'nats'],
+    fallback: 'sqlite',
+    description:
+      'What keeps asynchronous calls ([async](async.md)): a file in the data directory, or the JetStream of a NATS server.',
+  }),
+  natsUrl: optionalText({
+    name: 'natsUrl',
+    allowed: 'addresses such as "nats://host:4222", separated by commas',
+    pattern: /^(?:nats|tls):\/\/[^\s,]{1,500}(?:,(?:nats|tls):\/\/[^\s,]{1,500})*$/,
+    confidential: true,
+    description: 'The NATS servers, for `queue` `nats`; may hold a user and a password.',
+  }),
+  asyncMaxPayloadBytes: size({
+    name: 'asyncMaxPayload',
+    fallback: '256Mi',
+    min: '1Ki',
+    max: '64Gi',
+    description: 'Largest body of an asynchronous call, and of an answer that is kept.',
+  }),
+  asyncMaxQueued: count({
+    name: 'asyncMaxQueued',
+    fallback: 2_000_000,
+    min: 1,
+    max: 1_000_000_000,
+    description: 'Most asynchronous calls of one namespace that wait or run; more are answered with 429.',
+  }),
+  asyncKeptMs: duration({
+    name: 'asyncKept',
+    fallback: '1d',
+    min: '1s',
+    max: '3650d',
+    description: 'How long asynchronous calls that succeeded or were cancelled are kept with their answers.',
+  }),
+  deadLettersKeptMs: duration({
+    name: 'deadLettersKept',
+    fallback: '14d',
+    min: '1s',
+    max: '3650d',
+    description: 'How long dead letters are kept.',
+  }),
+  callbackAllow: optionalText({
+    name: 'callbackAllow',
+    allowed: 'hosts and address ranges such as "hooks.internal,10.1.0.0/16", separated by commas',
+    pattern: /^[0-9A-Za-z.:/_-]{1,253}(?:,[0-9A-Za-z.:/_-]{1,253})*$/,
+    description:
+      'Hosts and ranges that outcomes may be posted to although they are private; without it only public addresses are called.',
+  }),
 } as const;
 
 /** The settings as the server uses them: parsed, in range, durations in milliseconds and sizes in bytes. */

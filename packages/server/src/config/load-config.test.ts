@@ -70,7 +70,9 @@ describe('loadConfig', () => {
   test('every setting can be given by flag, by environment and by file', () => {
     for (const [key, setting] of Object.entries(SETTINGS)) {
       const value =
-        [setting.fallback, 'a-fair-value', '16Gi', '1h'].find((text = '') => setting.parse(text) !== undefined) ?? '';
+        [setting.fallback, 'a-fair-value', '16Gi', '1h', 'nats://127.0.0.1:4222'].find(
+          (text = '') => setting.parse(text) !== undefined,
+        ) ?? '';
       const origins = (inputs: ConfigInputs) => load(inputs).origins[key as keyof typeof SETTINGS];
       expect(origins({ flags: { [setting.name]: value } })).toBe('flag');
       expect(origins({ env: { [variableName(setting.name)]: value } })).toBe('environment');

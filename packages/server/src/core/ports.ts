@@ -1,8 +1,10 @@
 /** The interfaces modules call each other by. Implementations are handed over by the composition root. */
+import type { Readable } from 'node:stream';
 import type {
   AliasSpec,
   CodeResource,
   ColdStart,
+  Destination,
   FileChanges,
   FunctionSpec,
   FunctionState,
@@ -19,6 +21,7 @@ import type {
   SecretResource,
   VersionKey,
 } from '@ebb/contract';
+import type { EbbError } from './errors.ts';
 
 /** An immutable version of a function: what an instance runs and under which limits (V1). */
 export interface Version {
@@ -305,6 +308,87 @@ export interface InstanceDirectory {
   coldStarts(namespace: string, name: string): readonly ColdStart[];
   /** How a version stands, how many of its instances are ready, and whether starts are held back. */
   functionState(version: Version): FunctionStanding;
+}
+
+/** The body of a call that the platform makes. */
+export type CallBody =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  /** Opened once for each attempt. */
+  | { readonly kind: 'stream'; readonly sizeBytes: number; readonly open: () => Readable };
+
+/** A call that the platform makes itself: for a queue, a job, a trigger or a workflow. */
+export interface PlatformCall {
+  /** Kept over all attempts (A3). */
+  readonly callId: string;
+  /** From 1; the function sees it in `X-Ebb-Attempt`. */
+  readonly attempt: number;
+  readonly namespace: string;
+  readonly name: string;
+  /** `:alias`, `@number`, or empty for what the bare name means. */
+  readonly qualifier: string;
+  readonly method: string;
+  /** Begins with `/`, the query included. */
+  readonly path: string;
+  /** Names and values alternate; what the platform sets is overwritten (G5). */
+  readonly headers: readonly string[];
+  readonly body: CallBody;
+}
+
+/** What is told of a call's answer while it comes. */
+export interface AnswerSink {
+  /** The head is there; headers alternate names and values, those of the connection left out. */
+  onHead(status: number, headers: readonly string[]): void;
+  /** A piece of the body, the sink's to keep. Nothing more comes before a returned promise resolves. */
+  onData(chunk: Uint8Array): void | Promise<void>;
+}
+
+/** How a call that the platform made ended. Whether it succeeded is for who made it to say. */
+export type CallOutcome = {
+  /** Milliseconds since the Unix epoch. */
+  readonly startedAt: number;
+  readonly endedAt: number;
+  /** The version and instance that served; absent when none did. */
+  readonly version?: number | undefined;
+  readonly instance?: string | undefined;
+} & (
+  | { readonly kind: 'answered'; readonly status: number }
+  /** `error` says whose fault it was; `retryAfterMs` when another attempt is welcome, where that is known. */
+  | { readonly kind: 'failed'; readonly error: EbbError; readonly retryAfterMs?: number | undefined }
+  /** `signal` aborted. */
+  | { readonly kind: 'aborted' }
+);
+
+/**
+ * Calls functions for the platform itself, on the same path as calls from outside: aliases, traffic split, limits,
+ * waiting in line, deadlines and telemetry hold for all. Credentials are not asked for: who let the call in did that.
+ */
+export interface Invoker {
+  /** Never rejects. Aborting takes the request from the instance, which is told. */
+  invoke(call: PlatformCall, sink: AnswerSink, signal?: AbortSignal): Promise<CallOutcome>;
+}
+
+/** Accepts calls to be made later: for destinations, triggers, workflows and jobs. */
+export interface Enqueuer {
+  /**
+   * On disk when it resolves, each with its id or why not. Throws FUNCTION_NOT_FOUND, ALIAS_NOT_FOUND,
+   * VERSION_NOT_FOUND, ASYNC_QUEUE_FULL, IDEMPOTENCY_MISMATCH, PAYLOAD_TOO_LARGE, STORAGE_FULL or STORE_FAILED.
+   */
+  enqueue(call: QueuedCall): Promise<{ readonly id: string; readonly duplicate: boolean }>;
+}
+
+/** A call to be made later. */
+export interface QueuedCall extends Omit<PlatformCall, 'callId' | 'attempt'> {
+  /** Chosen anew where absent. */
+  readonly callId?: string | undefined;
+  /** Milliseconds since the Unix epoch. Default: now. */
+  readonly runAt?: number | undefined;
+  /** Default: what the function says. */
+  readonly maxAgeMs?: number | undefined;
+  readonly priority?: number | undefined;
+  readonly key?: string | undefined;
+  readonly idempotencyKey?: string | undefined;
+  readonly callbacks?: readonly Destination[] | undefined;
 }
 
 /** Who a request comes from. */

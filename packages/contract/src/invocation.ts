@@ -1,0 +1,161 @@
+import { z } from 'zod';
+import { nameSchema } from './names.ts';
+import { duration } from './quantity-schema.ts';
+
+const DAY = 86_400_000;
+
+/** Lowest and highest priority of a call; those of a higher one go first. */
+export const PRIORITIES = { min: 0, usual: 4, max: 9 } as const;
+
+/**
+ * Where an asynchronous call stands. `queued` and `running` may change; the others are final, and every accepted call
+ * reaches exactly one of them (A2): `succeeded`, `dead` (in the dead letters, with the reason) or `cancelled`.
+ */
+export const INVOCATION_STATES = ['queued', 'running', 'succeeded', 'dead', 'cancelled'] as const;
+/** Where an asynchronous call stands. */
+export type InvocationState = (typeof INVOCATION_STATES)[number];
+
+/** Why a call is in the dead letters. */
+export const DEAD_REASONS = [
+  /** As many attempts as the function allows failed. */
+  'attempts',
+  /** The function answered with a status that is not tried again. */
+  'status',
+  /** It was too old before an attempt succeeded. */
+  'expired',
+  /** The function, alias or version it was for is gone. */
+  'gone',
+  /** It can never be made, for instance because its destination is forbidden. */
+  'refused',
+] as const;
+/** Why a call is in the dead letters. */
+export type DeadReason = (typeof DEAD_REASONS)[number];
+
+/** How an attempt ended. */
+export const ATTEMPT_ENDS = [
+  'succeeded',
+  /** The function's own fault; counts against its attempts. */
+  'failed',
+  /** The platform's fault, or the caller's limits; does not count. */
+  'platform',
+  /** Nobody heard of it again: the server died, or the attempt outlived its lease. Does not count. */
+  'lost',
+  'cancelled',
+] as const;
+/** How an attempt ended. */
+export type AttemptEnd = (typeof ATTEMPT_ENDS)[number];
+
+/** One attempt of a call. */
+export const attemptSchema = z.object({
+  /** From 1; the number the function saw in `X-Ebb-Attempt`. */
+  number: z.number().int(),
+  startedAt: z.iso.datetime(),
+  endedAt: z.iso.datetime(),
+  end: z.enum(ATTEMPT_ENDS),
+  /** The version that served, where one did. */
+  version: z.number().int().optional(),
+  instance: z.string().optional(),
+  /** Status of the answer, or of the platform's error. */
+  status: z.number().int().optional(),
+  /** Code of the platform's error. */
+  errorCode: z.string().optional(),
+  /** What went wrong, in one sentence. */
+  message: z.string().optional(),
+});
+export type AttemptResource = z.output<typeof attemptSchema>;
+
+/** The answer of a call that is kept; the body is asked for separately. */
+export const resultSchema = z.object({
+  status: z.number().int(),
+  contentType: z.string().optional(),
+  sizeBytes: z.number().int(),
+  /** Path of the body. */
+  path: z.string(),
+});
+
+/** An asynchronous call as the API shows it. */
+export const invocationResourceSchema = z.object({
+  id: z.string(),
+  namespace: nameSchema,
+  /** The function, or what else the call is for: `url` or `queue` and a name. */
+  target: z.string(),
+  state: z.enum(INVOCATION_STATES),
+  method: z.string(),
+  /** What the function sees as its target. */
+  path: z.string(),
+  priority: z.number().int(),
+  key: z.string().optional(),
+  acceptedAt: z.iso.datetime(),
+  /** When the next attempt may begin; only while queued. */
+  nextAt: z.iso.datetime().optional(),
+  expiresAt: z.iso.datetime(),
+  endedAt: z.iso.datetime().optional(),
+  sizeBytes: z.number().int().describe('Bytes of the payload.'),
+  attempts: z.array(attemptSchema),
+  result: resultSchema.optional(),
+  dead: z.object({ reason: z.enum(DEAD_REASONS), message: z.string(), redrivenAs: z.string().optional() }).optional(),
+  /** Why it was cancelled. */
+  cancelled: z.string().optional(),
+  /** The call it came from. */
+  origin: z
+    .object({ kind: z.enum(['redrive', 'replay', 'success', 'failure', 'callback', 'job']), of: z.string() })
+    .optional(),
+});
+export type InvocationResource = z.output<typeof invocationResourceSchema>;
+
+const delay = () => duration(0, 365 * DAY, 'a duration from 0s to 365d, such as "5m"');
+
+/** One call of a submit. `body` is text; `bodyBase64` any bytes; `json` any value. At most one of them. */
+export const submitCallSchema = z
+  .strictObject({
+    function: z.string().min(1).max(200).describe('`NAME`, `NAME.NAMESPACE`, each also with `:ALIAS` or `@VERSION`.'),
+    method: z.enum(['GET', 'POST', 'PUT', 'PATCH', 'DELETE']).default('POST'),
+    path: z
+      .string()
+      .regex(/^\/[\x21-\x7e]{0,8191}$/, 'must be a path that starts with "/"')
+      .default('/'),
+    headers: z.record(z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/), z.string().max(8192)).default({}),
+    body: z.string().optional(),
+    bodyBase64: z.base64().optional(),
+    json: z.unknown().optional(),
+    delay: delay().optional().describe('Begin no earlier than this long after the call was accepted.'),
+    runAt: z.iso.datetime({ offset: true }).optional().describe('Begin no earlier than this moment.'),
+    priority: z.number().int().min(PRIORITIES.min).max(PRIORITIES.max).default(PRIORITIES.usual),
+    maxAge: duration(1000, 365 * DAY, 'a duration from 1s to 365d, such as "6h"').optional(),
+    key: z.string().min(1).max(512).optional().describe('What order, throttle, debounce and key limits go by.'),
+    idempotencyKey: z.string().min(1).max(255).optional(),
+    callback: z.string().max(2048).optional().describe('Address the outcome is posted to.'),
+  })
+  .superRefine((call, context) => {
+    const given = (['body', 'bodyBase64', 'json'] as const).filter((field) => call[field] !== undefined);
+    if (given.length > 1) {
+      context.addIssue({
+        code: 'custom',
+        path: [given[1] ?? 'body'],
+        input: undefined,
+        message: `must not be set beside "${given[0]}"`,
+      });
+    }
+    if (call.delay !== undefined && call.runAt !== undefined) {
+      context.addIssue({
+        code: 'custom',
+        path: ['runAt'],
+        input: call.runAt,
+        message: 'must not be set beside "delay"',
+      });
+    }
+  });
+export type SubmitCall = z.output<typeof submitCallSchema>;
+
+/** What is submitted: one call, or many in one go. */
+export const submitSchema = z.union([
+  submitCallSchema,
+  z.strictObject({ calls: z.array(submitCallSchema).min(1).max(10_000) }),
+]);
+
+/** What became of one call of a submit. */
+export const submittedSchema = z.object({
+  id: z.string(),
+  /** Present where an earlier call with the same idempotency key and body answers for this one. */
+  duplicate: z.literal(true).optional(),
+});
