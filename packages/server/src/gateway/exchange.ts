@@ -5,7 +5,7 @@ import { BUSY_WAIT, type SlotFailure } from '../pool/admission.ts';
 import type { AnswerHandler, InstanceConnection, Reach } from '../pool/instance-connection.ts';
 import type { Caller, CallerEvents } from './caller.ts';
 import type { CallHeaders } from './headers.ts';
-import { requestHeaders, responseHeaders, responseTrailers, writeRequestHead } from './headers.ts';
+import { requestLines, responseHeaders, responseTrailers } from './headers.ts';
 import type { GatewayContext, HeldSlot, Mirror } from './gateway-context.ts';
 import { explainFailure, instanceFailure, isConnectTimeout, slotFailure } from './instance-failure.ts';
 import type { Choice } from './fork.ts';
@@ -235,18 +235,19 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders, Timed
 
   #send(slot: HeldSlot): void {
     const { method, body, rawHeaders } = this.#caller;
-    const headers = requestHeaders(rawHeaders, this);
-    if (!headers || !REQUEST_TARGET.test(this.#path)) {
-      const message = headers
-        ? 'the request cannot be forwarded: its target has characters that HTTP does not allow'
-        : 'the request has more than one "Host" header';
+    const lines = requestLines(rawHeaders, this);
+    if (lines === undefined || !REQUEST_TARGET.test(this.#path)) {
+      const message =
+        lines === undefined
+          ? 'the request has more than one "Host" header'
+          : 'the request cannot be forwarded: its target has characters that HTTP does not allow';
       this.fail(new EbbError('BAD_REQUEST', message));
       return;
     }
     // A body of unknown length is sent on in chunks.
     const isChunked = typeof body === 'object' && body.headers['transfer-encoding'] !== undefined;
-    if (isChunked) headers.push('Transfer-Encoding', 'chunked');
-    const head = writeRequestHead(method, this.#path, headers);
+    const framing = isChunked ? 'Transfer-Encoding: chunked\r\n' : '';
+    const head = `${method} ${this.#path} HTTP/1.1\r\n${lines}${framing}\r\n`;
     this.#connection = slot.endpoint.connections.send({ method, head, body, isChunked, tap: this.#mirror }, this);
     this.#mirror?.sent();
   }
