@@ -1,18 +1,18 @@
 import { formatDuration, isColdWait, type WaitReport } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import type { ResponseHead } from '../core/http1/response-head.ts';
-import { newCallId } from '../core/ids.ts';
 import { BUSY_WAIT, type SlotFailure } from '../pool/admission.ts';
 import type { AnswerHandler, InstanceConnection, Reach } from '../pool/instance-connection.ts';
 import type { Caller, CallerEvents } from './caller.ts';
 import type { CallHeaders } from './headers.ts';
-import { requestHeaders, responseHeaders, responseTrailers, writeRequestHead } from './headers.ts';
+import { requestLines, responseHeaders, responseTrailers } from './headers.ts';
 import type { GatewayContext, HeldSlot, Mirror } from './gateway-context.ts';
 import { explainFailure, instanceFailure, isConnectTimeout, slotFailure } from './instance-failure.ts';
 import type { Choice } from './fork.ts';
 import type { Route } from './route.ts';
 import { answerError } from './send-error.ts';
 import { serverTiming } from './server-timing.ts';
+import type { Timed } from './timeouts.ts';
 
 /** A request no byte of which was sent is tried on this many instances at most (G3). */
 const MAX_ATTEMPTS = 3;
@@ -32,14 +32,17 @@ const REQUEST_TARGET = /^[\x21-\xff]+$/;
  * One request and its answer: takes a slot, streams both ways, aborts both ways, gives the slot back after the last
  * byte and records one event. One object per request and no closures, because this is the warm path.
  */
-export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
-  readonly callId = newCallId();
+export class Exchange implements AnswerHandler, CallerEvents, CallHeaders, Timed {
+  readonly callId: string;
   readonly startTime: string;
   readonly remoteAddress: string;
   readonly protocol = 'http';
   readonly stripAuthorization: boolean;
   readonly shadowOf: string | undefined;
   deadline = '';
+  dueMs = 0;
+  sooner: Timed | undefined;
+  later: Timed | undefined;
 
   readonly #context: GatewayContext;
   readonly #caller: Caller;
@@ -56,7 +59,6 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
   #bytesOut = 0;
   #slot: HeldSlot | undefined;
   #connection: InstanceConnection | undefined;
-  #deadlineTimer: NodeJS.Timeout | undefined;
   #waiting: AbortController | undefined;
   #failure: EbbError | undefined;
   #attempts = 0;
@@ -67,6 +69,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
   #question: 'unasked' | 'silent' | 'answered' = 'unasked';
 
   constructor(context: GatewayContext, caller: Caller, route: Route, path: string, choice?: Choice) {
+    this.callId = context.callIds.next();
     this.#context = context;
     this.#caller = caller;
     this.#route = route;
@@ -85,7 +88,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
   /** Sends the request to an instance, at once if one is free and its namespace was not called too often. */
   start(): void {
     if (this.#route.rate.isLimited) void this.#startLimited();
-    else this.#acquire();
+    else this.#acquire(true);
   }
 
   async #startLimited(): Promise<void> {
@@ -98,12 +101,13 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     this.#acquire();
   }
 
-  #acquire(): void {
+  /** `isAtOnce` when no time has passed since the request came. */
+  #acquire(isAtOnce = false): void {
     if (this.#done) return;
     this.#attempts += 1;
     try {
       const slot = this.#context.pools.tryAcquire(this.#route.version);
-      if (slot) this.#forward(slot);
+      if (slot) this.#forward(slot, isAtOnce);
       else void this.#wait();
     } catch (error) {
       this.fail(this.#context.expected(error, this.callId));
@@ -149,7 +153,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     }
     this.#bytesOut = whole.length;
     this.#mirror?.saw(whole);
-    this.#finish(undefined, head.status);
+    this.#finish(undefined, head.status, 'well', this.#firstByteMs);
     this.#caller.answer(head.status, head.reason, headers, whole);
   }
 
@@ -179,7 +183,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
       // No byte can have reached the function, so another instance may have the request (G3).
       this.#slot = undefined;
       this.#connection = undefined;
-      clearTimeout(this.#deadlineTimer);
+      this.#context.timeouts.leave(this);
       this.#question = 'unasked';
       this.#acquire();
       return;
@@ -210,7 +214,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
       this.#waiting = undefined;
       this.#waited = slot.wait;
       if (this.#done) slot.release('unknown');
-      else this.#forward(slot);
+      else this.#forward(slot, false);
     } catch (error) {
       this.#waiting = undefined;
       const failure = this.#context.expected(error, this.callId);
@@ -220,40 +224,45 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     }
   }
 
-  #forward(slot: HeldSlot): void {
+  #forward(slot: HeldSlot, isAtOnce: boolean): void {
     const { timeoutMs } = this.#route;
     this.#slot = slot;
-    this.#slotMs = performance.now();
-    this.deadline = this.#context.deadlines.of(Date.now() + timeoutMs);
-    this.#deadlineTimer = setTimeout(onDeadline, timeoutMs - askAheadMs(timeoutMs), this);
+    this.#slotMs = isAtOnce ? this.#arrivedMs : performance.now();
+    this.deadline = this.#context.deadlines.of((isAtOnce ? this.#startedAt : Date.now()) + timeoutMs);
+    this.#context.timeouts.join(this, timeoutMs - askAheadMs(timeoutMs), this.#slotMs);
     this.#send(slot);
   }
 
   #send(slot: HeldSlot): void {
     const { method, body, rawHeaders } = this.#caller;
-    const headers = requestHeaders(rawHeaders, this);
-    if (!headers || !REQUEST_TARGET.test(this.#path)) {
-      const message = headers
-        ? 'the request cannot be forwarded: its target has characters that HTTP does not allow'
-        : 'the request has more than one "Host" header';
+    const lines = requestLines(rawHeaders, this);
+    if (lines === undefined || !REQUEST_TARGET.test(this.#path)) {
+      const message =
+        lines === undefined
+          ? 'the request has more than one "Host" header'
+          : 'the request cannot be forwarded: its target has characters that HTTP does not allow';
       this.fail(new EbbError('BAD_REQUEST', message));
       return;
     }
     // A body of unknown length is sent on in chunks.
     const isChunked = typeof body === 'object' && body.headers['transfer-encoding'] !== undefined;
-    if (isChunked) headers.push('Transfer-Encoding', 'chunked');
-    const head = writeRequestHead(method, this.#path, headers);
+    const framing = isChunked ? 'Transfer-Encoding: chunked\r\n' : '';
+    const head = `${method} ${this.#path} HTTP/1.1\r\n${lines}${framing}\r\n`;
     this.#connection = slot.endpoint.connections.send({ method, head, body, isChunked, tap: this.#mirror }, this);
     this.#mirror?.sent();
   }
 
-  #finish(slotFailed: SlotFailure | undefined, status: number, went: 'well' | 'unknown' = 'well'): void {
+  #finish(
+    slotFailed: SlotFailure | undefined,
+    status: number,
+    went: 'well' | 'unknown' = 'well',
+    endedMs = performance.now(),
+  ): void {
     this.#done = true;
-    clearTimeout(this.#deadlineTimer);
+    this.#context.timeouts.leave(this);
     if (slotFailed) this.#slot?.fail(slotFailed);
     else this.#slot?.release(went);
     const { version } = this.#route;
-    const endedMs = performance.now();
     const slotMs = this.#slotMs === 0 ? endedMs : this.#slotMs;
     const queueMs = slotMs - this.#arrivedMs;
     this.#context.closed();
@@ -295,13 +304,13 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     return serverTiming(wait, this.#slotMs - this.#arrivedMs, firstByteMs);
   }
 
-  /** For the deadline's timer alone. */
-  timedOut(): void {
+  /** For the timeouts alone: the deadline is over, or near. */
+  expire(): void {
     const { version, timeoutMs } = this.#route;
     const aheadMs = askAheadMs(timeoutMs);
     if (this.#question === 'unasked' && aheadMs > 0) {
       this.#ask(aheadMs);
-      this.#deadlineTimer = setTimeout(onDeadline, aheadMs, this);
+      this.#context.timeouts.join(this, aheadMs, performance.now());
       return;
     }
     const message = `${version.name} did not answer within its timeout of ${formatDuration(timeoutMs)}`;
@@ -328,8 +337,4 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
 function askAheadMs(timeoutMs: number): number {
   const aheadMs = Math.min(MOST_AHEAD_MS, Math.floor(timeoutMs / AHEAD_SHARE));
   return aheadMs < LEAST_AHEAD_MS ? 0 : aheadMs;
-}
-
-function onDeadline(exchange: Exchange): void {
-  exchange.timedOut();
 }

@@ -1,4 +1,4 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { createGatewayHarness, eventually } from '../../../../testing/harness/gateway.ts';
 import { openWire, talk } from '../../../../testing/harness/talk.ts';
@@ -97,6 +97,143 @@ describe('a connection', () => {
     socket.destroy();
     await eventually(() => aborted && harness.gateway.running === 0);
     expect(harness.events.at(-1)?.status).toBe(499);
+  });
+});
+
+describe('a connection that changed lanes after plain calls', () => {
+  /** Opens a connection, has a plain call answered on it, and sends what makes it change. */
+  async function change(port: number, bytes: string, options: { readonly allowHalfOpen?: boolean } = {}) {
+    const wire = openWire(port, get('/plain'), options);
+    await eventually(() => wire.text().endsWith('/plain'));
+    wire.socket.write(bytes, 'latin1');
+    return wire;
+  }
+
+  test.each([
+    ['in one piece', false],
+    ['faster than the function reads', true],
+  ])('carries a large body %s unchanged', async (_how, isSlow) => {
+    const sent = Buffer.from(Array.from({ length: 3_000_000 }, (_, i) => i % 251));
+    let got = Buffer.alloc(0);
+    const serve = (): RequestListener => (request, response) => {
+      if (request.url === '/plain') return echo(request, response);
+      const chunks: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => {
+        chunks.push(chunk);
+        if (!isSlow) return;
+        request.pause();
+        setTimeout(() => request.resume(), 1);
+      });
+      request.on('end', () => {
+        got = Buffer.concat(chunks);
+        response.end('had it all');
+      });
+    };
+    await using harness = await createGatewayHarness({ serve });
+    await harness.deploy('f');
+    const { socket, text } = await change(
+      harness.port,
+      `POST /function/f/big HTTP/1.1\r\nHost: a\r\nContent-Length: ${sent.length}\r\n\r\n`,
+    );
+    socket.write(sent);
+    await eventually(() => text().includes('had it all'));
+    expect(got.equals(sent)).toBe(true);
+    socket.write(get('/plain'));
+    await eventually(() => text().endsWith('/plain'));
+    socket.destroy();
+  });
+
+  test('in the middle of a request that came while another was answered', async () => {
+    let release: (() => void) | undefined;
+    const serve = (): RequestListener => (request, response) => {
+      if (request.url === '/slow') release = () => response.end('/slow');
+      else echo(request, response);
+    };
+    await using harness = await createGatewayHarness({ serve });
+    await harness.deploy('f');
+    const { socket, text } = await change(harness.port, get('/slow'));
+    await eventually(() => release !== undefined);
+    socket.write('POST /function/f/split HTTP/1.1\r\nHost: a\r\nContent-Len');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    release?.();
+    await eventually(() => text().endsWith('/slow'));
+    socket.write('gth: 6\r\n\r\nabc');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    socket.write(`def${get('/after')}`);
+    await eventually(() => text().endsWith('/after'));
+    expect(answers(text()).filter(Boolean)).toEqual(['/plain', '/slow', '/splitabcdef', '/after']);
+    socket.destroy();
+  });
+
+  test('waits when it brings more than is kept of what comes next, and loses nothing', async () => {
+    let release: (() => void) | undefined;
+    const serve = (): RequestListener => (request, response) => {
+      if (request.url === '/slow') release = () => response.end('/slow');
+      else echo(request, response);
+    };
+    await using harness = await createGatewayHarness({ serve });
+    await harness.deploy('f');
+    const { socket, text } = await change(harness.port, get('/slow'));
+    await eventually(() => release !== undefined);
+    const body = 'x'.repeat(1_000_000);
+    socket.write(`POST /function/f/next HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    release?.();
+    await eventually(() => text().length > body.length);
+    expect(answers(text())).toEqual(expect.arrayContaining(['/slow', `/next${body}`]));
+    socket.destroy();
+  });
+
+  test('becomes a WebSocket, whose bytes flow both ways and whose end is seen', async () => {
+    let ended = 0;
+    const serve = () => {
+      const server = createServer(echo);
+      server.on('upgrade', (_request, socket) => {
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
+        socket.on('data', (chunk: Buffer) => socket.write(chunk));
+        socket.on('error', () => {});
+        socket.on('end', () => socket.end());
+        socket.on('close', () => (ended += 1));
+      });
+      return server;
+    };
+    await using harness = await createGatewayHarness({ serve });
+    await harness.deploy('f');
+    const upgrade = get('/chat', 'Connection: Upgrade', 'Upgrade: websocket');
+    const { socket, text, isClosed } = await change(harness.port, `${upgrade}early`);
+    await eventually(() => text().endsWith('early'));
+    const many = 'y'.repeat(500_000);
+    socket.write(many);
+    await eventually(() => text().endsWith(`early${many}`));
+    socket.end();
+    await eventually(() => ended === 1 && isClosed() && harness.gateway.running === 0);
+  });
+
+  test.each(['end', 'destroy', 'resetAndDestroy'] as const)('has its call aborted when it leaves (%s)', async (way) => {
+    let aborted = false;
+    const serve = (): RequestListener => (request, response) => {
+      if (request.url !== '/hangs') return echo(request, response);
+      request.resume();
+      response.on('close', () => (aborted = true));
+    };
+    await using harness = await createGatewayHarness({ serve });
+    await harness.deploy('f');
+    const { socket } = await change(
+      harness.port,
+      'POST /function/f/hangs HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n',
+    );
+    await eventually(() => harness.gateway.running === 1);
+    socket[way]();
+    await eventually(() => aborted && harness.gateway.running === 0);
+    expect(harness.events.at(-1)?.status).toBe(499);
+  });
+
+  test('gets no more than an error for what is not HTTP', async () => {
+    await using harness = await createGatewayHarness({ serve: () => echo });
+    await harness.deploy('f');
+    const { text, isClosed } = await change(harness.port, 'nonsense\r\n\r\n');
+    await eventually(isClosed);
+    expect(text()).toMatch(/\/plainHTTP\/1\.1 400 [^]*BAD_REQUEST/);
   });
 });
 

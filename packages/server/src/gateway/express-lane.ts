@@ -1,10 +1,12 @@
 import type { Socket } from 'node:net';
 import { type PlainRequest, readPlainRequest } from '../core/http1/request-head.ts';
+import { DirectSocket, readInto } from './direct-socket.ts';
 import { KEEP_ALIVE_SECONDS, PlainCaller, type PlainCallerKeeper } from './plain-caller.ts';
 
 /** Bytes of a next request kept while one is answered; with more the caller waits. */
 const MAX_AHEAD_BYTES = 65_536;
 const LOOK_EVERY_MS = 5_000;
+const READ_BUFFER_BYTES = 65_536;
 
 /** What an {@link ExpressLane} is made with. */
 export interface ExpressLaneOptions {
@@ -24,6 +26,8 @@ export class ExpressLane implements PlainCallerKeeper, Disposable {
   readonly #options: ExpressLaneOptions;
   readonly #connections = new Set<Connection>();
   readonly #timer: NodeJS.Timeout;
+  /** Every connection is read into it, and what was read is used up or copied before the next is. */
+  readonly #readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
   #date = '';
   #dateSecond = 0;
   isClosing = false;
@@ -42,6 +46,11 @@ export class ExpressLane implements PlainCallerKeeper, Disposable {
       this.#date = new Date(now).toUTCString();
     }
     return this.#date;
+  }
+
+  /** What a connection that was accepted just now is best replaced by before anything reads from it. */
+  prepare(accepted: Socket): Socket {
+    return readInto(this.#readBuffer, accepted);
   }
 
   /** Takes a new connection; `handOver` is called when another server is to have it. */
@@ -96,7 +105,8 @@ class Connection {
   #ahead: Buffer | undefined;
   #idleSinceMs = performance.now();
 
-  readonly #onData = (chunk: Buffer): void => this.#read(chunk);
+  readonly #onRead = (buffer: Buffer, count: number): void => this.#read(buffer, count);
+  readonly #onData = (chunk: Buffer): void => this.#read(chunk, chunk.length);
   readonly #onDrain = (): void => this.#caller.drained();
   // A caller that ends its side takes no answer any more, as for Node's own server.
   readonly #onEnd = (): void => void this.#socket.destroy();
@@ -110,7 +120,8 @@ class Connection {
     this.#socket = socket;
     this.#options = options;
     this.#caller = new PlainCaller(socket, keeper, (keep) => this.#answered(keep));
-    socket.on('data', this.#onData);
+    if (socket instanceof DirectSocket) socket.reader = this.#onRead;
+    else socket.on('data', this.#onData);
     socket.on('drain', this.#onDrain);
     socket.on('end', this.#onEnd);
     socket.on('error', this.#onError);
@@ -126,15 +137,17 @@ class Connection {
     this.#socket.destroy();
   }
 
-  #read(chunk: Buffer): void {
+  /** Reads the first bytes of a buffer that is good for this turn only. */
+  #read(buffer: Buffer, count: number): void {
     if (this.#caller.isBusy) {
+      const chunk = Buffer.from(buffer.subarray(0, count));
       this.#ahead = this.#ahead ? Buffer.concat([this.#ahead, chunk]) : chunk;
       if (this.#ahead.length > MAX_AHEAD_BYTES) this.#socket.pause();
       return;
     }
-    const isSmall = chunk.length <= this.#options.maxBytes;
-    const request = isSmall ? readPlainRequest(chunk.toString('latin1')) : undefined;
-    if (!request || !this.#options.serve(this.#caller, request)) this.#handOver(chunk);
+    const isSmall = count <= this.#options.maxBytes;
+    const request = isSmall ? readPlainRequest(buffer.toString('latin1', 0, count)) : undefined;
+    if (!request || !this.#options.serve(this.#caller, request)) this.#handOver(buffer, count);
   }
 
   #answered(keep: boolean): void {
@@ -151,17 +164,18 @@ class Connection {
     if (!chunk || this.#socket.destroyed || this.#caller.isBusy) return;
     this.#ahead = undefined;
     this.#socket.resume();
-    this.#read(chunk);
+    this.#read(chunk, chunk.length);
   }
 
-  #handOver(chunk: Buffer): void {
+  #handOver(buffer: Buffer, count: number): void {
+    if (this.#socket instanceof DirectSocket) this.#socket.reader = undefined;
     this.#socket
       .off('data', this.#onData)
       .off('drain', this.#onDrain)
       .off('end', this.#onEnd)
       .off('error', this.#onError)
       .off('close', this.#onClose);
-    this.#socket.unshift(chunk);
+    this.#socket.unshift(Buffer.from(buffer.subarray(0, count)));
     this.#options.onLeft(true);
   }
 }

@@ -7,10 +7,12 @@ import type { Ending } from '../pool/ending.ts';
 import type { Endpoint } from '../pool/endpoint.ts';
 import type { BodyTap } from '../pool/request-pump.ts';
 import type { Caller } from './caller.ts';
+import type { CallIds } from './call-ids.ts';
 import type { Decimals } from './decimals.ts';
 import type { Pieces } from './pieces.ts';
 import type { InvocationEvent } from '../telemetry/invocation-event.ts';
 import type { Route } from './route.ts';
+import type { Timeouts } from './timeouts.ts';
 
 /** The right to send one request to one instance (G1), as whoever holds it sees it. */
 export interface HeldSlot {
@@ -70,6 +72,9 @@ export interface GatewayContext {
   readonly mirrors: Mirrors;
   /** Where pieces of answers are kept until the caller has taken them. */
   readonly pieces: Pieces;
+  readonly callIds: CallIds;
+  /** Ends calls whose time is over. */
+  readonly timeouts: Timeouts;
   /** Moments as they are written into headers. */
   readonly startTimes: Decimals;
   readonly deadlines: Decimals;

@@ -6,6 +6,7 @@ import type { PlainRequest } from '../core/http1/request-head.ts';
 import type { Authenticator } from '../core/ports.ts';
 import { Exchange } from './exchange.ts';
 import type { GatewayContext } from './gateway-context.ts';
+import { CallIds } from './call-ids.ts';
 import { Decimals } from './decimals.ts';
 import { Pieces } from './pieces.ts';
 import { PLATFORM_AUTHORIZATION_HEADER } from './headers.ts';
@@ -16,6 +17,7 @@ import { createMirrors } from './mirrors.ts';
 import { type FunctionPath, mountOf, splitFunctionPath, splitHost } from './path.ts';
 import type { PlainCaller } from './plain-caller.ts';
 import type { Found, RouteTable } from './route-table.ts';
+import { Timeouts } from './timeouts.ts';
 import { sendError, sendErrorOnSocket } from './send-error.ts';
 import { tunnel } from './upgrade.ts';
 
@@ -34,6 +36,8 @@ export interface GatewayOptions extends Pick<GatewayContext, 'pools' | 'record' 
 export class Gateway implements GatewayContext {
   readonly pools: GatewayContext['pools'];
   readonly pieces = new Pieces();
+  readonly callIds = new CallIds();
+  readonly timeouts = new Timeouts();
   readonly startTimes = new Decimals();
   readonly deadlines = new Decimals();
   readonly record: GatewayContext['record'];

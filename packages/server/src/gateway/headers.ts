@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { CALL_ID_HEADER, START_TIME_HEADER, VERSION_HEADER } from '@ebb/contract';
+import { parseHeaderLines } from '../core/http1/header-lines.ts';
 import { createHeaderTable } from '../core/http1/header-name.ts';
 
 /** Headers of one connection, never passed on (RFC 9110 section 7.6.1), and `expect`, which the gateway answers. */
@@ -39,6 +40,8 @@ const NO_TRAILERS = createHeaderTable<'dropped'>(dropped(['content-length', 'set
 /** Every header that starts so is the platform's. */
 const OWN_PREFIX = 'x-ebb-';
 
+const LINE_END = '\r\n';
+
 /** Header with credentials for the platform itself, for callers whose `Authorization` belongs to the function. */
 export const PLATFORM_AUTHORIZATION_HEADER = 'x-ebb-authorization';
 
@@ -63,13 +66,13 @@ export interface CallHeaders {
 }
 
 /**
- * The headers an instance gets: those of the client without the connection's own and without anything that would
- * pretend to come from the platform, and then the platform's. Names and values alternate; names keep their case.
- * Returns undefined when the request is ambiguous (two `Host` headers).
+ * The header lines an instance gets, each with its end: those of the client without the connection's own and without
+ * anything that would pretend to come from the platform, and then the platform's. Names keep their case. Written right
+ * away, because every call needs them as text. Returns undefined when the request is ambiguous (two `Host` headers).
  */
-export function requestHeaders(raw: readonly string[], call: CallHeaders): string[] | undefined {
+export function requestLines(raw: readonly string[], call: CallHeaders): string | undefined {
   const listed = connectionListed(raw);
-  const headers: string[] = [];
+  let lines = '';
   let host = '';
   let traceparent = '';
   for (let i = 0; i < raw.length; i += 2) {
@@ -84,33 +87,17 @@ export function requestHeaders(raw: readonly string[], call: CallHeaders): strin
       traceparent = value;
       continue;
     } else if (row === 'authorization' && call.stripAuthorization) continue;
-    headers.push(name, value);
+    lines += `${name}: ${value}\r\n`;
   }
-  headers.push(
-    'X-Call-Id',
-    call.callId,
-    'X-Start-Time',
-    call.startTime,
-    'X-Ebb-Deadline',
-    call.deadline,
-    'X-Forwarded-For',
-    call.remoteAddress,
-    'X-Forwarded-Host',
-    host,
-    'X-Forwarded-Proto',
-    call.protocol,
-    'traceparent',
-    traceparent !== '' && TRACEPARENT.test(traceparent) ? traceparent : traceparentOf(call.callId),
-  );
-  if (call.shadowOf !== undefined) headers.push('X-Ebb-Shadow-Of', call.shadowOf);
-  return headers;
+  const trace = traceparent !== '' && TRACEPARENT.test(traceparent) ? traceparent : traceparentOf(call.callId);
+  lines += `X-Call-Id: ${call.callId}\r\nX-Start-Time: ${call.startTime}\r\nX-Ebb-Deadline: ${call.deadline}\r\nX-Forwarded-For: ${call.remoteAddress}\r\nX-Forwarded-Host: ${host}\r\nX-Forwarded-Proto: ${call.protocol}\r\ntraceparent: ${trace}\r\n`;
+  return call.shadowOf === undefined ? lines : `${lines}X-Ebb-Shadow-Of: ${call.shadowOf}\r\n`;
 }
 
-/** A request's first lines with the blank one. */
-export function writeRequestHead(method: string, target: string, headers: readonly string[]): string {
-  let head = `${method} ${target} HTTP/1.1\r\n`;
-  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
-  return `${head}\r\n`;
+/** What {@link requestLines} returns as names and values that alternate. */
+export function requestHeaders(raw: readonly string[], call: CallHeaders): string[] | undefined {
+  const lines = requestLines(raw, call);
+  return lines === undefined ? undefined : parseHeaderLines(lines, 0, lines.length - LINE_END.length);
 }
 
 /** The headers a caller gets: the instance's without the connection's own, then the platform's. */

@@ -128,11 +128,13 @@ class CallMirror implements Mirror {
     const { context, slots, mirrors, running } = this.#lane;
     if (!isAllowed || !isSmall || running.size >= MAX_RUNNING) return this.#drop();
     this.#state = 'sent';
-    const { pieces, startTimes, deadlines, logger } = context;
+    const { pieces, callIds, timeouts, startTimes, deadlines, logger } = context;
     const copy = new MirrorCaller({ ...caller, body }, this.#call.callId);
     const own: GatewayContext = {
       pools: slots,
       pieces,
+      callIds,
+      timeouts,
       startTimes,
       deadlines,
       logger,

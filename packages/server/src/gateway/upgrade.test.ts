@@ -54,11 +54,19 @@ describe('WebSocket upgrade', () => {
     });
     await using harness = await createGatewayHarness({ serve });
     await harness.deploy('socket');
-    const sent = ['Sec-WebSocket-Key: key', 'Sec-WebSocket-Protocol: chat', 'X-Call-Id: forged'];
+    const sent = [
+      'Sec-WebSocket-Key: key',
+      'Sec-WebSocket-Protocol: chat',
+      'X-Odd:  a\t\xff:~ ',
+      'X-Empty:',
+      'X-Call-Id: forged',
+    ];
     const answer = await talk(harness.port, handshake('socket', ...sent));
     expect(seen).toMatchObject({
       'sec-websocket-key': 'key',
       'sec-websocket-protocol': 'chat',
+      'x-odd': 'a\t\xff:~',
+      'x-empty': '',
       upgrade: 'websocket',
       connection: 'Upgrade',
     });

@@ -95,7 +95,7 @@ function runGateway(setup: GatewaySetup): void {
     socket.once('close', () => (closed += 1));
     // As the server that took it would have: who ends its side after a request still gets the answer.
     socket.allowHalfOpen = true;
-    door.take(socket);
+    door.accept(socket);
   };
   const handOn = (relay: string | undefined) => {
     if (relay === undefined) gateway.resume();

@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type AddressInfo, createServer as createPort } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { openWire, talk } from '../../../../testing/harness/talk.ts';
 import { eventually } from '../../../../testing/harness/gateway.ts';
-import { openListener } from './listener.ts';
+import { createFrontDoor, openListener } from './listener.ts';
 
 async function open(onRequest: (request: IncomingMessage, response: ServerResponse) => void = () => {}) {
   const listener = await openListener({
@@ -54,5 +56,53 @@ describe('malformed requests', () => {
     socket.write('zz\r\n');
     await eventually(isClosed);
     expect(text()).toMatch(/begun\r\n$/);
+  });
+});
+
+describe('a door without a port', () => {
+  /** A door whose connections another server accepts, which keeps them paused as those for other processes are. */
+  async function openDoor() {
+    const door = createFrontDoor({
+      headersTimeoutMs: 200,
+      maxHeaderBytes: 4_096,
+      onPlainRequest: (caller, request) => {
+        if (request.target !== '/plain') return false;
+        caller.begins(request);
+        caller.answer(200, 'OK', ['Content-Length', '5'], 'plain');
+        return true;
+      },
+      onRequest: (_request, response) => response.end('node'),
+      onUpgrade: () => {},
+    });
+    const port = createPort({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => door.accept(socket));
+    await once(port.listen(0, '127.0.0.1'), 'listening');
+    return { door, port: (port.address() as AddressInfo).port, [Symbol.dispose]: () => void port.close() };
+  }
+  const ask = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
+
+  test('serves, counts and closes the connections it is brought', async () => {
+    using open = await openDoor();
+    const idle = openWire(open.port, ask('/plain'));
+    const other = openWire(open.port, ask('/plain'));
+    await eventually(() => idle.text().endsWith('plain') && other.text().endsWith('plain'));
+    other.socket.write(ask('/other'));
+    await eventually(() => other.text().includes('node'));
+    expect(await open.door.connections()).toBe(2);
+    other.socket.destroy();
+    await eventually(async () => (await open.door.connections()) === 1);
+    await open.door.close(1_000);
+    await eventually(idle.isClosed);
+    expect(await open.door.connections()).toBe(0);
+  });
+
+  test('cuts what is left of them in the end, in either lane', async () => {
+    using open = await openDoor();
+    const wires = [
+      openWire(open.port, ''),
+      openWire(open.port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n'),
+    ];
+    await eventually(() => wires[1]?.text().includes('node') === true);
+    await open.door.close(10);
+    await eventually(() => wires.every((wire) => wire.isClosed()));
   });
 });

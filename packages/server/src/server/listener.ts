@@ -52,8 +52,10 @@ export interface Listener {
 export interface FrontDoor {
   /** The server behind the door, for the one who has it listen. */
   readonly server: Server;
-  /** Takes a connection. */
+  /** Takes a connection as it is: some of what came on it may have been read and put back. */
   take(socket: Socket): void;
+  /** Takes a connection of which nothing was read, as the server behind the door would. */
+  accept(accepted: Socket): void;
   /** See {@link Listener}. */
   begin(): void;
   handOn(relay: string | undefined): void;
@@ -119,7 +121,14 @@ export function createFrontDoor(
     });
     socket.resume();
   };
-  server.on('connection', enter);
+  const take = (socket: Socket) => {
+    // A server that does not listen looks after no slow headers until it believes it does.
+    if (brought.size === 0 && !server.listening) server.emit('listening');
+    brought.add(socket);
+    socket.once('close', () => brought.delete(socket));
+    enter(socket);
+  };
+  server.on('connection', (accepted: Socket) => enter(lane.prepare(accepted)));
   return {
     server,
     begin: () => {
@@ -136,13 +145,8 @@ export function createFrontDoor(
       server.getConnections((error, count) => resolve(error ? 0 : count));
       return (await promise) + brought.size;
     },
-    take: (socket) => {
-      // A server that does not listen looks after no slow headers until it believes it does.
-      if (brought.size === 0 && !server.listening) server.emit('listening');
-      brought.add(socket);
-      socket.once('close', () => brought.delete(socket));
-      enter(socket);
-    },
+    take,
+    accept: (accepted) => take(lane.prepare(accepted)),
     close: async (limitMs) => {
       const closed = Promise.all([
         new Promise<void>((resolve) => server.close(() => resolve())),

@@ -1,5 +1,6 @@
 /** What the letter a name begins with is counted from; with this bit set a letter is lower case. */
 const LETTER_A = 97;
+const LETTER_Z = 122;
 const LOWER_CASE_BIT = 32;
 /** A mask has this many bits. */
 const MASK_BITS = 31;
@@ -12,17 +13,34 @@ export interface HeaderTable<T> {
 
 /** Makes a table of rows by name in lower case. Every name begins with a letter. */
 export function createHeaderTable<T>(rows: Iterable<readonly [name: string, row: T]>): HeaderTable<T> {
-  const byName = new Map(rows);
-  const longest = Math.max(...[...byName.keys()].map((name) => name.length));
-  // By length, the letters that names of this length begin with.
+  const all = [...rows];
+  const longest = Math.max(...all.map(([name]) => name.length));
+  // By length: the letters that names of this length begin with, and the names. Comparing a few characters is cheaper
+  // than a look-up by a name that was just cut out of a message, whose hash nobody knows yet.
   const masks = new Int32Array(longest + 1);
-  for (const name of byName.keys()) masks[name.length] = (masks[name.length] ?? 0) | letterBit(name);
+  const byLength = Array.from({ length: longest + 1 }, (): { name: string; row: T }[] => []);
+  for (const [name, row] of all) {
+    masks[name.length] = (masks[name.length] ?? 0) | letterBit(name);
+    byLength[name.length]?.push({ name, row });
+  }
   return {
     find(name) {
       if (name.length > longest || ((masks[name.length] ?? 0) & letterBit(name)) === 0) return undefined;
-      return byName.get(name.toLowerCase());
+      for (const known of byLength[name.length] ?? []) if (isCaseOf(name, known.name)) return known.row;
+      return undefined;
     },
   };
+}
+
+/** Whether `name` is `lower` but for the case of its letters; both are equally long. */
+function isCaseOf(name: string, lower: string): boolean {
+  for (let i = 0; i < lower.length; i += 1) {
+    const wanted = lower.charCodeAt(i);
+    const char = name.charCodeAt(i);
+    if (char !== wanted && !((char | LOWER_CASE_BIT) === wanted && wanted >= LETTER_A && wanted <= LETTER_Z))
+      return false;
+  }
+  return true;
 }
 
 function letterBit(name: string): number {
