@@ -1,8 +1,6 @@
 import { EbbError } from '../../core/errors.ts';
-import { mayBegin } from '../decide-key.ts';
 import {
   acceptItem,
-  beginAttempt,
   cancelItem,
   extendLease,
   filesOf,
@@ -14,7 +12,6 @@ import {
   isRedrivable,
   isSuperseded,
   leaseOf,
-  makeDue,
   markRedriven,
   matchesQuery,
   parseReceipt,
@@ -24,8 +21,9 @@ import {
   supersededBy,
   withoutBodies,
 } from '../fold-held.ts';
-import type { Enqueued, Idempotency, LaneStats, Lease, Leased, LeaseRequest, NewItem, Queue } from '../queue.ts';
-import { createQueueIndex, type LaneIndex, loadOf, type QueueIndex } from './queue-index.ts';
+import type { Enqueued, Idempotency, NewItem, Queue } from '../queue.ts';
+import { createQueueIndex } from '../queue-index.ts';
+import { nextMoment, statsOf, takeItems } from '../take-items.ts';
 
 /** A queue that lives as long as the process: for tests, and as the oracle of the other drivers. */
 export function createMemoryQueue(): Queue {
@@ -73,7 +71,8 @@ export function createMemoryQueue(): Queue {
 
     async lease(request) {
       use();
-      return request.expired ? leaseExpired(index, request) : leaseDue(index, request);
+      const leases = takeItems(index, request).map(({ running }) => leaseOf(running));
+      return { leases, nextAt: nextMoment(index, request) };
     },
 
     async extend(receipts, untilAt) {
@@ -196,73 +195,6 @@ export function createMemoryQueue(): Queue {
     async [Symbol.asyncDispose]() {
       isClosed = true;
     },
-  };
-}
-
-function leaseDue(index: QueueIndex, request: LeaseRequest): Leased {
-  const { max, now } = request;
-  // What was due once stays due, so that a clock that is set back holds up nothing.
-  const nextDelayed = () => index.lane(request.lane)?.delayed.first();
-  for (let item = nextDelayed(); item && (item.record.nextAt ?? 0) <= now; item = nextDelayed()) {
-    index.put(makeDue(item));
-  }
-  const leases: Lease[] = [];
-  while (leases.length < max) {
-    // From the front each time: one that begins can be what held up another of its key.
-    const next = firstThatMayBegin(index, index.lane(request.lane));
-    if (!next) break;
-    leases.push(begin(index, next, request));
-  }
-  const lane = index.lane(request.lane);
-  return { leases, nextAt: lane && nextOf(index, lane) };
-}
-
-function leaseExpired(index: QueueIndex, request: LeaseRequest): Leased {
-  const lane = index.lane(request.lane);
-  const queued = [...(lane?.due ?? []), ...(lane?.delayed ?? [])].map((item) => item.record);
-  const expired = queued
-    .filter(({ expiresAt }) => expiresAt <= request.now)
-    .toSorted((left, right) => right.priority - left.priority || left.seq - right.seq);
-  const leases = expired.slice(0, request.max).flatMap(({ id }) => {
-    const item = index.get(id);
-    return item ? [begin(index, item, request)] : [];
-  });
-  if (expired.length > leases.length) return { leases, nextAt: 0 };
-  const later = queued.filter(({ expiresAt }) => expiresAt > request.now).map(({ expiresAt }) => expiresAt);
-  return { leases, ...(later.length > 0 && { nextAt: Math.min(...later) }) };
-}
-
-function begin(index: QueueIndex, item: Held, { owner, now, untilAt }: LeaseRequest): Lease {
-  const running = beginAttempt(item, { owner, startedAt: now, untilAt });
-  index.put(running);
-  return leaseOf(running);
-}
-
-function firstThatMayBegin(index: QueueIndex, lane: LaneIndex | undefined): Held | undefined {
-  for (const item of lane?.due ?? []) {
-    const { rules, seq, begun } = item.record;
-    if (!rules || mayBegin({ seq, begun, rules }, loadOf(index.key(item.record.lane, rules.key)))) return item;
-  }
-  return undefined;
-}
-
-/** When something of the lane may begin: 0 for at once; what waits for its moment is not asked whether its key lets it. */
-function nextOf(index: QueueIndex, lane: LaneIndex): number | undefined {
-  return firstThatMayBegin(index, lane) ? 0 : lane.delayed.first()?.record.nextAt;
-}
-
-function statsOf(index: QueueIndex, lane: LaneIndex): LaneStats {
-  let oldest: Held | undefined;
-  for (const item of [...lane.due, ...lane.delayed]) {
-    if (!oldest || item.record.seq < oldest.record.seq) oldest = item;
-  }
-  return {
-    lane: lane.lane,
-    namespace: lane.namespace,
-    queued: lane.due.size + lane.delayed.size,
-    running: lane.running.size,
-    oldestAt: oldest?.record.acceptedAt,
-    nextAt: nextOf(index, lane),
   };
 }
 

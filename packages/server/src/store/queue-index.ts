@@ -1,6 +1,6 @@
 import type { InvocationState } from '@ebb/contract';
-import type { KeyLoad } from '../decide-key.ts';
-import { type Held, isOpen } from '../fold-held.ts';
+import type { KeyLoad } from './decide-key.ts';
+import { type Held, isOpen } from './fold-held.ts';
 import { createSortedList, type SortedList } from './sorted-list.ts';
 
 /** The open items of a lane. */
