@@ -14,8 +14,8 @@ export interface NatsService extends AsyncDisposable {
   readonly port: number;
   /** Ends the process with SIGKILL and waits for that. */
   kill(): Promise<void>;
-  /** Starts it again on the same port and directory. */
-  start(): Promise<void>;
+  /** Starts it again on the same port and directory, with other options where some are given. */
+  start(changed?: Pick<NatsOptions, 'maxStoreBytes'>): Promise<void>;
   /** Holds the process up, so that it neither answers nor closes connections. */
   freeze(): void;
   thaw(): void;
@@ -43,7 +43,8 @@ const LOCK_FILE = join(tmpdir(), 'ebb-test-nats-server.lock');
 export async function ensureNats(): Promise<string | undefined> {
   if (await isInstalled('nats-server')) return undefined;
   if (process.getuid?.() !== 0) return 'nats-server is not installed, and only root can install it';
-  if (!(await isInstalled('apt-get'))) return 'nats-server is not installed, and there is no apt-get to install it with';
+  if (!(await isInstalled('apt-get')))
+    return 'nats-server is not installed, and there is no apt-get to install it with';
   const lock = await open(LOCK_FILE, 'wx').catch(() => undefined);
   try {
     if (lock) await installPackages(['nats-server']);
@@ -70,10 +71,10 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsService>
   const directory = await mkdtemp(join(tmpdir(), 'ebb-nats-'));
   const port = await freePort();
   await mkdir(join(directory, 'store'));
-  await writeFile(join(directory, 'nats.conf'), configOf(directory, port, options));
   let running: ChildProcess | undefined;
 
-  const start = async () => {
+  const start = async (changed: Pick<NatsOptions, 'maxStoreBytes'> = {}) => {
+    await writeFile(join(directory, 'nats.conf'), configOf(directory, port, { ...options, ...changed }));
     const log = await open(join(directory, 'nats.log'), 'a');
     const child = spawn(program, ['-c', join(directory, 'nats.conf')], { stdio: ['ignore', log.fd, log.fd] });
     await log.close();

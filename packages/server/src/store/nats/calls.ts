@@ -115,7 +115,8 @@ export function createCalls(journal: Journal, ledger: Ledger, subjects: Subjects
         throw error;
       });
     if (written.kind === 'conflict') {
-      await refresh(id);
+      if (written.found) ledger.apply({ ...written.found, subject: subjects.state(id) });
+      else await refresh(id);
       return false;
     }
     const files = follow.flatMap(({ body }) => (body.kind === 'file' ? [body.digest] : []));
@@ -150,7 +151,8 @@ export function createCalls(journal: Journal, ledger: Ledger, subjects: Subjects
       const record = state && (await withAccepted({ ...running.record, attempts: state.attempts }));
       if (!record || !isStillTaken()) return await giveBack();
       if (await write(id, { held: { ...running, record } })) return leaseOf({ ...running, record });
-      return await giveBack();
+      if (isStillTaken()) ledger.index.put(before);
+      return undefined;
     } catch (error) {
       if (isStillTaken()) ledger.index.put(before);
       throw error;
@@ -179,10 +181,15 @@ export function createCalls(journal: Journal, ledger: Ledger, subjects: Subjects
         const held = await current(id);
         const mark = ledger.mark(id);
         if (!held || !mark || !decide(held)) return false;
-        const written = await journal.write(subjects.state(id), GONE, mark.stateSeq).catch((error: unknown) => {
+        const bury = () => journal.write(subjects.state(id), GONE, mark.stateSeq);
+        const written = await bury().catch(async (error: unknown) => {
           doubted.add(id);
-          throw error;
+          if (!(error instanceof EbbError) || error.code !== 'STORAGE_FULL') throw error;
+          // Its item is larger than the message that says it is gone. A state that is left alone counts as gone as well.
+          await journal.remove(mark.itemSeq);
+          return bury();
         });
+        doubted.delete(id);
         if (written.kind === 'written') {
           ledger.drop(id, written.seq);
           await journal.remove(mark.itemSeq);

@@ -8,10 +8,10 @@ export interface CatchUp {
   /** Reads the whole journal into a ledger. */
   build(ledger: Ledger): Promise<void>;
   /**
-   * Reads what others wrote before the last look. `lost` when the journal is shorter than what is known of it, or
-   * another one: everything has to be read anew.
+   * Reads what others wrote before the last look, or with `everything` up to now. `lost` when the journal is shorter
+   * than what is known of it, or another one: everything has to be read anew.
    */
-  look(ledger: Ledger): Promise<'current' | 'lost'>;
+  look(ledger: Ledger, everything: boolean): Promise<'current' | 'lost'>;
 }
 
 /**
@@ -44,17 +44,18 @@ export function createCatchUp(journal: Journal): CatchUp {
       knownSeq = position.lastSeq;
       reached = position.lastSeq;
       stream = position.stream;
-      if (position.lastSeq > 0) await journal.scan(1, (message) => ledger.apply(message));
+      if (position.lastSeq > 0) await journal.scan(1, position.lastSeq, (message) => ledger.apply(message));
       advance();
     },
 
-    async look(ledger) {
+    async look(ledger, everything) {
       const before = knownSeq;
       const position = await journal.position();
       if (position.stream !== stream || position.lastSeq < before) return 'lost';
+      if (everything) reached = position.lastSeq;
       if (reached > knownSeq) {
         let last = knownSeq;
-        await journal.scan(knownSeq + 1, (message) => {
+        await journal.scan(knownSeq + 1, reached, (message) => {
           ledger.apply(message);
           last = message.seq;
         });

@@ -38,6 +38,8 @@ export interface NatsLink extends AsyncDisposable {
   readonly stream: string;
   readonly maxPayloadBytes: number;
   readonly isClosed: boolean;
+  /** Makes the stream where it is missing. */
+  ensureStream(): Promise<void>;
   /** Waits until there is a connection, at most so long; false when there is none then. */
   connected(timeoutMs: number): Promise<boolean>;
 }
@@ -88,6 +90,7 @@ export async function connectNats(options: NatsLinkOptions): Promise<NatsLink> {
       get maxPayloadBytes() {
         return nc.info?.max_payload ?? 0;
       },
+      ensureStream: () => ensureStream(jsm, stream, options.subjects),
       get isClosed() {
         return nc.isClosed();
       },

@@ -34,9 +34,9 @@ export interface Journal {
   readLast(subject: string): Promise<Stored | undefined>;
   /** Removes a message; nothing happens where it is gone. */
   remove(seq: number): Promise<void>;
-  /** Hands over every message from `fromSeq` on, oldest first, without bodies. */
-  scan(fromSeq: number, onMessage: (message: Scanned) => void): Promise<void>;
-  /** Newest sequence number ever given, and a mark that changes when the stream is made anew. */
+  /** Hands over every message from `fromSeq` to `toSeq`, oldest first, without bodies, and perhaps later ones. */
+  scan(fromSeq: number, toSeq: number, onMessage: (message: Scanned) => void): Promise<void>;
+  /** Newest sequence number ever given, and a mark that changes when the stream is made anew or gone. */
   position(): Promise<{ readonly lastSeq: number; readonly stream: string }>;
 }
 
@@ -56,14 +56,15 @@ const HEAD = 'Ebb';
 const WRITE = 'Ebb-Write';
 
 const WRONG_LAST_SEQUENCE = 10_071;
-const MESSAGE_NOT_FOUND = 10_037;
-const NO_MESSAGE_TO_DELETE = 10_057;
+/** No such message, no such message to delete, no such stream. */
+const MISSING: readonly number[] = [10_037, 10_057, 10_059];
 /** Limits of the account, the server and the stream, and a disk that is full. */
 const NO_SPACE: readonly number[] = [10_002, 10_023, 10_028, 10_047, 10_077];
 const RETRY_MS = 50;
 /** Messages asked for at once by a scan. */
 const SCAN_BATCH = 2000;
 const SCAN_WAIT_MS = 10_000;
+const SCAN_SILENCE_MS = 200;
 const SCAN_CONSUMER_MS = 60_000;
 
 /** Makes the journal of a connection. */
@@ -113,7 +114,9 @@ export function createJournal(options: JournalOptions): Journal {
       };
       let seq = await insist('written', publish);
       if (seq === undefined) {
-        const found = await insist('read', () => jsm.streams.getMessage(stream, { last_by_subj: subject }).catch(missing));
+        const found = await insist('read', () =>
+          jsm.streams.getMessage(stream, { last_by_subj: subject }).catch(missing),
+        );
         if (found?.header.get(WRITE) !== mark) {
           return { kind: 'conflict', found: found ? toStored(found.seq, found.header, found.data) : undefined };
         }
@@ -134,7 +137,7 @@ export function createJournal(options: JournalOptions): Journal {
       await insist('written', () => jsm.streams.deleteMessage(stream, seq, false).catch(missing));
     },
 
-    async scan(fromSeq, onMessage) {
+    async scan(fromSeq, toSeq, onMessage) {
       const consumer = await jsm.consumers.add(stream, {
         ack_policy: AckPolicy.None,
         deliver_policy: DeliverPolicy.StartSequence,
@@ -145,18 +148,28 @@ export function createJournal(options: JournalOptions): Journal {
       });
       try {
         const reader = await js.consumers.get(stream, consumer.name);
-        let pending = consumer.num_pending;
         let delivered = 0;
-        while (pending > 0) {
-          const before = delivered;
-          const batch = await reader.fetch({ max_messages: Math.min(SCAN_BATCH, pending), expires: SCAN_WAIT_MS });
+        let isOver = consumer.num_pending === 0;
+        let patience = performance.now() + timeoutMs;
+        while (!isOver) {
+          const batch = await reader.fetch({ max_messages: SCAN_BATCH, expires: SCAN_WAIT_MS });
+          // Messages that are replaced meanwhile do not come any more, and nothing says so.
+          const silence = setTimeout(() => batch.stop(), SCAN_SILENCE_MS);
           for await (const { subject, seq, info, headers: head } of batch) {
             delivered += 1;
             if (info.deliverySequence !== delivered) throw failed('read', new Error('messages were lost on the way'));
             onMessage({ subject, seq, head: head?.get(HEAD) ?? '' });
-            pending = info.pending;
+            silence.refresh();
+            patience = performance.now() + timeoutMs;
+            isOver = seq >= toSeq || info.pending === 0;
+            if (isOver) break;
           }
-          if (delivered === before) throw failed('read', new Error('the server sends nothing more'));
+          clearTimeout(silence);
+          if (isOver) break;
+          const { num_pending, delivered: sent } = await reader.info();
+          if (sent.consumer_seq !== delivered) throw failed('read', new Error('messages were lost on the way'));
+          isOver = num_pending === 0;
+          if (performance.now() > patience) throw failed('read', new Error('the server sends nothing more'));
         }
       } finally {
         await jsm.consumers.delete(stream, consumer.name).catch(() => {});
@@ -164,8 +177,8 @@ export function createJournal(options: JournalOptions): Journal {
     },
 
     async position() {
-      const { created, state } = await insist('read', () => jsm.streams.info(stream));
-      return { lastSeq: state.last_seq, stream: String(created) };
+      const info = await insist('read', () => jsm.streams.info(stream).catch(missing));
+      return { lastSeq: info?.state.last_seq ?? 0, stream: String(info?.created) };
     },
   };
 }
@@ -185,7 +198,7 @@ function checkSize(head: string, body: Uint8Array, maxBytes: number): void {
 }
 
 function missing(error: unknown): undefined {
-  if (error instanceof JetStreamApiError && [MESSAGE_NOT_FOUND, NO_MESSAGE_TO_DELETE].includes(error.code)) return;
+  if (error instanceof JetStreamApiError && MISSING.includes(error.code)) return;
   throw error;
 }
 

@@ -103,12 +103,12 @@ export function createLedger(subjects: Subjects, monotonic: () => number): Ledge
       marks.set(id, { ...mark, stateSeq: seq });
       return;
     }
-    if (head === GONE.head) {
+    // What has become of an item that is not there says that it was removed, too.
+    if (head === GONE.head || !mark || !held) {
       if (mark) leftovers.push(mark.itemSeq);
       drop(id, seq);
       return;
     }
-    if (!mark || !held) return;
     const state = decodeStateHead(held, head);
     const isComplete = !state.hasMore && isOpen(state.held.record);
     put(state.held, { itemSeq: mark.itemSeq, stateSeq: seq, isComplete, follow: state.follow });

@@ -134,6 +134,8 @@ export async function createNatsQueue(options: NatsQueueOptions): Promise<Queue>
           leases.push(...results.flatMap((result) => (result.status === 'fulfilled' ? (result.value ?? []) : [])));
           const failure = results.find((result) => result.status === 'rejected');
           if (leases.length === 0 && failure) throw failure.reason;
+          // Another server was quicker each time, so it has work of its own that is worth knowing.
+          if (leases.length === 0) await store.catchUp();
         }
         return { leases, nextAt: nextMoment(store.ledger.index, request) };
       }),
@@ -263,4 +265,3 @@ async function inGroups<T, R>(all: readonly T[], work: (one: T) => Promise<R>): 
   }
   return results;
 }
-

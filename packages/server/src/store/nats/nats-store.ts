@@ -16,6 +16,8 @@ export interface NatsStore extends AsyncDisposable {
   readonly acceptor: Acceptor;
   /** Resolves when the ledger can be used; at once, unless the journal is read anew. */
   ready(): Promise<void>;
+  /** Learns what other servers have written until now. */
+  catchUp(): Promise<void>;
   /** Queues the items that a change owes, then takes the note of them out of its record. */
   payDebt(id: string, change: Change): Promise<void>;
   /** Does so for whatever a call owes; for who has its turn. */
@@ -98,15 +100,16 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
   let isLost = false;
   const rebuild = async (): Promise<void> => {
     isLost = true;
+    await link.ensureStream();
     ledger.clear();
     await catchUp.build(ledger);
     isLost = false;
   };
 
-  const look = async (): Promise<void> => {
-    if (!isLost && (await catchUp.look(ledger)) === 'lost') {
+  const look = async (everything: boolean): Promise<void> => {
+    if (!isLost && (await catchUp.look(ledger, everything)) === 'lost') {
       isLost = true;
-      logger?.error('NATS lost messages that it had acknowledged; going on with what it has');
+      logger?.error('NATS has lost what it acknowledged, or its stream was removed; going on with what is there');
     }
     if (isLost) {
       ready = rebuild();
@@ -115,16 +118,15 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
     if (ledger.owing().length > 0) await finish();
   };
 
-  let isLooking = false;
-  lookNow = () => {
-    if (isLooking || isClosed) return;
-    isLooking = true;
-    later(
-      look().finally(() => {
-        isLooking = false;
-      }),
-    );
+  let looking: Promise<void> | undefined;
+  const lookOnce = async (everything: boolean): Promise<void> => {
+    if (isClosed) return;
+    looking ??= look(everything).finally(() => {
+      looking = undefined;
+    });
+    await looking;
   };
+  lookNow = () => later(lookOnce(false));
 
   try {
     await rebuild();
@@ -142,6 +144,7 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
     acceptor,
     payDebtInTurn,
     ready: () => ready,
+    catchUp: () => lookOnce(true),
 
     async payDebt(id, { follow = [] }) {
       await acceptor.accept(follow);
