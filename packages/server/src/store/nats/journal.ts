@@ -97,6 +97,45 @@ export function createJournal(options: JournalOptions): Journal {
       return message ? toStored(message.seq, message.header, message.data) : undefined;
     });
 
+  const scan: Journal['scan'] = async (fromSeq, toSeq, onMessage) => {
+    const consumer = await jsm.consumers.add(stream, {
+      ack_policy: AckPolicy.None,
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: Math.max(fromSeq, 1),
+      headers_only: true,
+      mem_storage: true,
+      inactive_threshold: SCAN_CONSUMER_MS * 1_000_000,
+    });
+    try {
+      const reader = await js.consumers.get(stream, consumer.name);
+      let delivered = 0;
+      let isOver = consumer.num_pending === 0;
+      let patience = performance.now() + timeoutMs;
+      while (!isOver) {
+        const batch = await reader.fetch({ max_messages: SCAN_BATCH, expires: SCAN_WAIT_MS });
+        // Messages that are replaced meanwhile do not come any more, and nothing says so.
+        const silence = setTimeout(() => batch.stop(), SCAN_SILENCE_MS);
+        for await (const { subject, seq, info, headers: head } of batch) {
+          delivered += 1;
+          if (info.deliverySequence !== delivered) throw failed('read', new Error('messages were lost on the way'));
+          onMessage({ subject, seq, head: head?.get(HEAD) ?? '' });
+          silence.refresh();
+          patience = performance.now() + timeoutMs;
+          isOver = seq >= toSeq || info.pending === 0;
+          if (isOver) break;
+        }
+        clearTimeout(silence);
+        if (isOver) break;
+        const { num_pending, delivered: sent } = await reader.info();
+        if (sent.consumer_seq !== delivered) throw failed('read', new Error('messages were lost on the way'));
+        isOver = num_pending === 0;
+        if (performance.now() > patience) throw failed('read', new Error('the server sends nothing more'));
+      }
+    } finally {
+      await jsm.consumers.delete(stream, consumer.name).catch(() => {});
+    }
+  };
+
   return {
     readLast,
 
@@ -137,44 +176,10 @@ export function createJournal(options: JournalOptions): Journal {
       await insist('written', () => jsm.streams.deleteMessage(stream, seq, false).catch(missing));
     },
 
-    async scan(fromSeq, toSeq, onMessage) {
-      const consumer = await jsm.consumers.add(stream, {
-        ack_policy: AckPolicy.None,
-        deliver_policy: DeliverPolicy.StartSequence,
-        opt_start_seq: Math.max(fromSeq, 1),
-        headers_only: true,
-        mem_storage: true,
-        inactive_threshold: SCAN_CONSUMER_MS * 1_000_000,
-      });
-      try {
-        const reader = await js.consumers.get(stream, consumer.name);
-        let delivered = 0;
-        let isOver = consumer.num_pending === 0;
-        let patience = performance.now() + timeoutMs;
-        while (!isOver) {
-          const batch = await reader.fetch({ max_messages: SCAN_BATCH, expires: SCAN_WAIT_MS });
-          // Messages that are replaced meanwhile do not come any more, and nothing says so.
-          const silence = setTimeout(() => batch.stop(), SCAN_SILENCE_MS);
-          for await (const { subject, seq, info, headers: head } of batch) {
-            delivered += 1;
-            if (info.deliverySequence !== delivered) throw failed('read', new Error('messages were lost on the way'));
-            onMessage({ subject, seq, head: head?.get(HEAD) ?? '' });
-            silence.refresh();
-            patience = performance.now() + timeoutMs;
-            isOver = seq >= toSeq || info.pending === 0;
-            if (isOver) break;
-          }
-          clearTimeout(silence);
-          if (isOver) break;
-          const { num_pending, delivered: sent } = await reader.info();
-          if (sent.consumer_seq !== delivered) throw failed('read', new Error('messages were lost on the way'));
-          isOver = num_pending === 0;
-          if (performance.now() > patience) throw failed('read', new Error('the server sends nothing more'));
-        }
-      } finally {
-        await jsm.consumers.delete(stream, consumer.name).catch(() => {});
-      }
-    },
+    scan: (fromSeq, toSeq, onMessage) =>
+      scan(fromSeq, toSeq, onMessage).catch((error: unknown) => {
+        throw refusalOf(error) ?? failed('read', error);
+      }),
 
     async position() {
       const info = await insist('read', () => jsm.streams.info(stream).catch(missing));
