@@ -2,7 +2,7 @@ import { withoutBodies } from '../fold-held.ts';
 import type { Queue } from '../queue.ts';
 import { asRecord, packItems, packSettlements } from './queue-codec.ts';
 import type { QueueCalls, QueueOperation, QueueResult } from './queue-protocol.ts';
-import { openSqliteClient } from './sqlite-client.ts';
+import { openSqliteClient, type SqliteClient } from './sqlite-client.ts';
 
 /** Where the queue lives. */
 export interface SqliteQueueOptions {
@@ -22,6 +22,11 @@ export async function createSqliteQueue(options: SqliteQueueOptions): Promise<Qu
     threadName: 'ebb-queue',
     transferOf: ({ ask }) => ('bytes' in ask && ask.bytes ? [ask.bytes] : []),
   });
+  return queueOn(client);
+}
+
+/** The queue behind a client: one that keeps it in a thread, or, in tests, in memory. */
+export function queueOn(client: SqliteClient<QueueOperation, QueueResult>): Queue {
   const call = async <Kind extends keyof QueueCalls>(kind: Kind, ask: QueueCalls[Kind][0]) =>
     (await client.ask({ kind, ask } as QueueOperation)) as QueueCalls[Kind][1];
 
