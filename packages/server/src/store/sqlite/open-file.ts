@@ -23,7 +23,7 @@ export interface FileFormat<Operation, Result> {
 /** A format at work on an open file. */
 export interface FileConnection<Operation, Result> {
   /** Does one operation; writes are inside of a transaction, and see what those before wrote in it. */
-  perform(operation: Operation): Result;
+  readonly perform: (operation: Operation) => Result;
   /** A transaction was rolled back: what is kept in memory of the file may be wrong. */
   rolledBack?(): void;
 }

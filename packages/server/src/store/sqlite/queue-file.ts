@@ -23,7 +23,8 @@ import { createQueueLists } from './queue-lists.ts';
 import { createPromises } from './queue-promises.ts';
 import type { ItemRow, QueueCalls, QueueOperation, QueueResult, RecordRow } from './queue-protocol.ts';
 import { PHASE, type Phase, QUEUE_SCHEMA } from './queue-schema.ts';
-import { createQueueTables, phaseOf, type Row, type Stored } from './queue-tables.ts';
+import { phaseOf, type Row, type Stored } from './queue-rows.ts';
+import { createQueueTables } from './queue-tables.ts';
 import { createQueueTally } from './queue-tally.ts';
 
 const READS: ReadonlySet<QueueOperation['kind']> = new Set([
@@ -132,8 +133,15 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
     lastSeq += 1;
     const held: Stored = acceptItem(
       {
-        ...{ id, priority, acceptedAt, runAt, expiresAt, rules, idempotency: undefined },
-        ...{ laneId, pin, phase: PHASE.ready },
+        id,
+        priority,
+        acceptedAt,
+        runAt,
+        expiresAt,
+        rules,
+        laneId,
+        pin,
+        phase: PHASE.ready,
       },
       lastSeq,
       { slotAt: typeof slotAt === 'number' ? slotAt : undefined },

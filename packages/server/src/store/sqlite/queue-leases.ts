@@ -4,7 +4,8 @@ import type { LeaseRequest } from '../queue.ts';
 import { DamageError } from './describe-failure.ts';
 import type { QueueKeys } from './queue-keys.ts';
 import type { LeaseRow, QueueCalls } from './queue-protocol.ts';
-import type { QueueTables, Row, Stored } from './queue-tables.ts';
+import type { Row, Stored } from './queue-rows.ts';
+import type { QueueTables } from './queue-tables.ts';
 
 /** Most items that one lease makes due; the rest come with the next, which the answer asks for. */
 const PROMOTED = 1000;
@@ -15,7 +16,7 @@ const PASSED_BY = 5000;
 export interface QueueLeases {
   lease(lane: number, request: LeaseRequest): QueueCalls['lease'][1];
   /** When something of a lane may begin: 0 for at once. */
-  nextOf(lane: number): number | undefined;
+  readonly nextOf: (lane: number) => number | undefined;
 }
 
 /** What leasing needs of the file. */

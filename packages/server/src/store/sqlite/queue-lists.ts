@@ -1,14 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { LaneStats, RecordQuery } from '../queue.ts';
 import { PHASE } from './queue-schema.ts';
-import type { Row } from './queue-tables.ts';
+import type { Row } from './queue-rows.ts';
 import type { LaneTally, QueueTally } from './queue-tally.ts';
 
 /** Looking at many records at once. */
 export interface QueueLists {
   /** `seq` of the records of a list, newest first. */
   list(query: RecordQuery): readonly number[];
-  lanes(): readonly LaneStats[];
+  readonly lanes: () => readonly LaneStats[];
 }
 
 const QUEUED = [PHASE.ready, PHASE.blocked, PHASE.delayed] as const;
