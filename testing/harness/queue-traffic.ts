@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { AttemptResource, InvocationState } from '@ebb/contract';
 import { expect } from 'vitest';
 import type { Lease, Queue, Settlement } from '../../packages/server/src/store/queue.ts';
-import { newItem } from '../conformance/queue.ts';
+import { newItem } from '../conformance/queue-items.ts';
 
 /** Everything that was told by a queue under faults, to be checked afterwards. */
 export interface History {

@@ -1,7 +1,5 @@
-import type { KeyValue } from './key-value.ts';
-
-/** A store whose file can be given to another process for a while. */
-export interface LendableStore extends KeyValue {
+/** What can be given to another process for a while. */
+export interface Lendable {
   /** Closes the file; what is asked from then on waits until {@link takeBack}. */
   lend(): Promise<void>;
   /** Lends for good: those who wait get the error, and so do all who come before {@link takeBack}. Called again, another. */
@@ -10,31 +8,35 @@ export interface LendableStore extends KeyValue {
   takeBack(): Promise<void>;
 }
 
-/** Makes a store of one that `open` opens. */
-export async function openLendable(open: () => Promise<KeyValue>): Promise<LendableStore> {
-  let current: Promise<KeyValue> = Promise.resolve(await open());
-  let lent: PromiseWithResolvers<KeyValue> | undefined;
+/** A store that may be lent, for those who make one of it that looks like any other. */
+export interface Lending<Store extends AsyncDisposable> extends Lendable, AsyncDisposable {
+  /** The store; while it is lent, once it is back. Throws the error it was given away with. */
+  readonly use: () => Promise<Store>;
+}
+
+/** Opens a store that may be lent; `open` is called again each time it is taken back. */
+export async function openLending<Store extends AsyncDisposable>(open: () => Promise<Store>): Promise<Lending<Store>> {
+  let current: Promise<Store> = Promise.resolve(await open());
+  let lent: PromiseWithResolvers<Store> | undefined;
   let isDisposed = false;
-  const lendTo = (next: PromiseWithResolvers<KeyValue>) => {
+  const lendTo = (next: PromiseWithResolvers<Store>) => {
     // Nobody may be waiting when it is given away.
     next.promise.catch(() => {});
     lent = next;
     current = next.promise;
   };
   return {
-    get: async (key) => (await current).get(key),
-    list: async (prefix) => (await current).list(prefix),
-    commit: async (writes) => (await current).commit(writes),
+    use: () => current,
     async lend() {
       if (lent) return;
       const store = await current;
-      lendTo(Promise.withResolvers<KeyValue>());
+      lendTo(Promise.withResolvers<Store>());
       await store[Symbol.asyncDispose]();
     },
     giveAway(reason) {
       if (!lent) return;
       lent.reject(reason);
-      lendTo(Promise.withResolvers<KeyValue>());
+      lendTo(Promise.withResolvers<Store>());
       lent.reject(reason);
     },
     async takeBack() {

@@ -62,7 +62,7 @@ function takeExpired(index: QueueIndex, request: LeaseRequest): readonly Taken[]
   const lane = index.lane(request.lane);
   return (lane ? [...queuedOf(lane)] : [])
     .filter(({ record }) => record.expiresAt <= request.now)
-    .toSorted(({ record: left }, { record: right }) => right.priority - left.priority || left.seq - right.seq)
+    .toSorted(({ record: left }, { record: right }) => left.expiresAt - right.expiresAt || left.seq - right.seq)
     .slice(0, request.max)
     .map((held) => begin(index, held, request));
 }

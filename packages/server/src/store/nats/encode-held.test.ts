@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { newItem } from '../../../../../testing/conformance/queue.ts';
+import { newItem } from '../../../../../testing/conformance/queue-items.ts';
 import { acceptItem, type Held } from '../fold-held.ts';
 import { MIN_PAYLOAD_BYTES } from './classify-nats-server.ts';
 import {

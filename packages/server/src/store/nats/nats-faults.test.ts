@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { newItem } from '../../../../../testing/conformance/queue.ts';
+import { newItem } from '../../../../../testing/conformance/queue-items.ts';
 import { checkHistory, runTraffic } from '../../../../../testing/harness/queue-traffic.ts';
 import { createTcpProxy } from '../../../../../testing/harness/tcp-proxy.ts';
 import { ensureNats, startNats } from '../../../../../testing/services/nats.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { newItem } from '../../../../../testing/conformance/queue.ts';
+import { newItem } from '../../../../../testing/conformance/queue-items.ts';
 import { ensureNats, startNats } from '../../../../../testing/services/nats.ts';
 import type { Enqueued, Queue } from '../queue.ts';
 import { createNatsQueue, type NatsQueueOptions } from './nats-queue.ts';
