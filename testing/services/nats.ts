@@ -1,12 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { installPackages, isInstalled } from './docker.ts';
+
+/** EBB_TEST_NATS_SERVER names another program, of another version for instance. */
+const PROGRAM = process.env['EBB_TEST_NATS_SERVER'] || 'nats-server';
 
 /** A NATS server of a test's own, with JetStream in a directory that outlives its process. */
 export interface NatsService extends AsyncDisposable {
@@ -31,43 +33,25 @@ export interface NatsOptions {
   readonly password?: string;
   /** Default: true. */
   readonly jetstream?: boolean;
+  /** Whether each message is written to the disk before it is acknowledged, which servers before 2.10 cannot. */
+  readonly syncAlways?: boolean;
 }
 
-/** Serialises the installation, which several test processes may want at the same moment. */
-const LOCK_FILE = join(tmpdir(), 'ebb-test-nats-server.lock');
-
-/**
- * Makes sure that `nats-server` can be run: Debian's package is installed where it is missing and we are root. Returns
- * why not, if so.
- */
+/** Makes sure that `nats-server` can be run; root installs Debian's where it is missing. Returns why not, if so. */
 export async function ensureNats(): Promise<string | undefined> {
-  if (await isInstalled('nats-server')) return undefined;
-  if (process.getuid?.() !== 0) return 'nats-server is not installed, and only root can install it';
-  if (!(await isInstalled('apt-get')))
-    return 'nats-server is not installed, and there is no apt-get to install it with';
-  const lock = await open(LOCK_FILE, 'wx').catch(() => undefined);
+  if (await isInstalled(PROGRAM)) return undefined;
+  if (process.getuid?.() !== 0) return `${PROGRAM} is not installed, and only root can install it`;
+  if (!(await isInstalled('apt-get'))) return `${PROGRAM} is not installed, and there is no apt-get to install it with`;
   try {
-    if (lock) await installPackages(['nats-server']);
-    else await awaitInstallation();
+    await installPackages(['nats-server']);
     return undefined;
   } catch (error) {
     return `Debian's nats-server cannot be installed: ${String(error)}`;
-  } finally {
-    await lock?.close();
-    if (lock) await rm(LOCK_FILE, { force: true });
   }
 }
 
-/** Waits for the process that holds the lock; one that died with it is not waited for longer than an installation takes. */
-async function awaitInstallation(): Promise<void> {
-  for (let round = 0; round < 1200 && existsSync(LOCK_FILE); round += 1) await sleep(100);
-  await rm(LOCK_FILE, { force: true });
-  if (!(await isInstalled('nats-server'))) await installPackages(['nats-server']);
-}
-
-/** Starts a NATS server on a free port of the loopback interface; `EBB_TEST_NATS_SERVER` names another program. */
+/** Starts a NATS server on a free port of the loopback interface. */
 export async function startNats(options: NatsOptions = {}): Promise<NatsService> {
-  const program = process.env['EBB_TEST_NATS_SERVER'] ?? 'nats-server';
   const directory = await mkdtemp(join(tmpdir(), 'ebb-nats-'));
   const port = await freePort();
   await mkdir(join(directory, 'store'));
@@ -76,7 +60,7 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsService>
   const start = async (changed: Pick<NatsOptions, 'maxStoreBytes'> = {}) => {
     await writeFile(join(directory, 'nats.conf'), configOf(directory, port, { ...options, ...changed }));
     const log = await open(join(directory, 'nats.log'), 'a');
-    const child = spawn(program, ['-c', join(directory, 'nats.conf')], { stdio: ['ignore', log.fd, log.fd] });
+    const child = spawn(PROGRAM, ['-c', join(directory, 'nats.conf')], { stdio: ['ignore', log.fd, log.fd] });
     await log.close();
     running = child;
     await untilReady(child, port, directory);
@@ -112,10 +96,13 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsService>
 }
 
 function configOf(directory: string, port: number, options: NatsOptions): string {
-  const { maxStoreBytes = 2 ** 28, maxPayloadBytes, user, password = '', jetstream = true } = options;
+  const { maxStoreBytes = 2 ** 28, maxPayloadBytes, user, password = '', jetstream = true, syncAlways } = options;
+  const sync = syncAlways ? ', sync_interval: always' : '';
   return [
     `listen: "127.0.0.1:${port}"`,
-    ...(jetstream ? [`jetstream { store_dir: "${directory}/store", max_mem: 16MB, max_file: ${maxStoreBytes} }`] : []),
+    ...(jetstream
+      ? [`jetstream { store_dir: "${directory}/store", max_mem: 16MB, max_file: ${maxStoreBytes}${sync} }`]
+      : []),
     ...(maxPayloadBytes === undefined ? [] : [`max_payload: ${maxPayloadBytes}`]),
     ...(user === undefined ? [] : [`authorization { user: ${user}, password: "${password}" }`]),
     '',

@@ -1,20 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { newItem } from '../../../../../testing/conformance/queue-items.ts';
 import { checkHistory, runTraffic } from '../../../../../testing/harness/queue-traffic.ts';
 import { createTcpProxy } from '../../../../../testing/harness/tcp-proxy.ts';
-import { ensureNats, startNats } from '../../../../../testing/services/nats.ts';
+import { describeWithNats } from '../../../../../testing/harness/nats.ts';
+import { startNats } from '../../../../../testing/services/nats.ts';
 import type { Queue } from '../queue.ts';
 import { createNatsQueue } from './nats-queue.ts';
 
-const unavailable = await ensureNats();
 const installation = 'faults';
 const LANE = 'acme/resize';
 
 const open = (servers: string): Promise<Queue> =>
   createNatsQueue({ servers, installation, timeoutMs: 1000, lookEveryMs: 50 });
 
-describe.skipIf(unavailable !== undefined)('a queue on NATS under faults', () => {
+describeWithNats('a queue on NATS under faults', () => {
   test('nothing accepted is lost and every call ends once when the NATS server is killed twice in mid traffic (A1, A2)', async () => {
     await using nats = await startNats();
     await using queue = await open(nats.url);

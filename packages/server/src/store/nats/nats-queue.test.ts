@@ -1,11 +1,10 @@
-import { afterAll, beforeAll, describe } from 'vitest';
+import { afterAll, beforeAll } from 'vitest';
 import { queueConformance } from '../../../../../testing/conformance/queue.ts';
-import { ensureNats, type NatsService, startNats } from '../../../../../testing/services/nats.ts';
+import { describeWithNats } from '../../../../../testing/harness/nats.ts';
+import { type NatsService, startNats } from '../../../../../testing/services/nats.ts';
 import { createNatsQueue } from './nats-queue.ts';
 
-const unavailable = await ensureNats();
-
-describe.skipIf(unavailable !== undefined)('NATS', () => {
+describeWithNats('NATS', () => {
   let nats: NatsService;
   let opened = 0;
   beforeAll(async () => {
@@ -21,6 +20,6 @@ describe.skipIf(unavailable !== undefined)('NATS', () => {
       const open = () => createNatsQueue({ servers: nats.url, installation });
       return { queue: await open(), reopen: open };
     },
-    { histories: 40 },
+    { histories: 150 },
   );
 });

@@ -1,10 +1,10 @@
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { newItem } from '../../../../../testing/conformance/queue-items.ts';
-import { ensureNats, startNats } from '../../../../../testing/services/nats.ts';
+import { describeWithNats } from '../../../../../testing/harness/nats.ts';
+import { startNats } from '../../../../../testing/services/nats.ts';
 import type { Enqueued, Queue } from '../queue.ts';
 import { createNatsQueue, type NatsQueueOptions } from './nats-queue.ts';
 
-const unavailable = await ensureNats();
 const LANE = 'acme/resize';
 
 const open = (servers: string, more: Partial<NatsQueueOptions> = {}): Promise<Queue> =>
@@ -16,7 +16,7 @@ function keep(lines: string[]): NatsQueueOptions['logger'] {
   return { info: note, warn: note, error: note } as unknown as NatsQueueOptions['logger'];
 }
 
-describe.skipIf(unavailable !== undefined)('the NATS server of a queue', () => {
+describeWithNats('the NATS server of a queue', () => {
   test('what keeps a queue from being opened is said in one sentence, without the password', async () => {
     await using plain = await startNats({ jetstream: false });
     await expect(open(plain.url)).rejects.toMatchObject({
