@@ -5,6 +5,7 @@ import { encodeItem } from './encode-held.ts';
 import type { Journal } from './journal.ts';
 import type { Ledger, Promised } from './ledger.ts';
 import type { Serial } from './serial.ts';
+import type { Space } from './space.ts';
 import type { Subjects } from './subjects.ts';
 
 /** Queues items. */
@@ -15,11 +16,19 @@ export interface Acceptor {
   finish(): Promise<void>;
 }
 
+/** What an {@link Acceptor} shares with the rest of a queue. */
+export interface AcceptorParts {
+  readonly calls: Calls;
+  readonly serial: Serial;
+  readonly subjects: Subjects;
+  readonly space: Space;
+}
+
 /** Makes what queues items in a journal. */
 export function createAcceptor(
   journal: Journal,
   ledger: Ledger,
-  { calls, serial, subjects }: { readonly calls: Calls; readonly serial: Serial; readonly subjects: Subjects },
+  { calls, serial, subjects, space }: AcceptorParts,
 ): Acceptor {
   /** Items of a namespace that are on their way. */
   const coming = new Map<string, number>();
@@ -35,7 +44,9 @@ export function createAcceptor(
     coming.set(namespace, (coming.get(namespace) ?? 0) + 1);
     try {
       const held = acceptItem(item, 0, { slotAt: slotBefore(ledger, item) });
-      const written = await journal.write(subjects.item(id), encodeItem(held), 0);
+      const message = encodeItem(held);
+      space.take(message.head.length + message.body.length);
+      const written = await journal.write(subjects.item(id), message, 0);
       if (written.kind === 'conflict') await calls.refresh(id);
       else add(held, written.seq);
     } finally {

@@ -1,5 +1,6 @@
 import type { Journal } from './journal.ts';
 import type { Ledger } from './ledger.ts';
+import type { Usage } from './space.ts';
 
 /** Learns what other servers wrote, and notices when the server has lost what it had acknowledged. */
 export interface CatchUp {
@@ -15,10 +16,10 @@ export interface CatchUp {
 }
 
 /**
- * Makes a {@link CatchUp}. Every message of a stream has the number after the one before it, so as long as this process
+ * Makes a {@link CatchUp}; `onUsage` hears how full the stream is. Every message of a stream has the number after the one before it, so as long as this process
  * knows all of them as its own there is nothing to read, and no consumer is needed.
  */
-export function createCatchUp(journal: Journal): CatchUp {
+export function createCatchUp(journal: Journal, onUsage: (usage: Usage) => void): CatchUp {
   /** Everything up to here is known. */
   let knownSeq = 0;
   /** Own messages further on. */
@@ -46,6 +47,7 @@ export function createCatchUp(journal: Journal): CatchUp {
       stream = position.stream;
       if (position.lastSeq > 0) await journal.scan(1, position.lastSeq, (message) => ledger.apply(message));
       advance();
+      onUsage(position.usage);
     },
 
     async look(ledger, everything) {
@@ -64,6 +66,7 @@ export function createCatchUp(journal: Journal): CatchUp {
         advance();
       }
       reached = position.lastSeq;
+      onUsage(position.usage);
       return 'current';
     },
   };

@@ -3,6 +3,7 @@ import { AckPolicy, DeliverPolicy, JetStreamApiError } from '@nats-io/jetstream'
 import { headers, type MsgHdrs } from '@nats-io/transport-node';
 import { EbbError } from '../../core/errors.ts';
 import type { NatsLink } from './connect-nats.ts';
+import type { Usage } from './space.ts';
 
 /** A message of the stream; `head` is what an index needs of it. */
 export interface Stored {
@@ -37,7 +38,7 @@ export interface Journal {
   /** Hands over every message from `fromSeq` to `toSeq`, oldest first, without bodies, and perhaps later ones. */
   scan(fromSeq: number, toSeq: number, onMessage: (message: Scanned) => void): Promise<void>;
   /** Newest sequence number ever given, and a mark that changes when the stream is made anew or gone. */
-  position(): Promise<{ readonly lastSeq: number; readonly stream: string }>;
+  position(): Promise<{ readonly lastSeq: number; readonly stream: string; readonly usage: Usage }>;
 }
 
 /** How a {@link Journal} is made. */
@@ -136,6 +137,11 @@ export function createJournal(options: JournalOptions): Journal {
     }
   };
 
+  const accountUsage = async (): Promise<Usage> => {
+    const { storage, limits } = await insist('read', () => jsm.getAccountInfo());
+    return { bytes: storage, maxBytes: limits.max_storage > 0 ? limits.max_storage : undefined };
+  };
+
   return {
     readLast,
 
@@ -183,7 +189,9 @@ export function createJournal(options: JournalOptions): Journal {
 
     async position() {
       const info = await insist('read', () => jsm.streams.info(stream).catch(missing));
-      return { lastSeq: info?.state.last_seq ?? 0, stream: String(info?.created) };
+      const maxBytes = info?.config.max_bytes ?? 0;
+      const usage = maxBytes > 0 ? { bytes: info?.state.bytes ?? 0, maxBytes } : await accountUsage();
+      return { lastSeq: info?.state.last_seq ?? 0, stream: String(info?.created), usage };
     },
   };
 }

@@ -1,3 +1,5 @@
+import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
 import { expect, test } from 'vitest';
 import { newItem } from '../../../../../testing/conformance/queue-items.ts';
 import { describeWithNats } from '../../../../../testing/harness/nats.ts';
@@ -9,6 +11,13 @@ const LANE = 'acme/resize';
 
 const open = (servers: string, more: Partial<NatsQueueOptions> = {}): Promise<Queue> =>
   createNatsQueue({ servers, installation: 'server', timeoutMs: 1000, lookEveryMs: 50, ...more });
+
+/** Changes streams behind the back of a queue. */
+async function withManager(servers: string, work: (jsm: JetStreamManager) => Promise<unknown>): Promise<void> {
+  const nc = await connect({ servers });
+  await work(await jetstreamManager(nc));
+  await nc.close();
+}
 
 /** A logger that keeps what it is told. */
 function keep(lines: string[]): NatsQueueOptions['logger'] {
@@ -43,11 +52,7 @@ describeWithNats('the NATS server of a queue', () => {
 
   test('a stream that would drop calls is refused', async () => {
     await using nats = await startNats();
-    const { connect } = await import('@nats-io/transport-node');
-    const { jetstreamManager } = await import('@nats-io/jetstream');
-    const nc = await connect({ servers: nats.url });
-    await (await jetstreamManager(nc)).streams.add({ name: 'EBB_server', subjects: ['ebb.server.>'] });
-    await nc.close();
+    await withManager(nats.url, (jsm) => jsm.streams.add({ name: 'EBB_server', subjects: ['ebb.server.>'] }));
     await expect(open(nats.url)).rejects.toMatchObject({
       message:
         'the NATS stream "EBB_server" has "discard: old", which must be "new" so that it loses nothing; change or remove the stream',
@@ -83,6 +88,30 @@ describeWithNats('the NATS server of a queue', () => {
     expect(await queue.enqueue([newItem('more', { body })])).toEqual([{ kind: 'accepted', id: 'more' }]);
   });
 
+  test('a stream with a limit refuses new calls while there is room to work off the ones it has (A1, A2, case 7)', async () => {
+    await using nats = await startNats();
+    await (await open(nats.url))[Symbol.asyncDispose]();
+    await withManager(nats.url, (jsm) => jsm.streams.update('EBB_server', { max_bytes: 2 ** 20 }));
+    await using queue = await open(nats.url);
+    let accepted = 0;
+    const submit = async (): Promise<void> => {
+      for (; ; accepted += 1) await queue.enqueue([newItem(`i${accepted}`)]);
+    };
+    await expect(submit()).rejects.toMatchObject({ code: 'STORAGE_FULL' });
+    expect(accepted).toBeGreaterThan(100);
+    for (;;) {
+      const { leases } = await queue.lease({ lane: LANE, max: 50, now: 2000, untilAt: 9000, owner: 'one' });
+      if (leases.length === 0) break;
+      const next = { kind: 'succeeded', result: { status: 200, headers: [], body: { kind: 'none' } } } as const;
+      await queue.settle(leases.map(({ receipt }) => ({ receipt, now: 3000, next })));
+    }
+    expect(await queue.count('acme')).toMatchObject({ queued: 0, running: 0, succeeded: accepted });
+    await queue.forget({ succeededBefore: 9e12, cancelledBefore: 0, deadBefore: 0 }, 4000, 100);
+    await expect
+      .poll(() => queue.enqueue([newItem('more')]).catch(() => []))
+      .toEqual([{ kind: 'accepted', id: 'more' }]);
+  });
+
   test('what is over can be forgotten although there is no space left, and makes some', async () => {
     await using nats = await startNats({ maxStoreBytes: 2 ** 20 });
     await using queue = await open(nats.url);
@@ -110,11 +139,7 @@ describeWithNats('the NATS server of a queue', () => {
     const lines: string[] = [];
     await using queue = await open(nats.url, { logger: keep(lines) });
     await queue.enqueue([newItem('a')]);
-    const { connect } = await import('@nats-io/transport-node');
-    const { jetstreamManager } = await import('@nats-io/jetstream');
-    const nc = await connect({ servers: nats.url });
-    await (await jetstreamManager(nc)).streams.delete('EBB_server');
-    await nc.close();
+    await withManager(nats.url, (jsm) => jsm.streams.delete('EBB_server'));
     await expect.poll(() => queue.count('acme').then(({ queued }) => queued), { timeout: 5000 }).toBe(0);
     expect(lines.join()).toContain('its stream was removed');
     expect(await queue.enqueue([newItem('a')])).toEqual([{ kind: 'accepted', id: 'a' }]);

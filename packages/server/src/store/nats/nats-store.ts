@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
+import { EbbError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import { type Acceptor, createAcceptor } from './accept.ts';
 import { type Calls, type Change, createCalls } from './calls.ts';
@@ -7,6 +8,7 @@ import { connectNats } from './connect-nats.ts';
 import { createJournal } from './journal.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import { createSerial } from './serial.ts';
+import { createSpace } from './space.ts';
 import { createSubjects } from './subjects.ts';
 
 /** The parts of a queue on NATS, joined and kept up to date. */
@@ -69,17 +71,26 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
     writer: options.writer,
     onWritten: (seq) => catchUp.noteWritten(seq),
   });
-  const catchUp = createCatchUp(journal);
+  const space = createSpace();
+  const catchUp = createCatchUp(journal, (usage) => {
+    let open = 0;
+    for (const { due, delayed, running } of ledger.index.lanes()) open += due.size + delayed.size + running.size;
+    space.look(usage, open);
+  });
   const serial = createSerial();
   const background = new Set<Promise<unknown>>();
   const ledger = createLedger(subjects, () => clock.monotonic());
   const calls = createCalls(journal, ledger, subjects, serial);
-  const acceptor = createAcceptor(journal, ledger, { calls, serial, subjects });
+  const acceptor = createAcceptor(journal, ledger, { calls, serial, subjects, space });
   let ready: Promise<void> = Promise.resolve();
   let isClosed = false;
 
   const later = (work: Promise<unknown>): void => {
-    const done = work.catch((error: unknown) => logger?.warn({ err: error }, 'NATS: could not tidy up; trying again'));
+    const done = work.catch((error: unknown) => {
+      // While NATS cannot be reached nothing else is to be expected.
+      const level = error instanceof EbbError ? 'debug' : 'error';
+      logger?.[level]({ err: error }, 'could not tidy up the queue on NATS; trying again');
+    });
     background.add(done);
     void done.finally(() => background.delete(done));
   };
