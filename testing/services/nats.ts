@@ -1,11 +1,14 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { installPackages, isInstalled } from './docker.ts';
+
+const run = promisify(execFile);
 
 /** EBB_TEST_NATS_SERVER names another program, of another version for instance. */
 const PROGRAM = process.env['EBB_TEST_NATS_SERVER'] || 'nats-server';
@@ -33,7 +36,7 @@ export interface NatsOptions {
   readonly password?: string;
   /** Default: true. */
   readonly jetstream?: boolean;
-  /** Whether each message is written to the disk before it is acknowledged, which servers before 2.10 cannot. */
+  /** Whether each message is written to the disk before it is acknowledged, where the server can: from 2.10 on. */
   readonly syncAlways?: boolean;
 }
 
@@ -55,10 +58,12 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsService>
   const directory = await mkdtemp(join(tmpdir(), 'ebb-nats-'));
   const port = await freePort();
   await mkdir(join(directory, 'store'));
+  const { stdout } = await run(PROGRAM, ['--version']);
+  const syncAlways = options.syncAlways === true && !stdout.includes('v2.9.');
   let running: ChildProcess | undefined;
 
   const start = async (changed: Pick<NatsOptions, 'maxStoreBytes'> = {}) => {
-    await writeFile(join(directory, 'nats.conf'), configOf(directory, port, { ...options, ...changed }));
+    await writeFile(join(directory, 'nats.conf'), configOf(directory, port, { ...options, ...changed, syncAlways }));
     const log = await open(join(directory, 'nats.log'), 'a');
     const child = spawn(PROGRAM, ['-c', join(directory, 'nats.conf')], { stdio: ['ignore', log.fd, log.fd] });
     await log.close();

@@ -16,7 +16,7 @@ const open = (servers: string): Promise<Queue> =>
 
 describeWithNats('a queue on NATS under faults', () => {
   test('nothing accepted is lost and every call ends once when the NATS server is killed twice in mid traffic (A1, A2)', async () => {
-    await using nats = await startNats();
+    await using nats = await startNats({ syncAlways: true });
     await using queue = await open(nats.url);
     const fault = async () => {
       for (let round = 0; round < 2; round += 1) {
