@@ -1,4 +1,3 @@
-import type { AttemptResource } from '@ebb/contract';
 import { describe, expect, test } from 'vitest';
 import type {
   KeyRules,
@@ -8,15 +7,8 @@ import type {
   QueueRecord,
   Settlement,
 } from '../../packages/server/src/store/queue.ts';
+import { attempt, LANE, newItem, type QueueUnderTest } from './queue-items.ts';
 import { queueModel } from './queue-model.ts';
-
-/** A queue to be tried, with what the suite needs beside it. */
-export interface QueueUnderTest {
-  /** An empty one. */
-  readonly queue: Queue;
-  /** Opens what the first one kept, after that was closed. Absent where nothing is kept. */
-  readonly reopen?: (() => Promise<Queue>) | undefined;
-}
 
 /** Settings of {@link queueConformance}. */
 export interface QueueSuiteOptions {
@@ -24,36 +16,9 @@ export interface QueueSuiteOptions {
   readonly histories?: number | undefined;
 }
 
-const LANE = 'acme/resize';
 const OWNER = 'run-1';
 const HOUR = 3_600_000;
 const RULES: KeyRules = { key: 'k', order: 'none', throttleMs: 0, debounceMs: 0 };
-
-/** A call that may begin at once; times are small numbers so that tests read well. */
-export function newItem(id: string, more: Partial<NewItem> = {}): NewItem {
-  const acceptedAt = more.acceptedAt ?? 1000;
-  return {
-    id,
-    namespace: 'acme',
-    lane: LANE,
-    target: { kind: 'function', namespace: 'acme', name: 'resize', qualifier: '' },
-    method: 'POST',
-    path: '/a?b=c',
-    headers: ['Content-Type', 'text/plain', 'X-Two', '1', 'X-Two', '2'],
-    body: { kind: 'bytes', bytes: new TextEncoder().encode(`body of ${id} \u{1f30a}`) },
-    acceptedAt,
-    runAt: acceptedAt,
-    expiresAt: acceptedAt + HOUR,
-    priority: 4,
-    ...more,
-  };
-}
-
-/** How an attempt ended, as a dispatcher would say it. */
-export function attempt(number: number, end: AttemptResource['end'] = 'failed'): AttemptResource {
-  const at = '2026-01-01T00:00:00.000Z';
-  return { number, startedAt: at, endedAt: at, end, version: 3, instance: 'i-1', status: 500, message: 'went wrong' };
-}
 
 /** What every {@link Queue} promises; `open` gives a fresh one. */
 export function queueConformance(
@@ -521,10 +486,16 @@ export function queueConformance(
           redrivenAs: 'a2',
         });
         const { seq: _seq, ...redriven } = await record(queue, 'a2');
-        const { idempotency: _, ...item } = newItem('a2', { priority: 7, acceptedAt: 9000, expiresAt: 12_000 });
+        const item = newItem('a2', { priority: 7, acceptedAt: 9000, expiresAt: 12_000 });
         expect(redriven).toEqual({
-          ...{ ...item, body: newItem('a').body, origin: { kind: 'redrive', of: 'a' } },
-          ...{ state: 'queued', attempts: [], begun: 0, failures: 0, nextAt: 9000 },
+          ...item,
+          body: newItem('a').body,
+          origin: { kind: 'redrive', of: 'a' },
+          state: 'queued',
+          attempts: [],
+          begun: 0,
+          failures: 0,
+          nextAt: 9000,
         });
         expect(await queue.redrive([{ id: 'a', newId: 'a4' }], 9000)).toEqual([false]);
       });

@@ -125,7 +125,7 @@ export function settleAttempt(held: Held, { attempt, next, now }: Settlement): H
 }
 
 /** Whether {@link reclaimAttempt} is due for what runs. */
-export function isLost(held: Held, now: number, owners?: readonly string[] | undefined): boolean {
+export function isLost(held: Held, now: number, owners?: readonly string[]): boolean {
   const { lease } = held;
   if (!lease) return false;
   return lease.untilAt <= now || (owners !== undefined && !owners.includes(lease.owner));
@@ -163,7 +163,15 @@ export function isRedrivable(record: QueueRecord): boolean {
 export function redriveItem(record: QueueRecord, newId: string, now: number): NewItem {
   const { namespace, lane, target, method, path, headers, body, priority, rules, callbacks } = record;
   return {
-    ...{ id: newId, namespace, lane, target, method, path, headers, body, priority },
+    id: newId,
+    namespace,
+    lane,
+    target,
+    method,
+    path,
+    headers,
+    body,
+    priority,
     acceptedAt: now,
     runAt: now,
     expiresAt: now + (record.expiresAt - record.acceptedAt),
