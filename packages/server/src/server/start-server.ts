@@ -146,7 +146,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       limits: { maxBytes: config.logMaxBytes, maxLinesPerSecond: config.logMaxLinesPerSecond },
     }),
   );
-  const metrics = createMetrics({ functions: () => gauges(registry, pools), spares: () => spares.ready });
+  const metrics = createMetrics({
+    functions: () => gauges(registry, pools),
+    spares: () => spares.ready,
+    asyncCalls: () => calls.gauges(),
+  });
   const { pools, loop, spares, rebound } = wirePools({
     engine,
     installation: installation.id,
@@ -195,7 +199,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const { gateway, routes, feed, everywhere, rollouts, rates, findVersion } = made.use(
     wireTraffic({ config, registry, namespaces, store, pools, authenticator, metrics, logs, clock, logger }),
   );
-  const calls = made.use(wireAsync({ config, queue, registry, clock, logger, isShared: predecessor !== undefined }));
+  const calls = made.use(
+    wireAsync({ config, queue, registry, metrics, clock, logger, isShared: predecessor !== undefined }),
+  );
   const health = createHealth(engine);
   const api = made.use(
     await createApi({

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { createAcceptance, type Acceptance } from '../../async/accept.ts';
+import { foldLanes, type LaneGauges } from '../../async/fold-lanes.ts';
 import { startHousekeeping } from '../../async/housekeeping.ts';
 import { createInvocations } from '../../async/invocations.ts';
 import { createPayloadFiles, type PayloadFiles } from '../../async/payload-files.ts';
@@ -9,6 +10,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { FunctionRegistry, Invocations } from '../../core/ports.ts';
 import type { LendableQueue } from '../../store/lendable-queue.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
 
 /** What {@link wireAsync} joins. */
 export interface WireAsyncOptions {
@@ -18,6 +20,7 @@ export interface WireAsyncOptions {
   >;
   readonly queue: LendableQueue;
   readonly registry: FunctionRegistry;
+  readonly metrics: Pick<Metrics, 'offered'>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Whether a server that is replaced still uses the data directory. */
@@ -42,20 +45,29 @@ export interface AsyncCalls extends HandedCalls, AsyncDisposable {
   readonly files: PayloadFiles;
   readonly waiters: Waiters;
   readonly invocations: Invocations;
+  /** How calls stand, for the metrics. */
+  gauges(): Promise<readonly LaneGauges[]>;
   /** Begins to clear away what is old. */
   start(): void;
 }
 
 /** Joins what accepts, keeps and shows asynchronous calls. Throws STORE_FAILED. */
 export function wireAsync(options: WireAsyncOptions): AsyncCalls {
-  const { config, queue, registry, clock, logger, isShared } = options;
+  const { config, queue, registry, metrics, clock, logger, isShared } = options;
   const made = new AsyncDisposableStack();
   const files = createPayloadFiles({
     directory: join(config.dataDir, 'payloads'),
     maxBytes: config.asyncMaxPayloadBytes,
     isShared,
   });
-  const acceptance = createAcceptance({ registry, queue, files, clock, maxQueued: config.asyncMaxQueued });
+  const acceptance = createAcceptance({
+    registry,
+    queue,
+    files,
+    clock,
+    maxQueued: config.asyncMaxQueued,
+    onOutcome: (outcome) => metrics.offered(outcome),
+  });
   const waiters = createWaiters();
   const invocations = createInvocations({ queue, acceptance, files, waiters, clock });
   return {
@@ -63,6 +75,7 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
     files,
     waiters,
     invocations,
+    gauges: async () => foldLanes(await queue.lanes(), clock.now()),
     start() {
       const { asyncKeptMs: keptMs, deadLettersKeptMs: deadKeptMs } = config;
       made.use(startHousekeeping({ queue, files, clock, logger, keptMs, deadKeptMs }));
