@@ -12,7 +12,13 @@ import {
 import { systemClock } from '../../packages/server/src/core/clock.ts';
 import { EbbError } from '../../packages/server/src/core/errors.ts';
 import { createLogger } from '../../packages/server/src/core/logger.ts';
-import type { Authenticator, CodeStore, FunctionRegistry, LogBook } from '../../packages/server/src/core/ports.ts';
+import type {
+  Acceptor,
+  Authenticator,
+  CodeStore,
+  FunctionRegistry,
+  LogBook,
+} from '../../packages/server/src/core/ports.ts';
 import {
   createMemoryEngine,
   type MemoryEngine,
@@ -20,6 +26,7 @@ import {
   type MemoryHost,
 } from '../../packages/server/src/engines/memory/memory-engine.ts';
 import type { MemoryServe } from '../../packages/server/src/engines/memory/memory-instance.ts';
+import { AsyncDoor } from '../../packages/server/src/gateway/async-door.ts';
 import { Gateway } from '../../packages/server/src/gateway/gateway.ts';
 import { RouteTable } from '../../packages/server/src/gateway/route-table.ts';
 import type { InstancePools } from '../../packages/server/src/pool/instance-pools.ts';
@@ -52,6 +59,10 @@ export interface GatewayHarnessOptions {
   readonly maxFrozenBytes?: number;
   /** Hosts below it name functions. */
   readonly domain?: string;
+  /** Accepts calls under `/async-function/`; without it that path is elsewhere. */
+  readonly acceptor?: Pick<Acceptor, 'enqueue'>;
+  /** Whether the express lane may accept calls. Default: always. */
+  readonly enter?: () => (() => void) | undefined;
   /** Instances of a server that this one replaces. */
   readonly heldElsewhere?: () => Promise<ReadonlySet<string> | undefined>;
 }
@@ -143,6 +154,8 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     domain: options.domain,
     record: (event) => events.push(event),
   });
+  const { acceptor, enter = () => () => {} } = options;
+  const door = acceptor && new AsyncDoor({ routes, authenticator, acceptor, gateway, enter });
   await pools.start(registry);
   loop.start();
   const listener = await openListener({
@@ -151,9 +164,10 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     maxConnections: 10_000,
     headersTimeoutMs: 5_000,
     maxHeaderBytes: 16_384,
-    onPlainRequest: (caller, request) => gateway.handlePlain(caller, request),
+    onPlainRequest: (caller, request) =>
+      gateway.handlePlain(caller, request) || door?.handlePlain(caller, request) === true,
     onRequest: (request, response) => {
-      if (gateway.handle(request, response)) return;
+      if (gateway.handle(request, response) || door?.handle(request, response) === true) return;
       response.writeHead(404);
       response.end('elsewhere');
     },

@@ -147,7 +147,7 @@ export function createAcceptance(options: AcceptOptions): Acceptance {
 
 function makeItem(call: KeptCall, policy: AsyncPolicy, now: number): NewItem {
   const { namespace, name, qualifier, key, idempotencyKey, other, payload } = call;
-  const runAt = Math.max(now, call.runAt ?? now);
+  const runAt = Math.max(now, call.runAt ?? now + (call.delayMs ?? 0));
   return {
     id: call.callId ?? newCallId(),
     namespace,
