@@ -51,7 +51,8 @@ export function classifyOutcome(
 
 function failed(status: number | undefined, policy: OutcomePolicy, failures: number): Conclusion {
   // Without a status there was no answer at all, which can pass.
-  if (status !== undefined && !policy.retryStatuses.has(status)) return { kind: 'dead', reason: 'status', counts: true };
+  if (status !== undefined && !policy.retryStatuses.has(status))
+    return { kind: 'dead', reason: 'status', counts: true };
   if (failures + 1 >= policy.attempts) return { kind: 'dead', reason: 'attempts', counts: true };
   return { kind: 'retry', counts: true };
 }

@@ -54,7 +54,13 @@ function nextOf(ended: Ended, conclusion: Conclusion): Settlement['next'] {
   const { result } = delivered;
   if (conclusion.kind === 'succeeded') return { kind: 'succeeded', result };
   if (conclusion.kind === 'dead') {
-    return { kind: 'dead', reason: conclusion.reason, message: whyDead(ended, conclusion.reason), result, counts: conclusion.counts };
+    return {
+      kind: 'dead',
+      reason: conclusion.reason,
+      message: whyDead(ended, conclusion.reason),
+      result,
+      counts: conclusion.counts,
+    };
   }
   const { counts } = conclusion;
   // What was stopped half-way goes on as soon as somebody can make it.

@@ -47,7 +47,8 @@ export function createLeaseKeeper({ queue, clock, leaseMs, logger }: LeaseKeeper
       }
       return true;
     } catch (error) {
-      if (!isFailing) logger.error({ err: error }, 'the leases of asynchronous calls cannot be extended; it is tried again');
+      if (!isFailing)
+        logger.error({ err: error }, 'the leases of asynchronous calls cannot be extended; it is tried again');
       isFailing = true;
       return false;
     }

@@ -49,7 +49,8 @@ export function createSettler(options: {
         for (const [i, one] of batch.entries()) finish(one, settled[i] === true);
       } catch (error) {
         // Whether it is on disk is not known; a second time it would change nothing, and is said to be no more.
-        if (!isFailing) logger.error({ err: error }, 'the outcome of asynchronous calls cannot be written; it is tried again');
+        if (!isFailing)
+          logger.error({ err: error }, 'the outcome of asynchronous calls cannot be written; it is tried again');
         isFailing = true;
         const [kept, lost] = [batch.filter(({ isHeld }) => isHeld()), batch.filter(({ isHeld }) => !isHeld())];
         for (const one of lost) finish(one, false);
