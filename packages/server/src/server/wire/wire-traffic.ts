@@ -35,6 +35,7 @@ export interface Traffic extends AsyncDisposable {
   readonly gateway: Gateway;
   /** Calls functions for the platform itself; the pools are in this process, however many gateways there are. */
   readonly invoker: Invoker;
+  readonly routes: RouteTable;
   /** Tells gateway processes, where there are any. */
   readonly feed: RouteFeed | undefined;
   /** The registry, whose changes are in force in every gateway when they are done. */
@@ -92,6 +93,7 @@ export function wireTraffic(options: WireTrafficOptions): Traffic {
   return {
     gateway,
     invoker: createInvoker({ context: gateway, routes, refusal: () => gateway.refusal }),
+    routes,
     feed,
     everywhere,
     rollouts,
