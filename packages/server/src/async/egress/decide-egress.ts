@@ -19,7 +19,13 @@ const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3');
 const METADATA: ReadonlySet<string> = new Set(['168.63.129.16']);
 
 /** What a name may lead to, once it is excepted, without its range being excepted as well. */
-const EXCEPTED_BY_NAME: ReadonlySet<string> = new Set(['unicast', 'private', 'loopback', 'carrierGradeNat', 'uniqueLocal']);
+const EXCEPTED_BY_NAME: ReadonlySet<string> = new Set([
+  'unicast',
+  'private',
+  'loopback',
+  'carrierGradeNat',
+  'uniqueLocal',
+]);
 
 /** Link-local as well as within these ranges are the addresses of cloud metadata that a name never leads to. */
 const METADATA_IN_PRIVATE: ReadonlySet<string> = new Set(['100.100.100.200', 'fd00:ec2::254', 'fd20:ce::254']);
@@ -66,9 +72,11 @@ export function parseExceptions(text: string): EgressExceptions | { readonly inv
 }
 
 /** Whether an address that a user wrote may be looked up at all: http or https, and no credentials in it. */
-export function decideUrl(text: string): { readonly kind: 'allowed'; readonly url: URL } | Extract<Decision, { kind: 'refused' }> {
+export function decideUrl(
+  text: string,
+): { readonly kind: 'allowed'; readonly url: URL } | Extract<Decision, { kind: 'refused' }> {
   // Parsers differ over what is between these and the host, so nothing is left to read in two ways.
-  if (/[\s\\\u0000-\u001f\u007f]/.test(text)) return refused('has characters that do not belong into an address');
+  if (!/^[!-[\]-~\u00a1-\u{10ffff}]+$/u.test(text)) return refused('has characters that do not belong into an address');
   const url = URL.parse(text);
   if (!url) return refused('is not an address');
   if (url.protocol !== 'http:' && url.protocol !== 'https:') return refused('must begin with http:// or https://');
