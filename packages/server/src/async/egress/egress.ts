@@ -118,19 +118,18 @@ function send(
   };
   const outgoing = url.protocol === 'https:' ? requestHttps(url, options) : requestHttp(url, options);
   outgoing.on('error', reject);
+  // An answer that switches protocols is none; without this the promise would wait for the time limit.
+  const onClose = () => reject(new Error('the connection was closed without an answer'));
+  outgoing.on('close', onClose);
   outgoing.on('response', (answer) => {
+    outgoing.off('close', onClose);
     readAnswer(answer, maxAnswerBytes)
       .then(resolve, reject)
       .finally(() => outgoing.destroy());
   });
-  // An answer that switches protocols is none; without this the promise would wait for the time limit.
-  outgoing.on('close', () => reject(new Error('the connection was closed without an answer')));
   if (body instanceof Uint8Array) outgoing.end(body);
-  else
-    body
-      .open()
-      .on('error', (error) => outgoing.destroy(error))
-      .pipe(outgoing);
+  // Also closes what was opened when the other side wants no more of it.
+  else pipeline(body.open(), outgoing, (error) => (error ? reject(error) : undefined));
   return promise;
 }
 
