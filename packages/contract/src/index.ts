@@ -10,6 +10,7 @@ export * from './invocation.ts';
 export * from './limits.ts';
 export * from './manifest.ts';
 export * from './names.ts';
+export * from './outcome.ts';
 export * from './quantity.ts';
 export * from './resources.ts';
 export * from './rollout-resource.ts';
