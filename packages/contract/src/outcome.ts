@@ -50,3 +50,14 @@ export const outcomeSchema = z.object({
 });
 /** What a destination gets as its body: how a call ended. */
 export type Outcome = z.output<typeof outcomeSchema>;
+
+/** What a namespace signs its posts with. */
+export const signingKeyResourceSchema = z.object({
+  /** The text that goes into the HMAC as it is. */
+  key: z.string(),
+  createdAt: z.iso.datetime(),
+  /** The key before; until then everything is signed with both. */
+  previous: z.object({ key: z.string(), until: z.iso.datetime() }).optional(),
+});
+/** What a namespace signs its posts with. */
+export type SigningKeyResource = z.output<typeof signingKeyResourceSchema>;

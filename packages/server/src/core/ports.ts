@@ -19,6 +19,7 @@ import type {
   RolloutSpec,
   ScalingResource,
   SecretResource,
+  SigningKeyResource,
   VersionKey,
 } from '@ebb/contract';
 import type { EbbError } from './errors.ts';
@@ -259,6 +260,17 @@ export interface SecretRegistry {
   remove(namespace: string, name: string): Promise<void>;
   /** The value, for the launcher alone. Throws SECRET_NOT_FOUND. */
   reveal(namespace: string, name: string): Promise<Uint8Array>;
+}
+
+/** The keys that namespaces sign what they post with, encrypted at rest. */
+export interface SigningKeys {
+  /** The key of a namespace, made at its first use. Throws NAMESPACE_NOT_FOUND, STORE_FAILED. */
+  get(namespace: string): Promise<SigningKeyResource>;
+  /**
+   * Makes a new key. What is posted within {@link SigningKeyResource.previous} is signed with the old one as well, so
+   * that receivers can change over in between. Throws NAMESPACE_NOT_FOUND, STORE_FAILED.
+   */
+  rotate(namespace: string): Promise<SigningKeyResource>;
 }
 
 /** Uploaded code, unpacked and stored once per digest. */
