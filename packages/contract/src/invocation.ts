@@ -166,9 +166,7 @@ export type SubmitCallInput = z.input<typeof submitCallSchema>;
 
 /** What a submit of many calls answers, in their order. */
 export const submittedBatchSchema = z.object({
-  calls: z.array(
-    z.union([submittedSchema, z.object({ error: z.object({ code: z.string(), message: z.string() }) })]),
-  ),
+  calls: z.array(z.union([submittedSchema, z.object({ error: z.object({ code: z.string(), message: z.string() }) })])),
 });
 export type SubmittedBatch = z.output<typeof submittedBatchSchema>;
 
