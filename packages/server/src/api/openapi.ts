@@ -125,7 +125,9 @@ function answerOf({ answer }: Route): Json {
   if (answer.kind === 'body') return { 200: { description: answer.description, headers, content: { '*/*': {} } } };
   const type = answer.kind === 'lines' ? 'application/x-ndjson' : 'application/json';
   const status = answer.kind === 'json' ? (answer.status ?? 200) : 200;
-  return { [status]: { description: answer.description, headers, content: { [type]: { schema: refer(answer.schema) } } } };
+  return {
+    [status]: { description: answer.description, headers, content: { [type]: { schema: refer(answer.schema) } } },
+  };
 }
 
 function errorAnswersOf(route: Route): Json {

@@ -2,7 +2,6 @@ import type { IncomingMessage } from 'node:http';
 import type { ErrorCode } from '@ebb/contract';
 import { z } from 'zod';
 import { EbbError } from '../core/errors.ts';
-import type { KeptBody } from '../core/ports.ts';
 import type { Scope } from './authorize.ts';
 import { type Body, hasBody } from './body.ts';
 import { validate } from './validate.ts';
@@ -10,7 +9,7 @@ import { validate } from './validate.ts';
 /** What a route answers when all goes well. */
 export type Answer =
   | { readonly kind: 'json'; readonly schema: z.ZodType; readonly description: string; readonly status?: 202 }
-  /** A body as it was kept, with what is known of it as headers; the value is a {@link KeptBody}. */
+  /** A body as it was kept, with what is known of it as headers; the value is a `KeptBody`. */
   | { readonly kind: 'body'; readonly description: string }
   /** One JSON value a line, sent as they come, until the client goes away or there are no more. */
   | { readonly kind: 'lines'; readonly schema: z.ZodType; readonly description: string }

@@ -112,11 +112,7 @@ export function createAcceptance(options: AcceptOptions): Acceptance {
 
   return {
     enqueue: (call) => accept(call.namespace, prepare(call)),
-    enqueueKept: async (call) =>
-      accept(
-        call.namespace,
-        (async () => itemOf(call, await policyFor(call)))(),
-      ),
+    enqueueKept: async (call) => accept(call.namespace, (async () => itemOf(call, await policyFor(call)))()),
     async enqueueAll(calls) {
       const outcomes: (AcceptedCall | EbbError)[] = [];
       for (let from = 0; from < calls.length; from += BATCH_ITEMS) {

@@ -73,8 +73,7 @@ export function createInvocations(options: InvocationsOptions): Invocations {
       return read.map((one) => (one instanceof EbbError ? one : nextOf(accepted)));
     },
     get: async (id, namespace) => showInvocation(await find(id, namespace)),
-    wait: async (id, { namespace, limitMs, signal }) =>
-      showInvocation(await waitFor(id, namespace, limitMs, signal)),
+    wait: async (id, { namespace, limitMs, signal }) => showInvocation(await waitFor(id, namespace, limitMs, signal)),
     async list({ namespace, function: name, states, key, sinceAt, beforeAt, cursor, limit }) {
       const records = await queue.list({
         namespace,

@@ -128,7 +128,9 @@ export function createPayloadFiles(options: PayloadFilesOptions): PayloadFiles {
     async sweep(inUse) {
       const before = Date.now() - unusedMs;
       sweepTemporary(directory, unusedMs);
-      const old = readdirSync(directory).filter((name) => FILE_NAME.test(name) && isOlder(join(directory, name), before));
+      const old = readdirSync(directory).filter(
+        (name) => FILE_NAME.test(name) && isOlder(join(directory, name), before),
+      );
       let removed = 0;
       for (let from = 0; from < old.length; from += SWEEP_BATCH) {
         const digests = old.slice(from, from + SWEEP_BATCH).map((name) => PREFIX + name);
@@ -265,7 +267,9 @@ function writeFailure(directory: string, cause: unknown): EbbError {
       `there is no space left in ${directory}; nothing was accepted: free some space and send it again`,
       { cause },
     );
-  return new EbbError('STORE_FAILED', `${directory} cannot be written (${messageOf(cause)}); check its disk`, { cause });
+  return new EbbError('STORE_FAILED', `${directory} cannot be written (${messageOf(cause)}); check its disk`, {
+    cause,
+  });
 }
 
 function messageOf(error: unknown): string {

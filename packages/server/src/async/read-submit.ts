@@ -34,8 +34,7 @@ function bodyOf({ body, bodyBase64, json }: SubmitCall): { readonly body: GivenB
   if (bodyBase64 !== undefined) {
     return { body: bytesOf(Buffer.from(bodyBase64, 'base64')), contentType: 'application/octet-stream' };
   }
-  if (json !== undefined)
-    return { body: bytesOf(Buffer.from(JSON.stringify(json))), contentType: 'application/json' };
+  if (json !== undefined) return { body: bytesOf(Buffer.from(JSON.stringify(json))), contentType: 'application/json' };
   return { body: { kind: 'none' } };
 }
 
@@ -62,7 +61,10 @@ function headersOf(given: SubmitCall['headers'], contentType: string | undefined
 
 function addressOf(text: string): string {
   if (/^https?:\/\//i.test(text) && URL.canParse(text)) return text;
-  throw new EbbError('INVALID_REQUEST', `"callback" is ${JSON.stringify(text.slice(0, 80))} but must be an http or https address`);
+  throw new EbbError(
+    'INVALID_REQUEST',
+    `"callback" is ${JSON.stringify(text.slice(0, 80))} but must be an http or https address`,
+  );
 }
 
 function msOf(value: string | number): number {

@@ -24,7 +24,10 @@ export function versionMeant(
   const part = qualifier.slice(1);
   if (qualifier.startsWith(':')) return aliasVersion(record, part);
   if (!NUMBER.test(part))
-    throw new EbbError('VERSION_NOT_FOUND', `function "${name}" has no version "${part}": a version is a number, such as @1`);
+    throw new EbbError(
+      'VERSION_NOT_FOUND',
+      `function "${name}" has no version "${part}": a version is a number, such as @1`,
+    );
   const number = Number(part);
   return record.versions.find(({ version }) => version === number) ?? registry.version(namespace, name, number);
 }

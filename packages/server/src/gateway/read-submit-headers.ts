@@ -64,7 +64,10 @@ function readGiven(given: ReadonlyMap<Name, string>, now: number): SubmitHeaders
   const delayMs = read(DELAY_HEADER, within(0, MAX_SPAN_MS), 'a duration from 0s to 365d, such as "5m"');
   const runAt = read(RUN_AT_HEADER, moment, 'a moment such as "2027-01-31T08:00:00Z", at most 365 days ahead');
   if (delayMs !== undefined && runAt !== undefined)
-    throw new EbbError('INVALID_REQUEST', `the headers ${DELAY_HEADER} and ${RUN_AT_HEADER} exclude each other; send one`);
+    throw new EbbError(
+      'INVALID_REQUEST',
+      `the headers ${DELAY_HEADER} and ${RUN_AT_HEADER} exclude each other; send one`,
+    );
   const url = read(CALLBACK_HEADER, address, 'an http or https address of at most 2048 characters');
   return {
     runAt: delayMs === undefined ? runAt : now + delayMs,
