@@ -37,7 +37,7 @@ function decide(more: Partial<FollowUpInput> = {}): FollowUpInput {
   return {
     record: record(),
     ending: {
-      state: 'succeeded',
+      kind: 'succeeded',
       result: { status: 200, headers: ['x-a', '1'], body: { kind: 'bytes', bytes: Buffer.from('out') } },
     },
     attempt: {
@@ -47,7 +47,6 @@ function decide(more: Partial<FollowUpInput> = {}): FollowUpInput {
       end: 'succeeded',
       status: 200,
     },
-    failures: 0,
     now: NOW,
     ...more,
   };
@@ -89,7 +88,7 @@ describe('followUps', () => {
   test('sends failure to what the function names for failure, with the reason', () => {
     const { items } = followUps(
       decide({
-        ending: { state: 'dead', reason: 'attempts', message: 'five attempts failed' },
+        ending: { kind: 'dead', reason: 'attempts', message: 'five attempts failed', counts: true },
         policy: policy({ onSuccess: [{ queue: 'done' }], onFailure: [{ function: 'fix@3' }] }),
       }),
     );
@@ -122,7 +121,7 @@ describe('followUps', () => {
       decide({
         record: record({ body: { kind: 'file', digest: 'sha256:x', sizeBytes: 9_000_000 } }),
         ending: {
-          state: 'succeeded',
+          kind: 'succeeded',
           result: { status: 200, headers: [], body: { kind: 'bytes', bytes: new Uint8Array(40_000) } },
         },
         policy: policy({ onSuccess: [{ queue: 'done' }] }),
@@ -139,12 +138,11 @@ describe('followUps', () => {
     const headers = ['Content-Type', 'image/png', 'Set-Cookie', 'a=b', 'X-Call-Id', 'forged', 'X-Ebb-Signature', 'no'];
     const { items } = followUps(
       decide({
-        record: record({ callbacks: [{ url: 'http://hooks.example/' }] }),
+        record: record({ callbacks: [{ url: 'http://hooks.example/' }], failures: 2 }),
         ending: {
-          state: 'succeeded',
+          kind: 'succeeded',
           result: { status: 201, headers, body: { kind: 'bytes', bytes: Buffer.from('x') } },
         },
-        failures: 2,
         policy: policy({ attempts: 7 }),
       }),
     );
@@ -164,7 +162,7 @@ describe('followUps', () => {
     const { items } = followUps(
       decide({
         record: record({ callbacks: [{ url: 'http://hooks.example/' }] }),
-        ending: { state: 'dead', reason: 'expired', message: 'too old' },
+        ending: { kind: 'dead', reason: 'expired', message: 'too old', counts: false },
         attempt: undefined,
       }),
     );
@@ -206,7 +204,7 @@ describe('followUps', () => {
         const input = decide({
           record: record({ callbacks }),
           policy: policy({ onSuccess: own, onFailure: own }),
-          ...(succeeded ? {} : { ending: { state: 'dead', reason: 'status', message: 'x' } }),
+          ...(succeeded ? {} : { ending: { kind: 'dead', reason: 'status', message: 'x', counts: true } }),
         });
         const ids = followUps(input).items.map(({ id }) => id);
         expect(followUps({ ...input, now: NOW + later }).items.map(({ id }) => id)).toEqual(ids);

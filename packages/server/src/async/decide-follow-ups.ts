@@ -1,7 +1,6 @@
 import {
   type AsyncPolicy,
   type AttemptResource,
-  type DeadReason,
   DEFAULT_NAMESPACE,
   type Destination,
   OUTCOME_INLINE_BYTES,
@@ -10,7 +9,7 @@ import {
   PRIORITIES,
   resolveAsync,
 } from '@ebb/contract';
-import type { NewItem, Origin, Payload, QueueRecord, StoredResult } from '../store/queue.ts';
+import type { NewItem, Origin, Payload, QueueRecord, Settlement } from '../store/queue.ts';
 
 const DAY_MS = 86_400_000;
 /** Outcomes in a queue wait for somebody to take them. */
@@ -26,14 +25,7 @@ const NOT_PASSED_ON =
   /^(?:connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|expect|host|content-length|set-cookie2?|x-ebb-.*|x-call-id|x-start-time|x-duration-seconds|x-function-(?:status|name)|x-retry(?:-max)?)$/i;
 
 /** How a call ended for good. */
-export type Ending =
-  | { readonly state: 'succeeded'; readonly result?: StoredResult | undefined }
-  | {
-      readonly state: 'dead';
-      readonly reason: DeadReason;
-      readonly message: string;
-      readonly result?: StoredResult | undefined;
-    };
+export type Ending = Extract<Settlement['next'], { readonly kind: 'succeeded' | 'dead' }>;
 
 /** What follow-ups are decided from. */
 export interface FollowUpInput {
@@ -42,8 +34,6 @@ export interface FollowUpInput {
   readonly ending: Ending;
   /** The attempt that ended it, where there was one. */
   readonly attempt?: AttemptResource | undefined;
-  /** Attempts that counted, the last one included. */
-  readonly failures: number;
   /** What the function says; absent where it is gone or nothing of the kind. */
   readonly policy?: AsyncPolicy | undefined;
   /** What other functions of the namespace say. */
@@ -67,7 +57,7 @@ export function followUps(input: FollowUpInput): FollowUps {
   const { record, ending, policy } = input;
   if (record.target.kind !== 'function') return { items: [], dropped: [] };
   const [kind, mark, own] =
-    ending.state === 'succeeded'
+    ending.kind === 'succeeded'
       ? (['success', 's', policy?.onSuccess ?? []] as const)
       : (['failure', 'f', policy?.onFailure ?? []] as const);
   const callbacks = record.callbacks ?? [];
@@ -126,7 +116,7 @@ function itemFor(to: Destination, kind: Origin['kind'], id: string, input: Follo
 }
 
 /** The headers existing receivers of callbacks go by; a callback's body is the answer itself, with its headers. */
-function urlHeaders(kind: Origin['kind'], { record, ending, attempt, failures, policy }: FollowUpInput): string[] {
+function urlHeaders(kind: Origin['kind'], { record, ending, attempt, policy }: FollowUpInput): string[] {
   const { result } = ending;
   const last = attempt ?? record.attempts.at(-1);
   const status = result?.status ?? last?.status ?? NO_ANSWER_STATUS;
@@ -142,7 +132,8 @@ function urlHeaders(kind: Origin['kind'], { record, ending, attempt, failures, p
     'X-Function-Name',
     functionName(record),
     'X-Retry',
-    String(failures),
+    // Equal to the most there may be where it was the last try.
+    String(record.failures + (ending.kind === 'dead' && ending.counts ? 1 : 0)),
     'X-Retry-Max',
     String((policy ?? resolveAsync()).attempts),
   ];
@@ -159,8 +150,8 @@ function envelope({ record, ending, attempt, now }: FollowUpInput): Payload {
     id: record.id,
     namespace: record.namespace,
     function: qualifiedName(record),
-    state: ending.state,
-    ...(ending.state === 'dead' ? { reason: ending.reason, message: ending.message } : {}),
+    state: ending.kind,
+    ...(ending.kind === 'dead' ? { reason: ending.reason, message: ending.message } : {}),
     acceptedAt: new Date(record.acceptedAt).toISOString(),
     endedAt: new Date(now).toISOString(),
     attempts: attempt?.number ?? record.begun,
