@@ -20,6 +20,7 @@ import { withoutRollouts } from '../rollouts/without-rollouts.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
 import { createSecretRegistry } from '../registry/secret-registry.ts';
+import { createSigningKeys } from '../registry/signing-keys.ts';
 import { openLendableQueue } from '../store/lendable-queue.ts';
 import { openLendable } from '../store/lendable.ts';
 import { createLogBook } from '../telemetry/log-book.ts';
@@ -130,13 +131,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const preparing = engine.prepare();
   preparing.catch(() => {});
 
+  const keyPath = join(config.dataDir, 'secrets.key');
   const secrets = await createSecretRegistry({
     store,
-    keyPath: join(config.dataDir, 'secrets.key'),
+    keyPath,
     namespaces,
     clock,
     usedBy: (namespace, name) => functions.registry?.secretUser(namespace, name),
   });
+  const signingKeys = await createSigningKeys({ store, keyPath, namespaces, clock });
 
   const logs = made.use(
     createLogBook({
@@ -195,7 +198,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const { gateway, routes, feed, everywhere, rollouts, rates, findVersion } = made.use(
     wireTraffic({ config, registry, namespaces, store, pools, authenticator, metrics, logs, clock, logger }),
   );
-  const calls = made.use(wireAsync({ config, queue, registry, clock, logger, isShared: predecessor !== undefined }));
+  const calls = made.use(
+    wireAsync({ config, queue, registry, signingKeys, clock, logger, isShared: predecessor !== undefined }),
+  );
   const health = createHealth(engine);
   const api = made.use(
     await createApi({
@@ -207,6 +212,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       logs,
       instances: pools,
       invocations: calls.invocations,
+      ...calls.outcomes,
+      signingKeys,
       authenticator,
       info: {
         name: 'ebb',

@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { createAcceptance, type Acceptance } from '../../async/accept.ts';
+import { createEgress } from '../../async/egress/egress.ts';
 import { startHousekeeping } from '../../async/housekeeping.ts';
 import { createInvocations } from '../../async/invocations.ts';
 import { createPayloadFiles, type PayloadFiles } from '../../async/payload-files.ts';
@@ -7,17 +9,19 @@ import { createWaiters, type Waiters } from '../../async/waiters.ts';
 import type { Config } from '../../config/config-schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
-import type { FunctionRegistry, Invocations } from '../../core/ports.ts';
+import type { FunctionRegistry, Invocations, SigningKeys } from '../../core/ports.ts';
 import type { LendableQueue } from '../../store/lendable-queue.ts';
+import { type Outcomes, wireOutcomes } from './wire-outcomes.ts';
 
 /** What {@link wireAsync} joins. */
 export interface WireAsyncOptions {
   readonly config: Pick<
     Config,
-    'dataDir' | 'asyncMaxPayloadBytes' | 'asyncMaxQueued' | 'asyncKeptMs' | 'deadLettersKeptMs'
+    'dataDir' | 'asyncMaxPayloadBytes' | 'asyncMaxQueued' | 'asyncKeptMs' | 'deadLettersKeptMs' | 'callbackAllow'
   >;
   readonly queue: LendableQueue;
   readonly registry: FunctionRegistry;
+  readonly signingKeys: SigningKeys;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Whether a server that is replaced still uses the data directory. */
@@ -42,27 +46,39 @@ export interface AsyncCalls extends HandedCalls, AsyncDisposable {
   readonly files: PayloadFiles;
   readonly waiters: Waiters;
   readonly invocations: Invocations;
+  readonly outcomes: Outcomes;
   /** Begins to clear away what is old. */
   start(): void;
 }
 
-/** Joins what accepts, keeps and shows asynchronous calls. Throws STORE_FAILED. */
+/** Joins what accepts, keeps and shows asynchronous calls. Throws STORE_FAILED, and CONFIG_INVALID for `callbackAllow`. */
 export function wireAsync(options: WireAsyncOptions): AsyncCalls {
-  const { config, queue, registry, clock, logger, isShared } = options;
+  const { config, queue, registry, signingKeys, clock, logger, isShared } = options;
+  const owner = randomUUID();
+  const egress = createEgress({ allow: config.callbackAllow });
   const made = new AsyncDisposableStack();
   const files = createPayloadFiles({
     directory: join(config.dataDir, 'payloads'),
     maxBytes: config.asyncMaxPayloadBytes,
     isShared,
   });
-  const acceptance = createAcceptance({ registry, queue, files, clock, maxQueued: config.asyncMaxQueued });
+  const acceptance = createAcceptance({
+    registry,
+    queue,
+    files,
+    clock,
+    maxQueued: config.asyncMaxQueued,
+    checkCallback: (url) => egress.check(url),
+  });
   const waiters = createWaiters();
   const invocations = createInvocations({ queue, acceptance, files, waiters, clock });
+  const outcomes = wireOutcomes({ queue, files, egress, signingKeys, clock, owner, onQueued: () => {} });
   return {
     acceptance,
     files,
     waiters,
     invocations,
+    outcomes,
     start() {
       const { asyncKeptMs: keptMs, deadLettersKeptMs: deadKeptMs } = config;
       made.use(startHousekeeping({ queue, files, clock, logger, keptMs, deadKeptMs }));
