@@ -1,6 +1,7 @@
 import { type AsyncPolicy, resolveAsync } from '@ebb/contract';
 import type { FunctionRegistry, Version } from '../core/ports.ts';
 import type { Target } from '../store/queue.ts';
+import { URL_POLICY } from './url-policy.ts';
 
 /** What functions say of their asynchronous calls. */
 export interface Policies {
@@ -14,7 +15,7 @@ export function createPolicies(registry: Pick<FunctionRegistry, 'resolve'>): Pol
   const usual = resolveAsync();
   return {
     of(target) {
-      if (target.kind !== 'function') return usual;
+      if (target.kind !== 'function') return target.kind === 'url' ? URL_POLICY : usual;
       const record = registry.resolve(target.namespace, target.name);
       if (!record) return usual;
       const version = record.versions.find((one) => target.qualifier === `@${one.version}`) ?? record.live;

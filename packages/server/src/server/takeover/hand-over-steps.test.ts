@@ -25,7 +25,7 @@ test('a server whose store cannot be opened again serves on, refuses changes in 
       gate,
       store,
       calls: {
-        hold: () => {},
+        hold: () => Promise.resolve(),
         lend: () => Promise.resolve(),
         giveAway: () => {},
         takeBack: () => Promise.resolve(),

@@ -82,7 +82,7 @@ export function createHandOverSteps(
       retrying?.stop.abort();
       await retrying?.ended;
       retrying = undefined;
-      calls.hold();
+      await calls.hold();
       await gate.hold(signal);
       await rollouts.hold();
       await pools.pause();

@@ -1,6 +1,7 @@
 import { createFunctionDeliverer } from '../../async/deliver-function.ts';
 import type { Deliverer } from '../../async/deliverer.ts';
-import { createDispatcher, type Dispatcher, type FollowUps } from '../../async/dispatcher.ts';
+import { followUps } from '../../async/decide-follow-ups.ts';
+import { createDispatcher, type Dispatcher } from '../../async/dispatcher.ts';
 import type { LaneName } from '../../async/lane-name.ts';
 import type { LaneRoom } from '../../async/decide-lane-limit.ts';
 import type { PayloadFiles } from '../../async/payload-files.ts';
@@ -29,7 +30,6 @@ export interface WireDispatchOptions {
   readonly files: PayloadFiles;
   /** Posts to addresses. */
   readonly url: Deliverer;
-  readonly followUps: FollowUps;
   /** Told of each call that has ended. */
   readonly onEnded: (id: string) => void;
   readonly clock: Clock;
@@ -45,15 +45,24 @@ export interface Dispatch extends AsyncDisposable {
 
 /** Joins the dispatcher with queue, functions and instances. */
 export function wireDispatch(options: WireDispatchOptions): Dispatch {
-  const { queue, registry, pools, invoker, files, url, clock } = options;
+  const { queue, registry, pools, invoker, files, url, clock, logger } = options;
   const made = new AsyncDisposableStack();
   const policies = createPolicies(registry);
+  const policyOf = (namespace: string, name: string) =>
+    policies.of({ kind: 'function', namespace, name, qualifier: '' });
   const dispatcher = made.use(
     createDispatcher({
       ...options,
       deliverers: { function: createFunctionDeliverer({ invoker, files, clock }), url },
       policyOf: (target) => policies.of(target),
       roomOf,
+      followUps: (ended) => {
+        const { items, dropped } = followUps({ ...ended, policyOf: (name) => policyOf(ended.record.namespace, name) });
+        const { id, namespace } = ended.record;
+        if (dropped.length > 0)
+          logger.warn({ callId: id, namespace }, 'an outcome came of too many others and is not sent on');
+        return items;
+      },
     }),
   );
   made.use(queue.onWork((lanes) => dispatcher.poke(lanes)));
@@ -87,7 +96,7 @@ export function wireDispatch(options: WireDispatchOptions): Dispatch {
       perInstance: concurrency,
       ready,
       most: Math.min(scaleMax * concurrency, calls.concurrency ?? Infinity),
-      given: policies.of({ kind: 'function', namespace, name, qualifier: '' }).concurrency,
+      given: policyOf(namespace, name).concurrency,
     };
   }
 }
