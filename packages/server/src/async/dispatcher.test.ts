@@ -39,7 +39,8 @@ interface Bench extends AsyncDisposable {
 
 type Act = (lease: Lease, signal: AbortSignal) => Promise<Partial<Delivered>> | Partial<Delivered>;
 
-interface BenchOptions extends Partial<Omit<DispatcherOptions, 'deliverers' | 'clock'>> {
+interface BenchOptions extends Partial<Omit<DispatcherOptions, 'deliverers' | 'clock' | 'queue'>> {
+  readonly queue?: Queue;
   readonly act?: Act;
   readonly policy?: Partial<AsyncPolicy>;
   readonly room?: (lane: LaneName) => LaneRoom;
@@ -72,6 +73,7 @@ async function createBench(options: BenchOptions = {}): Promise<Bench> {
     logger,
     ...more,
     queue,
+    settling: queue,
     clock,
     deliverers: { function: deliverer, url: deliverer },
   });

@@ -14,6 +14,7 @@ import { type LaneName, parseLane } from './lane-name.ts';
 import { createLeaseKeeper } from './lease-keeper.ts';
 import { RunningAttempt } from './running-attempt.ts';
 import { createSettler } from './settler.ts';
+import type { Settling } from './settling.ts';
 
 /** A lease lasts so long unless it is extended. */
 const LEASE_MS = 30_000;
@@ -48,7 +49,9 @@ export type FollowUps = (ended: EndedCall) => readonly NewItem[];
 
 /** What a {@link Dispatcher} is made with. */
 export interface DispatcherOptions {
-  readonly queue: Queue;
+  readonly queue: Omit<Queue, 'extend' | 'settle'>;
+  /** Where attempts that were begun are extended and settled; another server's queue, once that has taken over. */
+  readonly settling: Settling;
   /** Names this run of the server in leases. */
   readonly owner: string;
   readonly deliverers: Readonly<Record<'function' | 'url', Deliverer>>;
@@ -77,6 +80,8 @@ export interface Dispatcher extends AsyncDisposable {
    * Begins: takes up at once what runs of the server left that are none of `alive`, then everything that is due.
    */
   start(alive?: readonly string[]): Promise<void>;
+  /** Takes back at once what runs of the server left that are neither this one nor `alive`. */
+  reclaim(alive?: readonly string[]): Promise<void>;
   /** There may be something new in these lanes, or in any. */
   poke(lanes?: Iterable<string>): void;
   /** What a lane calls has changed: what was learnt of it is forgotten, and it is looked at. */
@@ -120,8 +125,9 @@ class QueueDispatcher implements Dispatcher {
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#leaseMs = options.leaseMs ?? LEASE_MS;
-    this.#keeper = createLeaseKeeper({ ...options, leaseMs: this.#leaseMs });
-    this.#settler = createSettler(options);
+    const { settling, clock, logger } = options;
+    this.#keeper = createLeaseKeeper({ queue: settling, clock, logger, leaseMs: this.#leaseMs });
+    this.#settler = createSettler({ queue: settling, logger });
   }
 
   get running(): number {
@@ -129,7 +135,13 @@ class QueueDispatcher implements Dispatcher {
   }
 
   async start(alive: readonly string[] = []): Promise<void> {
+    this.resume();
+    await this.reclaim(alive);
+  }
+
+  async reclaim(alive: readonly string[] = []): Promise<void> {
     const { queue, clock, owner, logger } = this.#options;
+    if (!this.#isLeasing) return;
     try {
       await queue.reclaim({ now: clock.now(), owners: [owner, ...alive] });
       await this.#lookAtAll();
@@ -137,7 +149,6 @@ class QueueDispatcher implements Dispatcher {
       // The next sweep finds the same.
       logger.error({ err: error }, 'the queue of asynchronous calls could not be read; it is tried again');
     }
-    this.resume();
   }
 
   resume(): void {

@@ -209,6 +209,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       signingKeys,
       pools,
       invoker,
+      askSuccessor: async (text) => {
+        if (!standing.handOver) throw new EbbError('DRAINING', 'no server has taken over');
+        return standing.handOver.calls(text);
+      },
       clock,
       logger,
       isShared: predecessor !== undefined,
@@ -281,6 +285,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   health.front = opened;
   made.adopt(opened, (open) => open.close());
   if (predecessor) {
+    predecessor.onCalls((text) => calls.settleFor(text));
     await predecessor.take();
     // What it gave up is taken into service before the first call.
     await startPools();
@@ -307,7 +312,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       startedAt: new Date(clock.now()).toISOString(),
     }),
   );
-  await calls.start();
+  const alive = () => (predecessor?.isThere === true ? predecessor.owners : []);
+  await calls.start(alive());
+  void predecessor?.gone.then(() => calls.reclaim());
   const sweep = setInterval(() => void sweepCode().catch(() => {}), SWEEP_EVERY_MS).unref();
   made.defer(() => clearInterval(sweep));
   void sweepCode().catch(() => {});
@@ -317,6 +324,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     port: opened.server,
     listen: { host: config.listen.host, port: opened.port },
     localToken,
+    owners: () => [calls.owner, ...alive()],
     held: async () => {
       const before = predecessor ? await predecessor.held() : new Set<string>();
       return before && [...pools.held(), ...before];

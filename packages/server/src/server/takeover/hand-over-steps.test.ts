@@ -29,6 +29,7 @@ test('a server whose store cannot be opened again serves on, refuses changes in 
         lend: () => Promise.resolve(),
         giveAway: () => {},
         takeBack: () => Promise.resolve(),
+        passOn: () => {},
         goOn: () => void done.push('calls'),
       },
       pools: { pause: () => Promise.resolve(), release: () => {}, resume: () => void done.push('pools') },

@@ -5,6 +5,12 @@ import { createEgress } from '../../async/egress/egress.ts';
 import { startHousekeeping } from '../../async/housekeeping.ts';
 import { createInvocations } from '../../async/invocations.ts';
 import { createPayloadFiles, type PayloadFiles } from '../../async/payload-files.ts';
+import {
+  answerSettling,
+  type AskSettling,
+  createRemoteSettling,
+  createSwitchedSettling,
+} from '../../async/settling.ts';
 import { createWaiters, type Waiters } from '../../async/waiters.ts';
 import type { Config } from '../../config/config-schema.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -26,6 +32,8 @@ export interface WireAsyncOptions {
   readonly signingKeys: SigningKeys;
   readonly pools: Pick<InstancePools, 'find'>;
   readonly invoker: Invoker;
+  /** Asks the server that has taken over from this one. */
+  readonly askSuccessor: AskSettling;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Whether a server that is replaced still uses the data directory. */
@@ -40,6 +48,8 @@ export interface HandedCalls {
   lend(): Promise<void>;
   giveAway(error: Error): void;
   takeBack(): Promise<void>;
+  /** Has the successor write down what still runs here. */
+  passOn(): void;
   /** Goes on as before {@link hold}. */
   goOn(): void;
 }
@@ -52,16 +62,22 @@ export interface AsyncCalls extends HandedCalls, AsyncDisposable {
   readonly invocations: Invocations;
   readonly outcomes: Outcomes;
   /** Begins to deliver calls, and to clear away what is old. */
-  start(): Promise<void>;
+  start(alive?: readonly string[]): Promise<void>;
   /** Begins no attempt any more. */
   stop(): Promise<void>;
   /** Gives back the calls that still run: whoever comes next makes them anew. */
   giveBack(): Promise<void>;
+  /** Names this run of the server in leases. */
+  readonly owner: string;
+  /** Does what a server that was replaced wants done in the queue. Rejects as the queue does. */
+  settleFor(text: string): Promise<string>;
+  /** Takes back at once what runs of the server left that are none of these. */
+  reclaim(alive?: readonly string[]): Promise<void>;
 }
 
 /** Joins what accepts, keeps and shows asynchronous calls. Throws STORE_FAILED, and CONFIG_INVALID for `callbackAllow`. */
 export function wireAsync(options: WireAsyncOptions): AsyncCalls {
-  const { config, queue, registry, signingKeys, pools, invoker, clock, logger, isShared } = options;
+  const { config, queue, registry, signingKeys, pools, invoker, askSuccessor, clock, logger, isShared } = options;
   const owner = randomUUID();
   const egress = createEgress({ allow: config.callbackAllow });
   const made = new AsyncDisposableStack();
@@ -80,9 +96,11 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
   });
   const waiters = createWaiters();
   const outcomes = wireOutcomes({ queue, files, egress, signingKeys, clock, owner, onQueued: () => {} });
+  const settling = createSwitchedSettling(queue);
   const dispatch: Dispatch = made.use(
     wireDispatch({
       queue,
+      settling,
       owner,
       registry,
       pools,
@@ -102,8 +120,8 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
     waiters,
     invocations,
     outcomes,
-    async start() {
-      await dispatch.start();
+    async start(alive) {
+      await dispatch.start(alive);
       const { asyncKeptMs: keptMs, deadLettersKeptMs: deadKeptMs } = config;
       made.use(startHousekeeping({ queue, files, clock, logger, keptMs, deadKeptMs }));
     },
@@ -115,7 +133,19 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
     },
     lend: () => queue.lend(),
     giveAway: (error) => queue.giveAway(error),
-    takeBack: () => queue.takeBack(),
+    async takeBack() {
+      settling.use(queue);
+      await queue.takeBack();
+    },
+    passOn: () => settling.use(createRemoteSettling(askSuccessor)),
+    async settleFor(text) {
+      const answer = await answerSettling(settling, text);
+      // What it settled may have made something due.
+      dispatcher.poke();
+      return answer;
+    },
+    reclaim: (alive) => dispatcher.reclaim(alive),
+    owner,
     goOn() {
       waiters.goOn();
       dispatcher.resume();

@@ -5,6 +5,7 @@ import { createDispatcher, type Dispatcher } from '../../async/dispatcher.ts';
 import type { LaneName } from '../../async/lane-name.ts';
 import type { LaneRoom } from '../../async/decide-lane-limit.ts';
 import type { PayloadFiles } from '../../async/payload-files.ts';
+import type { Settling } from '../../async/settling.ts';
 import { createPolicies } from '../../async/policies.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
@@ -22,6 +23,7 @@ const SWEEP_EVERY_MS = 5_000;
 /** What {@link wireDispatch} joins. */
 export interface WireDispatchOptions {
   readonly queue: LendableQueue;
+  readonly settling: Settling;
   /** Names this run of the server. */
   readonly owner: string;
   readonly registry: Pick<FunctionRegistry, 'resolve' | 'watch'>;
