@@ -149,7 +149,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       limits: { maxBytes: config.logMaxBytes, maxLinesPerSecond: config.logMaxLinesPerSecond },
     }),
   );
-  const metrics = createMetrics({ functions: () => gauges(registry, pools), spares: () => spares.ready });
+  const metrics = createMetrics({
+    functions: () => gauges(registry, pools),
+    spares: () => spares.ready,
+    asyncCalls: () => calls.gauges(),
+  });
   const { pools, loop, spares, rebound } = wirePools({
     engine,
     installation: installation.id,
@@ -207,6 +211,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       queue,
       registry,
       signingKeys,
+      metrics,
       pools,
       invoker,
       outside: () => gateway.outside,
