@@ -181,7 +181,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     clock,
     logger,
     retention: { kept: config.versionsKept, maxAgeMs: config.versionsMaxAgeMs },
-    isVersionBusy: ({ key, namespace, name }) => pools.isRunning(key) || rollouts.isRunning(namespace, name),
+    isVersionBusy: ({ key, namespace, name, version }) =>
+      pools.isRunning(key) ||
+      rollouts.isRunning(namespace, name) ||
+      queue.hasQueued({ kind: 'function', namespace, name, qualifier: `@${version}` }),
     isRollingOut: (namespace, name) => rollouts.isRunning(namespace, name),
     stopIdle: (version) => pools.stopIdle(version),
     maxInstances: config.maxInstances,
@@ -195,11 +198,25 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     localTokenHash: hashLocalToken(localToken),
     clock,
   });
-  const { gateway, routes, feed, everywhere, rollouts, rates, findVersion } = made.use(
+  const { gateway, invoker, routes, feed, everywhere, rollouts, rates, findVersion } = made.use(
     wireTraffic({ config, registry, namespaces, store, pools, authenticator, metrics, logs, clock, logger }),
   );
   const calls = made.use(
-    wireAsync({ config, queue, registry, signingKeys, clock, logger, isShared: predecessor !== undefined }),
+    wireAsync({
+      config,
+      queue,
+      registry,
+      signingKeys,
+      pools,
+      invoker,
+      askSuccessor: async (text) => {
+        if (!standing.handOver) throw new EbbError('DRAINING', 'no server has taken over');
+        return standing.handOver.calls(text);
+      },
+      clock,
+      logger,
+      isShared: predecessor !== undefined,
+    }),
   );
   const health = createHealth(engine);
   const api = made.use(
@@ -268,6 +285,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   health.front = opened;
   made.adopt(opened, (open) => open.close());
   if (predecessor) {
+    predecessor.onCalls((text) => calls.settleFor(text));
     await predecessor.take();
     // What it gave up is taken into service before the first call.
     await startPools();
@@ -294,7 +312,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       startedAt: new Date(clock.now()).toISOString(),
     }),
   );
-  calls.start();
+  const alive = () => (predecessor?.isThere === true ? predecessor.owners : []);
+  await calls.start(alive());
+  void predecessor?.gone.then(() => calls.reclaim());
   const sweep = setInterval(() => void sweepCode().catch(() => {}), SWEEP_EVERY_MS).unref();
   made.defer(() => clearInterval(sweep));
   void sweepCode().catch(() => {});
@@ -304,6 +324,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     port: opened.server,
     listen: { host: config.listen.host, port: opened.port },
     localToken,
+    owners: () => [calls.owner, ...alive()],
     held: async () => {
       const before = predecessor ? await predecessor.held() : new Set<string>();
       return before && [...pools.held(), ...before];
@@ -346,8 +367,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     await handOver.close();
     // With a successor nobody is refused anything: calls end by themselves, at the latest by their timeouts.
     health.draining = true;
+    await calls.stop();
     if (standing.isReplaced) await opened.callsEnded(now);
     else await opened.drain();
+    await calls.giveBack();
     // Ends followed logs, which would keep their connections open.
     await api[Symbol.asyncDispose]();
     // What was promised to idle connections is kept: a request may be on its way on one, also on one of the server
