@@ -153,11 +153,7 @@ export function settleAttempt<R extends HotRecord>(held: Held<R>, { attempt, nex
 }
 
 /** Whether {@link reclaimAttempt} is due for what runs. */
-<<<<<<< HEAD
-export function isLost(held: Held, now: number, owners?: readonly string[]): boolean {
-=======
 export function isLost(held: Held<HotRecord>, now: number, owners?: readonly string[]): boolean {
->>>>>>> queue
   const { lease } = held;
   if (!lease) return false;
   return lease.untilAt <= now || (owners !== undefined && !owners.includes(lease.owner));
