@@ -95,7 +95,7 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
     checkCallback: (url) => egress.check(url),
   });
   const waiters = createWaiters();
-  const outcomes = wireOutcomes({ queue, files, egress, signingKeys, clock, owner, onQueued: () => {} });
+  const outcomes = wireOutcomes({ queue, files, egress, signingKeys, clock, owner });
   const settling = createSwitchedSettling(queue);
   const dispatch: Dispatch = made.use(
     wireDispatch({

@@ -18,8 +18,6 @@ export interface WireOutcomesOptions {
   readonly clock: Clock;
   /** Names this run of the server in leases. */
   readonly owner: string;
-  /** Told of lanes that have new work. */
-  readonly onQueued: (lanes: readonly string[]) => void;
 }
 
 /** What becomes of calls after they have ended. */
