@@ -1,13 +1,17 @@
 import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FunctionName } from '@ebb/contract';
 import { splitCalledPart } from '../core/called-part.ts';
 import { CliError } from '../core/cli-error.ts';
 import type { CommandContext, Connection } from '../core/command.ts';
 import { functionRefOf } from '../core/function-ref.ts';
+import { escapeControls } from '../terminal/escape-controls.ts';
 import { type Capture, readCapture } from './capture-file.ts';
 import { needsToken } from './needs-token.ts';
 import { showResponse } from './show-response.ts';
 
+/** What an instance wrote is in the log a moment later. */
+const LOG_LAG_MS = 100;
 /** Said anew by whoever sends the request. */
 const FRAMING = /^(?:host|connection|content-length|transfer-encoding|expect|te|trailer|upgrade|keep-alive)$/i;
 
@@ -31,9 +35,21 @@ export async function replayCapture(file: string, context: CommandContext): Prom
   if (named !== undefined) throw new CliError('USAGE', 'give either a function or --local, not both');
   const { withLocalFunction } = await import('./local-function.ts');
   const { name } = await splitCalledPart(capture.call.target);
-  await withLocalFunction({ directory: resolve(cwd, directory), name, context }, ({ connection, ref }) =>
-    send(capture, ref, {}, connection, context),
-  );
+  await withLocalFunction({ directory: resolve(cwd, directory), name, context }, async ({ connection, ref }) => {
+    try {
+      await send(capture, ref, {}, connection, context);
+    } finally {
+      await showLog(ref, connection, context);
+    }
+  });
+}
+
+/** What the function wrote during the call: where it fails, that is what the person looks for. */
+async function showLog(ref: FunctionName, { client }: Connection, { output, signal }: CommandContext): Promise<void> {
+  await sleep(LOG_LAG_MS, undefined, { signal });
+  for await (const line of client.functions.logs(ref, { tail: 200 }, { signal })) {
+    if (line.source !== 'platform') output.note(`${output.style('dim', '|')} ${escapeControls(line.text)}`);
+  }
 }
 
 async function send(

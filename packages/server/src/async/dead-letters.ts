@@ -74,7 +74,9 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
 
     async redrive(choice) {
       const { letters, skipped, next } = await stepOf(choice, false);
-      const pairs = letters.map(({ id }) => ({ id, newId: newCallId() }));
+      // The oldest first, as they once came.
+      const inOrder = letters.toSorted((left, right) => left.seq - right.seq);
+      const pairs = inOrder.map(({ id }) => ({ id, newId: newCallId() }));
       const done = await queue.redrive(pairs, clock.now());
       const calls = pairs.filter((_, index) => done[index] === true).map(({ id, newId }) => ({ id, as: newId }));
       return {
