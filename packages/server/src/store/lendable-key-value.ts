@@ -9,8 +9,8 @@ export async function openLendable(open: () => Promise<KeyValue>): Promise<Lenda
   const { use, ...lending } = await openLending(open);
   return {
     ...lending,
-    get: async (key) => (await use()).get(key),
-    list: async (prefix) => (await use()).list(prefix),
-    commit: async (writes) => (await use()).commit(writes),
+    get: (key) => use((store) => store.get(key)),
+    list: (prefix) => use((store) => store.list(prefix)),
+    commit: (writes) => use((store) => store.commit(writes)),
   };
 }
