@@ -100,7 +100,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   };
   const store = made.use(await openLendable(() => openStore()));
   standing.hasStore = true;
-  const queue = made.use(await openLendableQueue(() => retried(() => wireQueue(config), QUEUE_TRIES, isInUse)));
+  const queue = made.use(
+    await openLendableQueue(() =>
+      retried(() => wireQueue({ config, installation: installation.id, logger }), QUEUE_TRIES, isInUse),
+    ),
+  );
   made.defer(() => {
     if (standing.isOurs) removeRunDir(runDir);
   });
