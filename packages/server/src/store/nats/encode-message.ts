@@ -6,10 +6,10 @@ type Packed = Exclude<Payload, { readonly kind: 'bytes' }> | { readonly kind: 'p
 
 /** Text with bodies in it, as one message. */
 export interface Packer {
-  body(body: Payload): Packed;
-  result(result: StoredResult): Omit<StoredResult, 'body'> & { readonly body: Packed };
+  readonly body: (body: Payload) => Packed;
+  readonly result: (result: StoredResult) => Omit<StoredResult, 'body'> & { readonly body: Packed };
   /** The message: whatever `value` says, and the bodies. */
-  finish(value: unknown): Uint8Array;
+  readonly finish: (value: unknown) => Uint8Array;
 }
 
 /** Longer texts are compressed: what makes a record long is a list of attempts, which resemble each other. */
@@ -49,8 +49,8 @@ export function createPacker(): Packer {
 /** A message taken apart. */
 export interface Unpacked {
   readonly value: unknown;
-  body(packed: unknown): Payload;
-  result(packed: unknown): StoredResult;
+  readonly body: (packed: unknown) => Payload;
+  readonly result: (packed: unknown) => StoredResult;
 }
 
 /** Takes a message apart again. Throws for what no {@link Packer} made. */
