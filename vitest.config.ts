@@ -5,6 +5,7 @@ const HEAVY = [
   'testing/e2e/**/*.test.ts',
   'testing/services/**/*.test.ts',
   'packages/server/src/engines/docker/**/*.test.ts',
+  'packages/server/src/store/nats/nats-*.test.ts',
 ];
 
 export default defineConfig({

@@ -2,6 +2,7 @@ import Dockerode from 'dockerode';
 import type { TestProject } from 'vitest/node';
 import { ensureBaseImage } from './services/base-image.ts';
 import { startDocker } from './services/docker.ts';
+import { ensureNats } from './services/nats.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -11,11 +12,14 @@ declare module 'vitest' {
     readonly baseImage: string | undefined;
     /** Why there is no Docker daemon or base image; tests that need one are skipped with it. */
     readonly dockerMissing: string | undefined;
+    /** Why there is no `nats-server`; tests that need one are skipped with it. */
+    readonly natsMissing: string | undefined;
   }
 }
 
 /** Gets the real services that the heavy tests need before the first of them runs; returns how to let go of them. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  project.provide('natsMissing', await ensureNats());
   const docker = await startDocker();
   if ('unavailable' in docker) {
     project.provide('dockerSocket', undefined);

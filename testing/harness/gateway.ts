@@ -12,7 +12,14 @@ import {
 import { systemClock } from '../../packages/server/src/core/clock.ts';
 import { EbbError } from '../../packages/server/src/core/errors.ts';
 import { createLogger } from '../../packages/server/src/core/logger.ts';
-import type { Authenticator, CodeStore, FunctionRegistry, LogBook } from '../../packages/server/src/core/ports.ts';
+import type {
+  Acceptor,
+  Authenticator,
+  CodeStore,
+  FunctionRegistry,
+  Invoker,
+  LogBook,
+} from '../../packages/server/src/core/ports.ts';
 import {
   createMemoryEngine,
   type MemoryEngine,
@@ -20,6 +27,8 @@ import {
   type MemoryHost,
 } from '../../packages/server/src/engines/memory/memory-engine.ts';
 import type { MemoryServe } from '../../packages/server/src/engines/memory/memory-instance.ts';
+import { createInvoker } from '../../packages/server/src/gateway/invoker.ts';
+import { AsyncDoor } from '../../packages/server/src/gateway/async-door.ts';
 import { Gateway } from '../../packages/server/src/gateway/gateway.ts';
 import { RouteTable } from '../../packages/server/src/gateway/route-table.ts';
 import type { InstancePools } from '../../packages/server/src/pool/instance-pools.ts';
@@ -52,6 +61,10 @@ export interface GatewayHarnessOptions {
   readonly maxFrozenBytes?: number;
   /** Hosts below it name functions. */
   readonly domain?: string;
+  /** Accepts calls under `/async-function/`; without it that path is elsewhere. */
+  readonly acceptor?: Pick<Acceptor, 'enqueue'>;
+  /** Whether the express lane may accept calls. Default: always. */
+  readonly enter?: () => (() => void) | undefined;
   /** Instances of a server that this one replaces. */
   readonly heldElsewhere?: () => Promise<ReadonlySet<string> | undefined>;
 }
@@ -67,6 +80,7 @@ export interface GatewayHarness extends AsyncDisposable {
   /** Sets the bounds of the host anew. */
   readonly rebound: (bounds: HostBounds) => void;
   readonly gateway: Gateway;
+  readonly invoker: Invoker;
   readonly events: InvocationEvent[];
   readonly lines: LogLine[];
   readonly store: KeyValue;
@@ -143,6 +157,8 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     domain: options.domain,
     record: (event) => events.push(event),
   });
+  const { acceptor, enter = () => () => {} } = options;
+  const door = acceptor && new AsyncDoor({ routes, authenticator, acceptor, gateway, enter });
   await pools.start(registry);
   loop.start();
   const listener = await openListener({
@@ -151,9 +167,10 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     maxConnections: 10_000,
     headersTimeoutMs: 5_000,
     maxHeaderBytes: 16_384,
-    onPlainRequest: (caller, request) => gateway.handlePlain(caller, request),
+    onPlainRequest: (caller, request) =>
+      gateway.handlePlain(caller, request) || door?.handlePlain(caller, request) === true,
     onRequest: (request, response) => {
-      if (gateway.handle(request, response)) return;
+      if (gateway.handle(request, response) || door?.handle(request, response) === true) return;
       response.writeHead(404);
       response.end('elsewhere');
     },
@@ -173,6 +190,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     spares,
     rebound,
     gateway,
+    invoker: createInvoker({ context: gateway, routes, refusal: () => gateway.refusal }),
     events,
     lines,
     store,

@@ -525,7 +525,8 @@ export const ERRORS = define({
     component: 'store',
     fault: 'platform',
     retryable: true,
-    description: 'The data directory could not be read or written, for instance because the disk is full.',
+    description:
+      'The data directory, or the queue on NATS, could not be read or written, for instance because NATS cannot be reached.',
   },
   INTERNAL: {
     status: 500,

@@ -1,22 +1,31 @@
 import type { Finding, HealthResource, VersionInfo } from '@ebb/contract';
 import type {
+  Captures,
   CodeStore,
+  DeadLetters,
   FunctionRegistry,
   InstanceDirectory,
+  Invocations,
   LogBook,
   NamespaceRegistry,
+  OutcomeQueues,
   Rollouts,
   SecretRegistry,
+  SigningKeys,
 } from '../core/ports.ts';
 import { aliasRoutes } from './alias-routes.ts';
 import { codeRoutes } from './code-routes.ts';
+import { deadLetterRoutes } from './dead-letter-routes.ts';
 import { functionRoutes } from './function-routes.ts';
+import { invocationRoutes } from './invocation-routes.ts';
 import { namespaceRoutes } from './namespace-routes.ts';
 import { buildOpenApi } from './openapi.ts';
+import { queueRoutes } from './queue-routes.ts';
 import { rolloutRoutes } from './rollout-routes.ts';
 import type { Route } from './route.ts';
 import { secretRoutes } from './secret-routes.ts';
 import { serverRoutes } from './server-routes.ts';
+import { signingKeyRoutes } from './signing-key-routes.ts';
 import { versionRoutes } from './version-routes.ts';
 
 /** What a request may be at most; absent ones have defaults. */
@@ -25,6 +34,8 @@ export interface ApiLimits {
   readonly bodyMaxBytes?: number;
   /** Values of secrets. Default 1 MiB. */
   readonly secretMaxBytes?: number;
+  /** Submits of asynchronous calls. Default 64 MiB. */
+  readonly submitMaxBytes?: number;
 }
 
 /** What the routes speak to. */
@@ -36,6 +47,13 @@ export interface ApiRoutesOptions {
   readonly code: CodeStore;
   readonly logs: LogBook;
   readonly instances: InstanceDirectory;
+  readonly invocations: Invocations;
+  readonly captures: Captures;
+  readonly deadLetters: DeadLetters;
+  readonly queues: OutcomeQueues;
+  readonly signingKeys: SigningKeys;
+  /** Throws DESTINATION_REFUSED for an address that outcomes must not be posted to. */
+  readonly checkDestination: (url: string) => void;
   readonly info: VersionInfo;
   readonly health: () => HealthResource | Promise<HealthResource>;
   readonly engineFindings: () => Promise<readonly Finding[]>;
@@ -44,7 +62,7 @@ export interface ApiRoutesOptions {
 
 /** Every route of the control API; what is not in this list is not served. */
 export function apiRoutes(options: ApiRoutesOptions): readonly Route[] {
-  const { bodyMaxBytes = 4 * 2 ** 20, secretMaxBytes = 2 ** 20 } = options.limits ?? {};
+  const { bodyMaxBytes = 4 * 2 ** 20, secretMaxBytes = 2 ** 20, submitMaxBytes = 64 * 2 ** 20 } = options.limits ?? {};
   let document: unknown;
   const routes: readonly Route[] = [
     ...serverRoutes({
@@ -58,6 +76,10 @@ export function apiRoutes(options: ApiRoutesOptions): readonly Route[] {
     ...rolloutRoutes(options),
     ...codeRoutes(options),
     ...secretRoutes({ ...options, secretMaxBytes }),
+    ...invocationRoutes({ ...options, submitMaxBytes }),
+    ...deadLetterRoutes({ ...options, bodyMaxBytes }),
+    ...queueRoutes({ ...options, bodyMaxBytes }),
+    ...signingKeyRoutes(options),
   ];
   return routes;
 }

@@ -2,23 +2,36 @@
 import type { Readable } from 'node:stream';
 import type {
   AliasSpec,
+  CapturedRequest,
   CodeResource,
   ColdStart,
+  DeadReason,
   Destination,
   FileChanges,
+  FunctionName,
   FunctionSpec,
   FunctionState,
   FunctionResource,
   InstanceResource,
+  InvocationPage,
+  InvocationResource,
+  InvocationState,
+  LeasedItem,
   LogLine,
   LogQuery,
   NamespaceLimits,
   NamespaceResource,
+  Purged,
+  QueueResource,
+  Redriven,
   ResolvedLimits,
   RolloutResource,
   RolloutSpec,
   ScalingResource,
   SecretResource,
+  Settled,
+  SigningKeyResource,
+  SubmitCall,
   VersionKey,
 } from '@ebb/contract';
 import type { EbbError } from './errors.ts';
@@ -261,6 +274,17 @@ export interface SecretRegistry {
   reveal(namespace: string, name: string): Promise<Uint8Array>;
 }
 
+/** The keys that namespaces sign what they post with, encrypted at rest. */
+export interface SigningKeys {
+  /** The key of a namespace, made at its first use. Throws NAMESPACE_NOT_FOUND, STORE_FAILED. */
+  get(namespace: string): Promise<SigningKeyResource>;
+  /**
+   * Makes a new key. What is posted within {@link SigningKeyResource.previous} is signed with the old one as well, so
+   * that receivers can change over in between. Throws NAMESPACE_NOT_FOUND, STORE_FAILED.
+   */
+  rotate(namespace: string): Promise<SigningKeyResource>;
+}
+
 /** Uploaded code, unpacked and stored once per digest. */
 export interface CodeStore {
   /**
@@ -374,7 +398,7 @@ export interface Enqueuer {
    * On disk when it resolves, each with its id or why not. Throws FUNCTION_NOT_FOUND, ALIAS_NOT_FOUND,
    * VERSION_NOT_FOUND, ASYNC_QUEUE_FULL, IDEMPOTENCY_MISMATCH, PAYLOAD_TOO_LARGE, STORAGE_FULL or STORE_FAILED.
    */
-  enqueue(call: QueuedCall): Promise<{ readonly id: string; readonly duplicate: boolean }>;
+  enqueue(call: QueuedCall): Promise<AcceptedCall>;
 }
 
 /** A call to be made later. */
@@ -389,6 +413,160 @@ export interface QueuedCall extends Omit<PlatformCall, 'callId' | 'attempt'> {
   readonly key?: string | undefined;
   readonly idempotencyKey?: string | undefined;
   readonly callbacks?: readonly Destination[] | undefined;
+}
+
+/** A body that is handed in with a call: it may still be coming, of unknown length. */
+export type GivenBody =
+  | CallBody
+  | {
+      readonly kind: 'chunks';
+      readonly chunks: AsyncIterable<Uint8Array>;
+      /** Where it is known ahead. */
+      readonly sizeBytes?: number | undefined;
+    };
+
+/** A call to be made later whose body may still be coming. */
+export interface GivenCall extends Omit<QueuedCall, 'body'> {
+  readonly body: GivenBody;
+  /** Instead of `runAt`: so long after it was accepted. */
+  readonly delayMs?: number | undefined;
+}
+
+/** Accepts calls from outside; see {@link Enqueuer}. Errors are as there. */
+export interface Acceptor extends Enqueuer {
+  /** On disk when it resolves. A body that ends early, or is too large, is an error, and nothing was accepted. */
+  enqueue(call: GivenCall): Promise<AcceptedCall>;
+  /** Accepts many, each by itself: what is wrong with one is said in its place. */
+  enqueueAll(calls: readonly GivenCall[]): Promise<readonly (AcceptedCall | EbbError)[]>;
+}
+
+/** A call that was accepted. */
+export interface AcceptedCall {
+  readonly id: string;
+  /** Whether an earlier call with the same idempotency key answers for it. */
+  readonly duplicate: boolean;
+}
+
+/** Which asynchronous calls are listed: those that match everything given. */
+export interface InvocationQuery {
+  readonly namespace: string;
+  readonly function?: string | undefined;
+  readonly states?: readonly InvocationState[] | undefined;
+  readonly key?: string | undefined;
+  /** Accepted at or after; milliseconds since the Unix epoch. */
+  readonly sinceAt?: number | undefined;
+  /** Accepted before. */
+  readonly beforeAt?: number | undefined;
+  /** From the page before. */
+  readonly cursor?: string | undefined;
+  readonly limit: number;
+}
+
+/** The body of a call or of its answer, as it was kept. */
+export interface KeptBody {
+  /** Of an answer. */
+  readonly status?: number | undefined;
+  readonly contentType?: string | undefined;
+  readonly sizeBytes: number;
+  /** All of it, or where it is read from. */
+  open(): Uint8Array | Readable;
+}
+
+/**
+ * The asynchronous calls of a server, for the API. With a `namespace`, a call of another one is not found (T3). What
+ * names a call throws INVOCATION_NOT_FOUND; all throw STORE_FAILED.
+ */
+export interface Invocations {
+  /** Accepts calls, each by itself, under names as users write them; `namespace` is that of names without one. */
+  submit(calls: readonly SubmitCall[], namespace: string): Promise<readonly (AcceptedCall | EbbError)[]>;
+  get(id: string, namespace?: string): Promise<InvocationResource>;
+  /** The call once it has ended, or as it stands when `limitMs` are over or the server wants to end the wait. */
+  wait(id: string, options: WaitOptions): Promise<InvocationResource>;
+  /** Newest first. Throws INVALID_REQUEST for a cursor that is none. */
+  list(query: InvocationQuery): Promise<InvocationPage>;
+  /** The answer that is kept. Throws RESULT_NOT_FOUND. */
+  result(id: string, namespace?: string): Promise<KeptBody>;
+  payload(id: string, namespace?: string): Promise<KeptBody>;
+  /** The function whose log has the call's lines. Throws INVOCATION_NOT_FOUND for a call that is for none. */
+  functionOf(id: string, namespace?: string): Promise<FunctionName>;
+  /**
+   * Ends a call: one that is queued at once, one that runs by aborting its request. Throws INVOCATION_ENDED, and CONFLICT
+   * when who runs it cannot be reached.
+   */
+  cancel(id: string, namespace?: string): Promise<InvocationResource>;
+  /** Makes a call anew with the same payload, whatever became of it; `target` is another function, alias or version. */
+  replay(
+    id: string,
+    options: { readonly namespace?: string | undefined; readonly target?: string | undefined },
+  ): Promise<AcceptedCall>;
+}
+
+/**
+ * Calls that ran out of attempts. With a `namespace`, a letter of another one is not found (T3). Redrive and purge work in
+ * steps that are each on disk or not, and doing them again goes on where they stopped. All throw STORE_FAILED.
+ */
+export interface DeadLetters {
+  /** Newest first. Throws INVALID_REQUEST for a cursor that is none. */
+  list(query: DeadLetterFilter & { readonly redriven: boolean; readonly limit: number }): Promise<InvocationPage>;
+  /** One with every attempt. Throws INVOCATION_NOT_FOUND, INVOCATION_NOT_DEAD. */
+  get(id: string, namespace?: string): Promise<InvocationResource>;
+  /** Queues letters anew under new ids, as many as one step takes. */
+  redrive(selection: DeadLetterChoice): Promise<Redriven>;
+  /** Removes letters, as many as one step takes; also those that were redriven, where they are named. */
+  purge(selection: DeadLetterChoice): Promise<Purged>;
+}
+
+/** Dead letters that match everything given. */
+export interface DeadLetterFilter {
+  readonly namespace: string;
+  readonly function?: string | undefined;
+  readonly reason?: DeadReason | undefined;
+  /** Accepted at or after; milliseconds since the Unix epoch. */
+  readonly sinceAt?: number | undefined;
+  /** Accepted before. */
+  readonly beforeAt?: number | undefined;
+  /** From the step or page before. */
+  readonly cursor?: string | undefined;
+}
+
+/** Dead letters that are named, or that match. */
+export type DeadLetterChoice =
+  | { readonly kind: 'ids'; readonly ids: readonly string[]; readonly namespace?: string | undefined }
+  | { readonly kind: 'filter'; readonly filter: DeadLetterFilter };
+
+/** How calls were sent, for running them again elsewhere. */
+export interface Captures {
+  /** Without credentials. Throws INVOCATION_NOT_FOUND, also for a call of another namespace than `namespace` (T3). */
+  request(id: string, namespace?: string): Promise<CapturedRequest>;
+}
+
+/** Queues that people and programs read from over the API. All throw STORE_FAILED. */
+export interface OutcomeQueues {
+  /** Those of a namespace that hold something, by name. */
+  list(namespace: string): Promise<readonly QueueResource[]>;
+  /** Takes items, oldest first; until `forMs` are over nobody else gets them. */
+  lease(
+    namespace: string,
+    name: string,
+    options: { readonly max: number; readonly forMs: number },
+  ): Promise<readonly LeasedItem[]>;
+  /** Says that items are done with. A receipt of another queue does not count (T3). */
+  ack(namespace: string, name: string, receipts: readonly string[]): Promise<Settled>;
+  /** Gives items back, to be taken again at once. */
+  release(namespace: string, name: string, receipts: readonly string[]): Promise<Settled>;
+}
+
+/** How long a call is waited for. */
+export interface WaitOptions {
+  readonly namespace?: string | undefined;
+  readonly limitMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Attempts that run in this process. */
+export interface RunningCalls {
+  /** Aborts the attempt of a call; false when none runs here. The call is settled as cancelled soon after. */
+  abort(id: string, message: string): boolean;
 }
 
 /** Who a request comes from. */

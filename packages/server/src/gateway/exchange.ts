@@ -3,7 +3,7 @@ import { EbbError } from '../core/errors.ts';
 import type { ResponseHead } from '../core/http1/response-head.ts';
 import { BUSY_WAIT, type SlotFailure } from '../pool/admission.ts';
 import type { AnswerHandler, InstanceConnection, Reach } from '../pool/instance-connection.ts';
-import type { Caller, CallerEvents } from './caller.ts';
+import type { Attempt, Caller, CallerEvents } from './caller.ts';
 import type { CallHeaders } from './headers.ts';
 import { requestLines, responseHeaders, responseTrailers } from './headers.ts';
 import type { GatewayContext, HeldSlot, Mirror } from './gateway-context.ts';
@@ -39,6 +39,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders, Timed
   readonly protocol = 'http';
   readonly stripAuthorization: boolean;
   readonly shadowOf: string | undefined;
+  readonly attempt: Attempt | undefined;
   deadline = '';
   dueMs = 0;
   sooner: Timed | undefined;
@@ -69,7 +70,6 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders, Timed
   #question: 'unasked' | 'silent' | 'answered' = 'unasked';
 
   constructor(context: GatewayContext, caller: Caller, route: Route, path: string, choice?: Choice) {
-    this.callId = context.callIds.next();
     this.#context = context;
     this.#caller = caller;
     this.#route = route;
@@ -78,6 +78,8 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders, Timed
     this.remoteAddress = caller.remoteAddress;
     this.stripAuthorization = caller.stripAuthorization;
     this.shadowOf = caller.shadowOf;
+    this.attempt = caller.attempt;
+    this.callId = caller.attempt === undefined ? context.callIds.next() : caller.attempt.callId;
     this.#cookie = choice?.cookie;
     const shadow = choice?.shadow;
     this.#mirror = shadow && context.mirrors.open({ caller, route, shadow, path, callId: this.callId });
@@ -120,6 +122,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders, Timed
     this.#failure = error;
     this.#finish(slotFailure(error.code), error.status);
     this.#connection?.abort();
+    this.#caller.failed?.(error);
     if (this.#caller.headersSent) this.#caller.destroy();
     else answerError(this.#caller, error, this.callId, this.#timing());
   }
@@ -234,7 +237,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders, Timed
   }
 
   #send(slot: HeldSlot): void {
-    const { method, body, rawHeaders } = this.#caller;
+    const { method, body, rawHeaders, isChunked } = this.#caller;
     const lines = requestLines(rawHeaders, this);
     if (lines === undefined || !REQUEST_TARGET.test(this.#path)) {
       const message =
@@ -244,8 +247,6 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders, Timed
       this.fail(new EbbError('BAD_REQUEST', message));
       return;
     }
-    // A body of unknown length is sent on in chunks.
-    const isChunked = typeof body === 'object' && body.headers['transfer-encoding'] !== undefined;
     const framing = isChunked ? 'Transfer-Encoding: chunked\r\n' : '';
     const head = `${method} ${this.#path} HTTP/1.1\r\n${lines}${framing}\r\n`;
     this.#connection = slot.endpoint.connections.send({ method, head, body, isChunked, tap: this.#mirror }, this);
@@ -291,6 +292,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders, Timed
         firstByteMs: this.#firstByteMs === 0 ? undefined : this.#firstByteMs - slotMs,
       },
       bytesOut: this.#bytesOut,
+      attempt: this.attempt?.number,
       shadow: undefined,
     });
   }

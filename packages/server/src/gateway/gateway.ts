@@ -47,6 +47,7 @@ export class Gateway implements GatewayContext {
   readonly #hosts: { readonly domain: string; readonly isFunction: (segment: string) => boolean } | undefined;
   readonly mirrors: GatewayContext['mirrors'];
   #running = 0;
+  #outside = 0;
   #draining = false;
   #passOn: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
   #drained: (() => void) | undefined;
@@ -62,13 +63,29 @@ export class Gateway implements GatewayContext {
     this.mirrors = createMirrors(this);
   }
 
+  /** Calls that came from outside until now. */
+  get outside(): number {
+    return this.#outside;
+  }
+
   /** Calls that run or wait now. */
   get running(): number {
     return this.#running;
   }
 
-  opened(): void {
+  /** Whether new calls are refused, or left to another server. */
+  get isDraining(): boolean {
+    return this.#draining;
+  }
+
+  /** Whether a `Host` names a function, so that every path on it is that function's. */
+  isForHost(host: string): boolean {
+    return this.#hosts !== undefined && splitHost(host, '/', this.#hosts) !== undefined;
+  }
+
+  opened(by: 'outside' | 'platform' = 'outside'): void {
     this.#running += 1;
+    if (by === 'outside') this.#outside += 1;
   }
 
   closed(): void {
@@ -138,6 +155,11 @@ export class Gateway implements GatewayContext {
     this.#passOn = passOn;
   }
 
+  /** Why no new call may begin here; undefined while it may. */
+  get refusal(): EbbError | undefined {
+    return this.#draining ? this.#refusal(undefined) : undefined;
+  }
+
   /** Takes new calls again. */
   resume(): void {
     this.#draining = false;
@@ -205,10 +227,8 @@ export class Gateway implements GatewayContext {
     return choice;
   }
 
-  async #check(request: IncomingMessage): Promise<void> {
-    const own = request.headers[PLATFORM_AUTHORIZATION_HEADER];
-    const credentials = typeof own === 'string' ? own : request.headers.authorization;
-    await this.#authenticator.authenticate(credentials, request.socket.remoteAddress ?? '');
+  #check(request: IncomingMessage): Promise<void> {
+    return checkCredentials(this.#authenticator, request);
   }
 
   #refusal(path: FunctionPath | undefined): EbbError {
@@ -221,4 +241,11 @@ export class Gateway implements GatewayContext {
       );
     return new EbbError('BAD_PATH', 'the path must be /function/NAME or /function/NAME.NAMESPACE');
   }
+}
+
+/** Checks the credentials of a request to a function. Rejects with UNAUTHENTICATED or TOO_MANY_ATTEMPTS. */
+export async function checkCredentials(authenticator: Authenticator, request: IncomingMessage): Promise<void> {
+  const own = request.headers[PLATFORM_AUTHORIZATION_HEADER];
+  const credentials = typeof own === 'string' ? own : request.headers.authorization;
+  await authenticator.authenticate(credentials, request.socket.remoteAddress ?? '');
 }

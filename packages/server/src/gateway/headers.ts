@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { CALL_ID_HEADER, START_TIME_HEADER, VERSION_HEADER } from '@ebb/contract';
+import { CALL_ID_HEADER, CALLBACK_HEADER, START_TIME_HEADER, VERSION_HEADER } from '@ebb/contract';
 import { parseHeaderLines } from '../core/http1/header-lines.ts';
 import { createHeaderTable } from '../core/http1/header-name.ts';
 
@@ -28,6 +28,14 @@ const REQUEST_HEADERS = createHeaderTable<'dropped' | 'host' | 'traceparent' | '
   ...dropped(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'forwarded']),
   ['host', 'host'],
   ['traceparent', 'traceparent'],
+  ['authorization', 'authorization'],
+]);
+/** The same for a call that is kept: the length of its body is known by then, and what was said to the platform is done. */
+const KEPT_HEADERS = createHeaderTable<'dropped' | 'host' | 'authorization'>([
+  ...dropped(HOP_BY_HOP),
+  ...dropped([CALL_ID_HEADER, START_TIME_HEADER, CALLBACK_HEADER, 'content-length']),
+  ...dropped(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'forwarded']),
+  ['host', 'host'],
   ['authorization', 'authorization'],
 ]);
 /** What of an answer is dropped. */
@@ -63,6 +71,8 @@ export interface CallHeaders {
   readonly stripAuthorization: boolean;
   /** Id of the call that this one is a copy of, if it is. */
   readonly shadowOf: string | undefined;
+  /** Set where the platform makes the call. */
+  readonly attempt: { readonly number: number } | undefined;
 }
 
 /**
@@ -91,7 +101,29 @@ export function requestLines(raw: readonly string[], call: CallHeaders): string 
   }
   const trace = traceparent !== '' && TRACEPARENT.test(traceparent) ? traceparent : traceparentOf(call.callId);
   lines += `X-Call-Id: ${call.callId}\r\nX-Start-Time: ${call.startTime}\r\nX-Ebb-Deadline: ${call.deadline}\r\nX-Forwarded-For: ${call.remoteAddress}\r\nX-Forwarded-Host: ${host}\r\nX-Forwarded-Proto: ${call.protocol}\r\ntraceparent: ${trace}\r\n`;
-  return call.shadowOf === undefined ? lines : `${lines}X-Ebb-Shadow-Of: ${call.shadowOf}\r\n`;
+  if (call.shadowOf !== undefined) lines += `X-Ebb-Shadow-Of: ${call.shadowOf}\r\n`;
+  if (call.attempt !== undefined) lines += `X-Ebb-Attempt: ${call.attempt.number}\r\n`;
+  return lines;
+}
+
+/**
+ * The headers of a request that are kept for a call to be made later: those of the client without the connection's own,
+ * without the framing of its body, and without anything that would pretend to come from the platform (G5). Returns
+ * undefined when the request is ambiguous (two `Host` headers).
+ */
+export function keptHeaders(raw: readonly string[], stripAuthorization: boolean): string[] | undefined {
+  const listed = connectionListed(raw);
+  const headers: string[] = [];
+  let hosts = 0;
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i] as string;
+    const row = KEPT_HEADERS.find(name);
+    if (row === 'dropped' || isOwn(name) || listed?.has(name.toLowerCase())) continue;
+    if (row === 'host') hosts += 1;
+    if (row === 'authorization' && stripAuthorization) continue;
+    headers.push(name, raw[i + 1] as string);
+  }
+  return hosts > 1 ? undefined : headers;
 }
 
 /** What {@link requestLines} returns as names and values that alternate. */

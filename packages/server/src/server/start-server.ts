@@ -14,12 +14,15 @@ import { asEbbError, EbbError } from '../core/errors.ts';
 import { createLogger } from '../core/logger.ts';
 import type { FunctionRegistry } from '../core/ports.ts';
 import { limitedEverywhere } from '../gateways/route-feed.ts';
+import { AsyncDoor } from '../gateway/async-door.ts';
 import type { InstancePools } from '../pool/instance-pools.ts';
 import { withoutRollouts } from '../rollouts/without-rollouts.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
 import { createSecretRegistry } from '../registry/secret-registry.ts';
-import { openLendable } from '../store/lendable.ts';
+import { createSigningKeys } from '../registry/signing-keys.ts';
+import { openLendable } from '../store/lendable-key-value.ts';
+import { openLendableQueue } from '../store/lendable-queue.ts';
 import { createLogBook } from '../telemetry/log-book.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createMetricsServer } from '../telemetry/metrics-server.ts';
@@ -34,8 +37,10 @@ import { createHandOverSteps, isInUse } from './takeover/hand-over-steps.ts';
 import { inheritanceOf } from './takeover/inheritance.ts';
 import { callPredecessor } from './takeover/predecessor.ts';
 import { openInstallation, readServerFile, removeRunDir, writeServerFile } from './installation.ts';
+import { wireAsync } from './wire/wire-async.ts';
 import { wireEngine } from './wire/wire-engine.ts';
 import { wirePools } from './wire/wire-pools.ts';
+import { wireQueue } from './wire/wire-queue.ts';
 import { wireTraffic } from './wire/wire-traffic.ts';
 import { wireStore } from './wire/wire-store.ts';
 
@@ -46,6 +51,8 @@ const UNUSED_CODE_MS = 3_600_000;
 const SWEEP_EVERY_MS = 600_000;
 /** A server that is replaced closes its metrics when the other serves. */
 const METRICS_TRIES = 20;
+/** Whoever had the store's file may have the queue's for a moment longer. */
+const QUEUE_TRIES = 20;
 /** Half a minute longer than calls with the default timeout take to end in a server that shuts down. */
 const STORE_TRIES = 1_800;
 /** Real code compresses to a fifth, rarely to a fiftieth; an archive beyond this is a bomb. */
@@ -93,6 +100,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   };
   const store = made.use(await openLendable(() => openStore()));
   standing.hasStore = true;
+  const queue = made.use(
+    await openLendableQueue(() =>
+      retried(() => wireQueue({ config, installation: installation.id, logger }), QUEUE_TRIES, isInUse),
+    ),
+  );
   made.defer(() => {
     if (standing.isOurs) removeRunDir(runDir);
   });
@@ -123,13 +135,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const preparing = engine.prepare();
   preparing.catch(() => {});
 
+  const keyPath = join(config.dataDir, 'secrets.key');
   const secrets = await createSecretRegistry({
     store,
-    keyPath: join(config.dataDir, 'secrets.key'),
+    keyPath,
     namespaces,
     clock,
     usedBy: (namespace, name) => functions.registry?.secretUser(namespace, name),
   });
+  const signingKeys = await createSigningKeys({ store, keyPath, namespaces, clock });
 
   const logs = made.use(
     createLogBook({
@@ -139,7 +153,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       limits: { maxBytes: config.logMaxBytes, maxLinesPerSecond: config.logMaxLinesPerSecond },
     }),
   );
-  const metrics = createMetrics({ functions: () => gauges(registry, pools), spares: () => spares.ready });
+  const metrics = createMetrics({
+    functions: () => gauges(registry, pools),
+    spares: () => spares.ready,
+    asyncCalls: () => calls.gauges(),
+  });
   const { pools, loop, spares, rebound } = wirePools({
     engine,
     installation: installation.id,
@@ -171,7 +189,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     clock,
     logger,
     retention: { kept: config.versionsKept, maxAgeMs: config.versionsMaxAgeMs },
-    isVersionBusy: ({ key, namespace, name }) => pools.isRunning(key) || rollouts.isRunning(namespace, name),
+    isVersionBusy: ({ key, namespace, name, version }) =>
+      pools.isRunning(key) ||
+      rollouts.isRunning(namespace, name) ||
+      queue.hasQueued({ kind: 'function', namespace, name, qualifier: `@${version}` }),
     isRollingOut: (namespace, name) => rollouts.isRunning(namespace, name),
     stopIdle: (version) => pools.stopIdle(version),
     maxInstances: config.maxInstances,
@@ -185,8 +206,27 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     localTokenHash: hashLocalToken(localToken),
     clock,
   });
-  const { gateway, feed, everywhere, rollouts, rates, findVersion } = made.use(
+  const { gateway, invoker, routes, feed, everywhere, rollouts, rates, findVersion } = made.use(
     wireTraffic({ config, registry, namespaces, store, pools, authenticator, metrics, logs, clock, logger }),
+  );
+  const calls = made.use(
+    wireAsync({
+      config,
+      queue,
+      registry,
+      signingKeys,
+      metrics,
+      pools,
+      invoker,
+      outside: () => gateway.outside,
+      askSuccessor: async (text) => {
+        if (!standing.handOver) throw new EbbError('DRAINING', 'no server has taken over');
+        return standing.handOver.calls(text);
+      },
+      clock,
+      logger,
+      isShared: predecessor !== undefined,
+    }),
   );
   const health = createHealth(engine);
   const api = made.use(
@@ -198,6 +238,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       code,
       logs,
       instances: pools,
+      invocations: calls.invocations,
+      ...calls.outcomes,
+      signingKeys,
       authenticator,
       info: {
         name: 'ebb',
@@ -226,11 +269,14 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   };
   if (!predecessor) await startPools();
 
-  const gate = createApiGate((request, response) => api.handle(request, response));
+  const gate = createApiGate((request, response) => {
+    if (!door.handle(request, response)) api.handle(request, response);
+  });
+  const door = new AsyncDoor({ routes, authenticator, acceptor: calls.acceptance, gateway, enter: () => gate.enter() });
   const handleRequest = (request: IncomingMessage, response: ServerResponse) => {
     if (!gateway.handle(request, response)) gate.handle(request, response);
   };
-  const shared = { config, gateway, handleRequest, inherited };
+  const shared = { config, gateway, door, handleRequest, inherited };
   const opened = feed
     ? await openGateways({
         ...shared,
@@ -249,6 +295,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   health.front = opened;
   made.adopt(opened, (open) => open.close());
   if (predecessor) {
+    predecessor.onCalls((text) => calls.settleFor(text));
     await predecessor.take();
     // What it gave up is taken into service before the first call.
     await startPools();
@@ -275,6 +322,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       startedAt: new Date(clock.now()).toISOString(),
     }),
   );
+  const alive = () => (predecessor?.isThere === true ? predecessor.owners : []);
+  await calls.start(alive());
+  void predecessor?.gone.then(() => calls.reclaim());
   const sweep = setInterval(() => void sweepCode().catch(() => {}), SWEEP_EVERY_MS).unref();
   made.defer(() => clearInterval(sweep));
   void sweepCode().catch(() => {});
@@ -284,6 +334,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     port: opened.server,
     listen: { host: config.listen.host, port: opened.port },
     localToken,
+    owners: () => [calls.owner, ...alive()],
     held: async () => {
       const before = predecessor ? await predecessor.held() : new Set<string>();
       return before && [...pools.held(), ...before];
@@ -294,6 +345,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       pools,
       rollouts,
       store,
+      calls,
       front: opened,
       logger,
       onReleased: () => handOver.released(),
@@ -325,8 +377,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     await handOver.close();
     // With a successor nobody is refused anything: calls end by themselves, at the latest by their timeouts.
     health.draining = true;
+    await calls.stop();
     if (standing.isReplaced) await opened.callsEnded(now);
     else await opened.drain();
+    await calls.giveBack();
     // Ends followed logs, which would keep their connections open.
     await api[Symbol.asyncDispose]();
     // What was promised to idle connections is kept: a request may be on its way on one, also on one of the server

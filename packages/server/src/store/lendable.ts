@@ -1,8 +1,6 @@
-import type { KeyValue } from './key-value.ts';
-
-/** A store whose file can be given to another process for a while. */
-export interface LendableStore extends KeyValue {
-  /** Closes the file; what is asked from then on waits until {@link takeBack}. */
+/** What can be given to another process for a while. */
+export interface Lendable {
+  /** Closes the file once nothing is done with it any more; what is asked from then on waits until {@link takeBack}. */
   lend(): Promise<void>;
   /** Lends for good: those who wait get the error, and so do all who come before {@link takeBack}. Called again, another. */
   giveAway(error: Error): void;
@@ -10,49 +8,72 @@ export interface LendableStore extends KeyValue {
   takeBack(): Promise<void>;
 }
 
-/** Makes a store of one that `open` opens. */
-export async function openLendable(open: () => Promise<KeyValue>): Promise<LendableStore> {
-  let current: Promise<KeyValue> = Promise.resolve(await open());
-  let lent: PromiseWithResolvers<KeyValue> | undefined;
+/** A store that may be lent, for those who make one of it that looks like any other. */
+export interface Lending<Store extends AsyncDisposable> extends Lendable, AsyncDisposable {
+  /** Does work with the store; while it is lent, once it is back. Throws the error it was given away with. */
+  use<Result>(work: (store: Store) => Promise<Result>): Promise<Result>;
+}
+
+/** Opens a store that may be lent; `open` is called again each time it is taken back. */
+export async function openLending<Store extends AsyncDisposable>(open: () => Promise<Store>): Promise<Lending<Store>> {
+  let here: Store | undefined = await open();
+  let lent = Promise.withResolvers<Store>();
   let isDisposed = false;
-  const lendTo = (next: PromiseWithResolvers<KeyValue>) => {
+  let running = 0;
+  let onIdle: (() => void) | undefined;
+
+  const lendTo = (): void => {
+    here = undefined;
+    lent = Promise.withResolvers<Store>();
     // Nobody may be waiting when it is given away.
-    next.promise.catch(() => {});
-    lent = next;
-    current = next.promise;
+    lent.promise.catch(() => {});
+  };
+  const idle = async (): Promise<void> => {
+    if (running === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    onIdle = resolve;
+    await promise;
+  };
+  const run = async <Result>(store: Store, work: (store: Store) => Promise<Result>): Promise<Result> => {
+    running += 1;
+    try {
+      return await work(store);
+    } finally {
+      running -= 1;
+      if (running === 0) onIdle?.();
+    }
   };
   return {
-    get: async (key) => (await current).get(key),
-    list: async (prefix) => (await current).list(prefix),
-    commit: async (writes) => (await current).commit(writes),
+    use: (work) => (here ? run(here, work) : lent.promise.then((store) => run(store, work))),
     async lend() {
-      if (lent) return;
-      const store = await current;
-      lendTo(Promise.withResolvers<KeyValue>());
+      const store = here;
+      if (!store) return;
+      lendTo();
+      await idle();
       await store[Symbol.asyncDispose]();
     },
     giveAway(reason) {
-      if (!lent) return;
+      if (here) return;
       lent.reject(reason);
-      lendTo(Promise.withResolvers<KeyValue>());
+      lendTo();
       lent.reject(reason);
     },
     async takeBack() {
-      if (!lent || isDisposed) return;
+      if (here || isDisposed) return;
       const store = await open();
       if (isDisposed) {
         await store[Symbol.asyncDispose]();
         return;
       }
-      lent.resolve(store);
+      here = store;
       // Where it was given away already, nobody waits for that any more.
-      current = Promise.resolve(store);
-      lent = undefined;
+      lent.resolve(store);
     },
     async [Symbol.asyncDispose]() {
+      if (isDisposed) return;
       isDisposed = true;
       // What is lent is closed already.
-      if (!lent) await (await current)[Symbol.asyncDispose]();
+      await here?.[Symbol.asyncDispose]();
     },
   };
 }

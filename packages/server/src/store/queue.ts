@@ -52,7 +52,7 @@ export interface NewItem {
   /** The call id, kept over all attempts. Chosen by the caller, unique. */
   readonly id: string;
   readonly namespace: string;
-  /** What takes turns with other lanes; items of one lane are leased together. At most 200 characters. */
+  /** What takes turns with other lanes; items of one lane are leased together. At most 200 characters; it belongs to one namespace. */
   readonly lane: string;
   readonly target: Target;
   readonly method: string;
@@ -128,7 +128,10 @@ export interface LeaseRequest {
   readonly untilAt: number;
   /** Who leases: a run of the server. */
   readonly owner: string;
-  /** Only items whose `expiresAt` is over, also those that wait for a moment or for their key. Default: false. */
+  /**
+   * Only items whose `expiresAt` is over, those that are over longest first, also those that wait for a moment or for
+   * their key. Default: false.
+   */
   readonly expired?: boolean | undefined;
 }
 
@@ -144,7 +147,10 @@ export interface Lease {
 /** What was leased. */
 export interface Leased {
   readonly leases: readonly Lease[];
-  /** When more may be due, if nothing changes until then; absent when nothing waits for a moment. */
+  /**
+   * When more may be due, if nothing changes until then: 0 where more may begin at once; absent when nothing waits for a
+   * moment. Whether a key lets go what waits for its moment shows only then.
+   */
   readonly nextAt?: number | undefined;
 }
 
@@ -206,7 +212,7 @@ export interface LaneStats {
   readonly running: number;
   /** Acceptance of the oldest queued item. */
   readonly oldestAt?: number | undefined;
-  /** When the next item of the lane may be leased; in the past when one may now. Absent when only keys hold it back. */
+  /** When the next item of the lane may be leased: 0 for at once. Absent when only keys hold it back. */
   readonly nextAt?: number | undefined;
 }
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { eventually } from '../../../../../testing/harness/gateway.ts';
 import { EbbError } from '../../core/errors.ts';
 import { createLogger } from '../../core/logger.ts';
-import { openLendable } from '../../store/lendable.ts';
+import { openLendable } from '../../store/lendable-key-value.ts';
 import { createMemoryKeyValue } from '../../store/memory/memory-key-value.ts';
 import { createApiGate } from './api-gate.ts';
 import { createHandOverSteps } from './hand-over-steps.ts';
@@ -24,6 +24,14 @@ test('a server whose store cannot be opened again serves on, refuses changes in 
     {
       gate,
       store,
+      calls: {
+        hold: () => Promise.resolve(),
+        lend: () => Promise.resolve(),
+        giveAway: () => {},
+        takeBack: () => Promise.resolve(),
+        passOn: () => {},
+        goOn: () => void done.push('calls'),
+      },
       pools: { pause: () => Promise.resolve(), release: () => {}, resume: () => void done.push('pools') },
       rollouts: { hold: () => Promise.resolve(), goOn: () => void done.push('rollouts') },
       front: { handOn: () => {}, callsEnded: () => Promise.resolve(), leave: () => {} },
