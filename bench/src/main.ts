@@ -6,6 +6,10 @@
 import { availableParallelism, cpus } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { benchAccepts } from './async/accepts.ts';
+import { benchBacklog } from './async/backlog.ts';
+import { benchDispatch } from './async/dispatch.ts';
+import { benchDraining } from './async/draining.ts';
 import { benchCold } from './cold.ts';
 import { benchGateways } from './gateways.ts';
 import { benchImage } from './image.ts';
@@ -51,6 +55,10 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
   mixed: () => benchMixed(report, options),
   stream: () => benchStream(report, options),
   overload: () => benchOverload(report, options),
+  accepts: () => benchAccepts(report, options),
+  dispatch: () => benchDispatch(report),
+  backlog: () => benchBacklog(report),
+  draining: () => benchDraining(report, options),
   profile: () => benchProfile(report, options),
   simulate: () => benchSimulate(report),
 };

@@ -10,6 +10,8 @@ import type { FunctionSpecInput } from '@ebb/contract';
 /** A server under measurement. */
 export interface MeasuredEbb extends AsyncDisposable {
   readonly url: string;
+  /** For clients on this machine. */
+  readonly token: string;
   readonly pid: number;
   readonly dataDir: string;
   readonly client: EbbClient;
@@ -60,6 +62,7 @@ export async function startEbb(
   const client = createEbbClient({ url: ready.url, token: ready.token });
   return {
     url: ready.url,
+    token: ready.token,
     pid: child.pid ?? 0,
     dataDir,
     client,

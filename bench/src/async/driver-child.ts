@@ -1,0 +1,40 @@
+/** Has some clients queue calls through the default driver, each its next when the last is durable: `PATH BYTES CLIENTS SECONDS`. */
+import { createSqliteQueue } from '../../../packages/server/src/store/sqlite/sqlite-queue.ts';
+import { percentile } from '../measure.ts';
+
+const [path = '', bytes, clients, seconds] = process.argv.slice(2);
+const queue = await createSqliteQueue({ path });
+const body = new Uint8Array(Number(bytes)).fill(120);
+const endMs = performance.now() + Number(seconds) * 1000;
+const beganMs = performance.now();
+const latencies: number[] = [];
+
+async function client(): Promise<void> {
+  while (performance.now() < endMs) {
+    const now = Date.now();
+    const sentMs = performance.now();
+    await queue.enqueue([
+      {
+        id: crypto.randomUUID(),
+        namespace: 'openfaas-fn',
+        lane: 'openfaas-fn/stamp',
+        target: { kind: 'function', namespace: 'openfaas-fn', name: 'stamp', qualifier: '' },
+        method: 'POST',
+        path: '/',
+        headers: ['Content-Type', 'text/plain'],
+        body: { kind: 'bytes', bytes: body.slice() },
+        acceptedAt: now,
+        runAt: now,
+        expiresAt: now + 3_600_000,
+        priority: 4,
+      },
+    ]);
+    latencies.push(performance.now() - sentMs);
+  }
+}
+
+await Promise.all(Array.from({ length: Number(clients) }, client));
+const perSecond = (latencies.length * 1000) / (performance.now() - beganMs);
+process.send?.({ perSecond, p99Ms: percentile(latencies, 0.99) });
+await queue[Symbol.asyncDispose]();
+process.disconnect?.();
