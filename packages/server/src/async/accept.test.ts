@@ -44,7 +44,7 @@ function make(overrides: Partial<AcceptOptions> = {}) {
     files: { maxBytes: 1000, keep: (given) => keepAll(given) },
     clock: { now: () => NOW },
     maxQueued: 1000,
-    onOutcome: (namespace, outcome) => outcomes.push(`${namespace} ${outcome}`),
+    onOutcome: (outcome) => outcomes.push(outcome),
     ...overrides,
   });
   return { acceptance, queue, outcomes };
@@ -83,7 +83,7 @@ test('A1: a call is accepted when the queue has it, with what the version meant 
     priority: 4,
     rules: { key: 'k', order: 'none', throttleMs: 0, debounceMs: 0 },
   });
-  expect(outcomes).toEqual(['team accepted']);
+  expect(outcomes).toEqual(['accepted']);
 });
 
 test('an alias means the version with most of its calls, a number that version, wherever it is kept', async () => {
@@ -109,7 +109,7 @@ test.each([
     files: { maxBytes: 1000, keep: () => Promise.reject(new Error('it was read')) },
   });
   await expect(acceptance.enqueue(call(more))).rejects.toMatchObject({ code });
-  expect(outcomes).toEqual([`${'namespace' in more ? more.namespace : 'team'} refused`]);
+  expect(outcomes).toEqual(['refused']);
 });
 
 test('a body that is known to be too large is refused before it has come', async () => {
@@ -156,7 +156,7 @@ test('of many, each is accepted or refused by itself, in their order', async () 
     if (i % 100 === 7) expect(outcome).toMatchObject({ code: 'FUNCTION_NOT_FOUND' });
     else expect((await queue.get(outcome instanceof EbbError ? '' : outcome.id))?.path).toBe(`/${i}`);
   }
-  expect(outcomes.filter((one) => one === 'team refused')).toHaveLength(25);
+  expect(outcomes.filter((one) => one === 'refused')).toHaveLength(25);
   expect(outcomes).toHaveLength(calls.length);
 });
 
