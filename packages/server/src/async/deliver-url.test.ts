@@ -1,5 +1,6 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
@@ -130,6 +131,29 @@ describe('createUrlDeliverer', () => {
     const later = String(got.headers['x-ebb-signature']).replace(/t=\d+/, `t=${NOW / 1000 + 900}`);
     const forged = { ...got, headers: { ...got.headers, 'x-ebb-signature': later } };
     expect(isGenuine('ebbsk_new', forged, NOW + 900_000)).toBe(false);
+  });
+
+  test('case 28: the receiver in docs/async.md takes a post once, and no other than what was sent', async () => {
+    const page = await readFile(new URL('../../../../docs/async.md', import.meta.url), 'utf8');
+    const code = /```js\n(import \{ createHash[\s\S]*?)```/.exec(page)?.[1] ?? '';
+    const { isGenuine: inDocs } = (await import(`data:text/javascript,${encodeURIComponent(code)}`)) as {
+      isGenuine(key: string, headers: IncomingHttpHeaders, body: Buffer): boolean;
+    };
+    const { seen, url } = await receiver();
+    const now = createUrlDeliverer({
+      egress: createEgress({ allow: '127.0.0.1' }),
+      signingKeys: { get: () => Promise.resolve(KEY) },
+      files: { open: () => Readable.from([]) },
+      clock: { now: () => Date.now() },
+    });
+    await now.deliver(lease(url), new AbortController().signal);
+    const [got] = seen;
+    if (!got) throw new Error('nothing came');
+    expect(inDocs('ebbsk_other', got.headers, got.body)).toBe(false);
+    expect(inDocs('ebbsk_new', got.headers, Buffer.from('forged'))).toBe(false);
+    expect(inDocs('ebbsk_new', { ...got.headers, 'x-ebb-signature': 'v1=00' }, got.body)).toBe(false);
+    expect(inDocs('ebbsk_new', got.headers, got.body)).toBe(true);
+    expect(inDocs('ebbsk_new', got.headers, got.body)).toBe(false);
   });
 
   test('case 27: a private address and a redirect are refused for good', async () => {

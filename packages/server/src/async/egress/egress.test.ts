@@ -1,8 +1,15 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { mkdtemp, readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { promisify } from 'node:util';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createEgress, type EgressRequest } from './egress.ts';
 
@@ -80,6 +87,36 @@ describe('createEgress', () => {
     const egress = createEgress({ allow: 'hooks.internal', resolve: () => Promise.resolve(['127.0.0.1']) });
     expect(await egress.post(post(`http://hooks.internal:${port}/`))).toMatchObject({ kind: 'answered', status: 200 });
     expect(seen[0]?.host).toBe(`hooks.internal:${port}`);
+  });
+
+  test('over TLS the name is what the server is asked for and what its certificate must be of', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'ebb-egress-'));
+    open.push({ close: () => rmSync(folder, { recursive: true, force: true }) });
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    const subject = ['-subj', '/CN=hooks.internal', '-addext', 'subjectAltName=DNS:hooks.internal'];
+    await promisify(execFile)('openssl', [
+      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1'],
+      ...['-keyout', key, '-out', cert, ...subject],
+    ]);
+    const asked: string[] = [];
+    const server = createHttpsServer({
+      key: await readFile(key),
+      cert: await readFile(cert),
+      SNICallback: (name, done) => {
+        asked.push(name);
+        done(null);
+      },
+    }).listen(0, '127.0.0.1');
+    open.push(server);
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const egress = createEgress({ allow: 'hooks.internal', resolve: () => Promise.resolve(['127.0.0.1']) });
+    // Nobody vouches for this certificate, so nothing is sent.
+    expect(await egress.post(post(`https://hooks.internal:${port}/`))).toMatchObject({
+      kind: 'failed',
+      message: expect.stringContaining('self-signed certificate') as string,
+    });
+    expect(asked).toEqual(['hooks.internal']);
   });
 
   test('case 27: a redirect is an answer and is not followed', async () => {
