@@ -82,6 +82,13 @@ describe('createEgress', () => {
     expect(outcome).toMatchObject({ kind: 'refused', message: expect.stringContaining('10.0.0.1') as string });
   });
 
+  test('of several addresses the next is tried where one does not answer', async () => {
+    const { seen, port } = await receiver();
+    const egress = createEgress({ allow: '127.0.0.0/8', resolve: () => Promise.resolve(['127.0.0.3', '127.0.0.1']) });
+    expect(await egress.post(post(`http://two.example:${port}/`))).toMatchObject({ kind: 'answered', status: 200 });
+    expect(seen).toHaveLength(1);
+  });
+
   test('the name stays in Host when the connection goes to the address that was checked', async () => {
     const { seen, port } = await receiver();
     const egress = createEgress({ allow: 'hooks.internal', resolve: () => Promise.resolve(['127.0.0.1']) });
