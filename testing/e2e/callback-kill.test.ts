@@ -19,7 +19,7 @@ test('A2, A3: a server killed while it calls and posts loses no outcome; what co
     arrived.set(id, [...(arrived.get(id) ?? []), Number(request.headers['x-ebb-attempt'])]);
     request.resume().on('end', () => setTimeout(() => response.end(), 5));
   }).listen(0, '127.0.0.1');
-  made.defer(() => void receiver.close().closeAllConnections());
+  made.defer(() => receiver.close().closeAllConnections());
   await once(receiver, 'listening');
   const callback = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`;
 
