@@ -153,11 +153,14 @@ export function createAcceptor(
       for (const [subject, { promised }] of ledger.keys) {
         if (promised.isPending && ledger.index.get(promised.id)) await confirm(subject);
       }
-      for (const { due, delayed } of [...ledger.index.lanes()]) {
-        const quiet = [...due, ...delayed].filter(isSuperseded);
-        const keys = new Map(quiet.map(({ record }) => [record.rules?.key ?? '', record.lane]));
-        for (const [key, lane] of keys) await cancelSuperseded(lane, key);
+      const quiet = new Map<string, readonly [string, string]>();
+      for (const { lane, due, delayed } of ledger.index.lanes()) {
+        for (const held of [...due, ...delayed]) {
+          const key = held.record.rules?.key;
+          if (key !== undefined && isSuperseded(held)) quiet.set(`${lane}\0${key}`, [lane, key]);
+        }
       }
+      for (const [lane, key] of quiet.values()) await cancelSuperseded(lane, key);
     },
   };
 }

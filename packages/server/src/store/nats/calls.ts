@@ -2,7 +2,7 @@ import { EbbError } from '../../core/errors.ts';
 import { type Held, isOpen, leaseOf } from '../fold-held.ts';
 import type { Lease, NewItem, QueueRecord } from '../queue.ts';
 import type { Taken } from '../take-items.ts';
-import { decodeStateBody, encodeState, GONE, type StateBody, withItem, withState } from './encode-held.ts';
+import { decodeStateBody, encodeState, GONE, type StateBody, withItem } from './encode-held.ts';
 import type { Journal } from './journal.ts';
 import type { Ledger, Mark } from './ledger.ts';
 import type { Serial } from './serial.ts';
@@ -90,7 +90,7 @@ export function createCalls(journal: Journal, ledger: Ledger, subjects: Subjects
       if (mark.isComplete || (!whole && !isOpen(held.record))) return held;
       const body = await stateBody(mark);
       if (body) {
-        const complete = { ...held, record: withState(held.record, body) };
+        const complete = { ...held, record: { ...held.record, ...body.state } };
         if (isOpen(held.record) && ledger.mark(id) === mark) ledger.put(complete, { ...mark, isComplete: true });
         return complete;
       }
@@ -147,7 +147,7 @@ export function createCalls(journal: Journal, ledger: Ledger, subjects: Subjects
       if (!isStillTaken()) return undefined;
       const mark = ledger.mark(id);
       if (!mark || doubted.has(id)) return await giveBack();
-      const state = mark.isComplete ? running.record : await stateBody(mark);
+      const state = mark.isComplete ? running.record : (await stateBody(mark))?.state;
       const record = state && (await withAccepted({ ...running.record, attempts: state.attempts }));
       if (!record || !isStillTaken()) return await giveBack();
       if (await write(id, { held: { ...running, record } })) return leaseOf({ ...running, record });
