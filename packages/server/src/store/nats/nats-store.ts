@@ -101,10 +101,13 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
     await calls.change(id, (held) => (ledger.mark(id)?.follow ? { held, isPaid: true } : undefined), { whole: true });
   };
 
-  /** Ends what was begun and not ended, by this server or one before it. */
-  const finish = async (): Promise<void> => {
-    for (const id of ledger.owing()) await calls.inTurn(id, () => payDebtInTurn(id));
-    await acceptor.finish();
+  let overdue = new Set<string>();
+  /** Ends what was begun and not ended; with `all` also what may be about to end, as nobody else is there yet. */
+  const finish = async (all: boolean): Promise<void> => {
+    const owing = ledger.owing();
+    for (const id of owing) if (all || overdue.has(id)) await calls.inTurn(id, () => payDebtInTurn(id));
+    overdue = new Set(owing);
+    await (all ? acceptor.finish() : acceptor.confirmRest());
     for (const seq of ledger.takeLeftovers()) await journal.remove(seq);
   };
 
@@ -115,6 +118,7 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
     ledger.clear();
     await catchUp.build(ledger);
     isLost = false;
+    await finish(true);
   };
 
   const look = async (everything: boolean): Promise<void> => {
@@ -126,7 +130,7 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
       ready = rebuild();
       await ready;
     }
-    if (ledger.owing().length > 0) await finish();
+    await finish(false);
   };
 
   let looking: Promise<void> | undefined;
@@ -141,7 +145,6 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
 
   try {
     await rebuild();
-    await finish();
   } catch (error) {
     await link[Symbol.asyncDispose]();
     throw error;
