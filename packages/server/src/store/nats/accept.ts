@@ -171,8 +171,8 @@ export function createAcceptor(
         if (promised.isPending && ledger.index.get(promised.id)) await confirm(subject);
       }
       const quiet = new Map<string, readonly [string, string]>();
-      for (const { lane, due, delayed } of ledger.index.lanes()) {
-        for (const held of [...due, ...delayed]) {
+      for (const { lane, queued } of ledger.index.lanes()) {
+        for (const held of queued) {
           const key = held.record.rules?.key;
           if (key !== undefined && isSuperseded(held)) quiet.set(`${lane}\0${key}`, [lane, key]);
         }

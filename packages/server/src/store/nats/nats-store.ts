@@ -74,7 +74,7 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
   const space = createSpace();
   const catchUp = createCatchUp(journal, (usage) => {
     let open = 0;
-    for (const { due, delayed, running } of ledger.index.lanes()) open += due.size + delayed.size + running.size;
+    for (const { queued, running } of ledger.index.lanes()) open += queued.size + running.size;
     space.look(usage, open);
   });
   const serial = createSerial();
