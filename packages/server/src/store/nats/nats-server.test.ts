@@ -160,6 +160,34 @@ describeWithNats('the NATS server of a queue', () => {
     ]);
   });
 
+  test('a message that cannot be read is set aside with a word in the log, and holds up no other call', async () => {
+    await using nats = await startNats();
+    const subjects = createSubjects('server');
+    await using first = await open(nats.url);
+    await first.enqueue(['a', 'b', 'c', 'd'].map((id) => newItem(id)));
+    const spoil = async (jsm: JetStreamManager) => {
+      const js = jsm.jetstream();
+      const { header } = (await jsm.streams.getMessage('EBB_server', { last_by_subj: subjects.item('a') })) ?? {};
+      if (!header) throw new Error('the message is not there');
+      const cut = headers();
+      cut.set('Ebb', header.get('Ebb'));
+      await js.publish(subjects.item('a'), 'cut', { headers: cut });
+      const nonsense = headers();
+      nonsense.set('Ebb', '{"state":');
+      await js.publish(subjects.item('b'), '', { headers: nonsense });
+      await js.publish(subjects.state('c'), '', { headers: nonsense });
+    };
+    await withManager(nats.url, spoil);
+    const lines: string[] = [];
+    await using queue = await open(nats.url, { logger: keep(lines) });
+    const ask = { lane: LANE, max: 9, now: 2000, untilAt: 9000, owner: 'one' };
+    const leases = [...(await queue.lease(ask)).leases, ...(await queue.lease(ask)).leases];
+    expect(leases.map(({ record }) => record.id)).toEqual(['d']);
+    expect((await queue.list({ namespace: 'acme', limit: 9 })).map(({ id }) => id)).toEqual(['d']);
+    for (const id of ['a', 'b', 'c']) expect(await queue.get(id)).toBeUndefined();
+    expect(lines.filter((line) => line.includes('cannot be read')).length).toBeGreaterThanOrEqual(3);
+  });
+
   test('when the stream is removed under it the queue says so, and goes on with an empty one', async () => {
     await using nats = await startNats();
     const lines: string[] = [];

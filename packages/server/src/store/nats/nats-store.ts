@@ -79,8 +79,11 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
   });
   const serial = createSerial();
   const background = new Set<Promise<unknown>>();
-  const ledger = createLedger(subjects, () => clock.monotonic());
-  const calls = createCalls(journal, ledger, subjects, serial);
+  const onDamaged = (subject: string, cause: unknown): void => {
+    logger?.error({ err: cause, subject }, 'a message of the queue on NATS cannot be read; its call is left aside');
+  };
+  const ledger = createLedger({ subjects, monotonic: () => clock.monotonic(), onDamaged });
+  const calls = createCalls({ journal, ledger, subjects, serial, onDamaged });
   const acceptor = createAcceptor(journal, ledger, { calls, serial, subjects, space });
   let ready: Promise<void> = Promise.resolve();
   let isClosed = false;
