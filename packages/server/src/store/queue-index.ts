@@ -12,6 +12,8 @@ export interface LaneIndex {
   /** Queued items that wait for their moment, earliest first. */
   readonly delayed: SortedList<Held>;
   readonly running: SortedList<Held>;
+  /** Those that are due or delayed, in order of acceptance. */
+  readonly queued: SortedList<Held>;
 }
 
 /** The items of a key of a lane, each list in order of acceptance. */
@@ -54,7 +56,8 @@ export function createQueueIndex(): QueueIndex {
     const { record, slotAt } = held;
     const { state, begun, rules } = record;
     const lane = isOpen(record) && ensure(lanes, record.lane, () => newLane(record.lane, record.namespace));
-    const ofLane = !lane ? [] : [state === 'running' ? lane.running : held.isDue ? lane.due : lane.delayed];
+    const waiting = (open: LaneIndex) => [open.queued, held.isDue ? open.due : open.delayed];
+    const ofLane = !lane ? [] : state === 'running' ? [lane.running] : waiting(lane);
     if (!rules || (!lane && slotAt === undefined)) return ofLane;
     const key = ensure(keys, keyName(record.lane, rules.key), newKey);
     const ofKey = !lane ? [] : [state === 'running' ? key.running : begun > 0 ? key.retrying : key.unbegun];
@@ -67,7 +70,7 @@ export function createQueueIndex(): QueueIndex {
     countsOf(held.record.namespace)[held.record.state] -= 1;
     const { lane, rules } = held.record;
     const open = lanes.get(lane);
-    if (open && open.due.size + open.delayed.size + open.running.size === 0) lanes.delete(lane);
+    if (open && open.queued.size + open.running.size === 0) lanes.delete(lane);
     const key = rules && keys.get(keyName(lane, rules.key));
     if (key && key.unbegun.size + key.retrying.size + key.running.size + key.slots.size === 0) {
       keys.delete(keyName(lane, rules.key));
@@ -112,6 +115,7 @@ function newLane(lane: string, namespace: string): LaneIndex {
     due: createSortedList(byRank),
     delayed: createSortedList(byMoment),
     running: createSortedList(bySeq),
+    queued: createSortedList(bySeq),
   };
 }
 

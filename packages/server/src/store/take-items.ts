@@ -21,20 +21,18 @@ export function nextMoment(index: QueueIndex, request: LeaseRequest): number | u
   if (!lane) return undefined;
   if (!request.expired) return nextOf(index, lane);
   let first: number | undefined;
-  for (const { record } of queuedOf(lane)) first = Math.min(first ?? Infinity, record.expiresAt);
+  for (const { record } of lane.queued) first = Math.min(first ?? Infinity, record.expiresAt);
   return first !== undefined && first <= request.now ? 0 : first;
 }
 
 /** What waits and runs in a lane. */
 export function statsOf(index: QueueIndex, lane: LaneIndex): LaneStats {
-  let oldest: Held | undefined;
-  for (const held of queuedOf(lane)) if (!oldest || held.record.seq < oldest.record.seq) oldest = held;
   return {
     lane: lane.lane,
     namespace: lane.namespace,
-    queued: lane.due.size + lane.delayed.size,
+    queued: lane.queued.size,
     running: lane.running.size,
-    oldestAt: oldest?.record.acceptedAt,
+    oldestAt: lane.queued.first()?.record.acceptedAt,
     nextAt: nextOf(index, lane),
   };
 }
@@ -60,16 +58,11 @@ function firstDelayed(index: QueueIndex, lane: string, now: number): Held | unde
 
 function takeExpired(index: QueueIndex, request: LeaseRequest): readonly Taken[] {
   const lane = index.lane(request.lane);
-  return (lane ? [...queuedOf(lane)] : [])
+  return [...(lane?.queued ?? [])]
     .filter(({ record }) => record.expiresAt <= request.now)
     .toSorted(({ record: left }, { record: right }) => left.expiresAt - right.expiresAt || left.seq - right.seq)
     .slice(0, request.max)
     .map((held) => begin(index, held, request));
-}
-
-function* queuedOf(lane: LaneIndex): IterableIterator<Held> {
-  yield* lane.due;
-  yield* lane.delayed;
 }
 
 function begin(index: QueueIndex, before: Held, { owner, now, untilAt }: LeaseRequest): Taken {

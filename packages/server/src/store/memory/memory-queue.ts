@@ -142,8 +142,8 @@ export function createMemoryQueue(): Queue {
 
     async hasQueued(target) {
       use();
-      return [...index.lanes()].some(({ due, delayed, running }) =>
-        [...due, ...delayed, ...running].some(
+      return [...index.lanes()].some(({ queued, running }) =>
+        [...queued, ...running].some(
           ({ record }) =>
             record.target.kind === 'function' &&
             record.target.namespace === target.namespace &&

@@ -14,6 +14,8 @@ export interface Acceptor {
   accept(items: readonly NewItem[], mostOpen?: number): Promise<readonly Enqueued[]>;
   /** Ends what somebody died over: keys whose call is written, and calls that should have given way to newer ones. */
   finish(): Promise<void>;
+  /** Notes of keys that their call is written, where that failed before. */
+  confirmRest(): Promise<void>;
 }
 
 /** What an {@link Acceptor} shares with the rest of a queue. */
@@ -30,6 +32,8 @@ export function createAcceptor(
   ledger: Ledger,
   { calls, serial, subjects, space }: AcceptorParts,
 ): Acceptor {
+  /** Keys that it could not be noted of that their call is written. */
+  const unconfirmed = new Set<string>();
   /** Items of a namespace that are on their way. */
   const coming = new Map<string, number>();
 
@@ -46,9 +50,16 @@ export function createAcceptor(
       const held = acceptItem(item, 0, { slotAt: slotBefore(ledger, item) });
       const message = encodeItem(held);
       space.take(message.head.length + message.body.length);
-      const written = await journal.write(subjects.item(id), message, 0);
-      if (written.kind === 'conflict') await calls.refresh(id);
-      else add(held, written.seq);
+      for (;;) {
+        const written = await journal.write(subjects.item(id), message, 0);
+        if (written.kind === 'written') {
+          add(held, written.seq);
+          break;
+        }
+        if (await calls.refresh(id)) break;
+        // What is left of a call that was forgotten under this id.
+        if (written.found) await journal.remove(written.found.seq);
+      }
     } finally {
       const left = (coming.get(namespace) ?? 1) - 1;
       if (left > 0) coming.set(namespace, left);
@@ -122,7 +133,9 @@ export function createAcceptor(
     const known = ledger.keys.get(subject);
     if (!known?.promised.isPending) return;
     const promised = { ...known.promised, isPending: false };
+    unconfirmed.add(subject);
     const written = await journal.write(subject, encodeKey(promised), known.seq);
+    unconfirmed.delete(subject);
     if (written.kind === 'written') ledger.keys.set(subject, { seq: written.seq, promised });
     else if (written.found) ledger.apply({ ...written.found, subject });
   };
@@ -149,15 +162,22 @@ export function createAcceptor(
       return results;
     },
 
+    async confirmRest() {
+      for (const subject of unconfirmed) await confirm(subject);
+    },
+
     async finish() {
       for (const [subject, { promised }] of ledger.keys) {
         if (promised.isPending && ledger.index.get(promised.id)) await confirm(subject);
       }
-      for (const { due, delayed } of [...ledger.index.lanes()]) {
-        const quiet = [...due, ...delayed].filter(isSuperseded);
-        const keys = new Map(quiet.map(({ record }) => [record.rules?.key ?? '', record.lane]));
-        for (const [key, lane] of keys) await cancelSuperseded(lane, key);
+      const quiet = new Map<string, readonly [string, string]>();
+      for (const { lane, queued } of ledger.index.lanes()) {
+        for (const held of queued) {
+          const key = held.record.rules?.key;
+          if (key !== undefined && isSuperseded(held)) quiet.set(`${lane}\0${key}`, [lane, key]);
+        }
       }
+      for (const [lane, key] of quiet.values()) await cancelSuperseded(lane, key);
     },
   };
 }

@@ -2,7 +2,7 @@ import { EbbError } from '../../core/errors.ts';
 import { type Held, isOpen, leaseOf } from '../fold-held.ts';
 import type { Lease, NewItem, QueueRecord } from '../queue.ts';
 import type { Taken } from '../take-items.ts';
-import { decodeStateBody, encodeState, GONE, type StateBody, withItem, withState } from './encode-held.ts';
+import { decodeStateBody, encodeState, GONE, type StateBody, withItem } from './encode-held.ts';
 import type { Journal } from './journal.ts';
 import type { Ledger, Mark } from './ledger.ts';
 import type { Serial } from './serial.ts';
@@ -52,11 +52,38 @@ export interface Calls {
 /** Times a change is decided again before it is given up; only servers that fight over a call come near. */
 const TRIES = 20;
 
+/** What {@link Calls} are made of. */
+export interface CallsOptions {
+  readonly journal: Journal;
+  readonly ledger: Ledger;
+  readonly subjects: Subjects;
+  readonly serial: Serial;
+  /** Hears of messages that cannot be read; their calls are set aside, as if they were not there. */
+  readonly onDamaged: (subject: string, cause: unknown) => void;
+}
+
 /** Joins the journal and what is known of it. */
-export function createCalls(journal: Journal, ledger: Ledger, subjects: Subjects, serial: Serial): Calls {
+export function createCalls({ journal, ledger, subjects, serial, onDamaged }: CallsOptions): Calls {
   const doubted = new Set<string>();
+  const damaged = new Set<string>();
+
+  /** Reads a message of a call; undefined where it is damaged. */
+  const readable = <T>(id: string, subject: string, read: () => T): T | undefined => {
+    try {
+      return read();
+    } catch (cause) {
+      onDamaged(subject, cause);
+      damaged.add(id);
+      ledger.drop(id);
+      return undefined;
+    }
+  };
 
   const refresh = async (id: string): Promise<Held | undefined> => {
+    if (damaged.has(id)) {
+      ledger.drop(id);
+      return undefined;
+    }
     const [item, state] = [subjects.item(id), subjects.state(id)];
     const [newest, accepted] = [await journal.readLast(state), await journal.readLast(item)];
     if (!accepted) {
@@ -76,9 +103,9 @@ export function createCalls(journal: Journal, ledger: Ledger, subjects: Subjects
     return ledger.index.get(id);
   };
 
-  const stateBody = async (mark: Mark): Promise<StateBody | undefined> => {
+  const stateBody = async (id: string, mark: Mark): Promise<StateBody | undefined> => {
     const message = mark.stateSeq === 0 ? undefined : await journal.readAt(mark.stateSeq);
-    return message && decodeStateBody(message.body);
+    return message && readable(id, subjects.state(id), () => decodeStateBody(message.body));
   };
 
   const current = async (id: string, whole = false): Promise<Held | undefined> => {
@@ -88,9 +115,9 @@ export function createCalls(journal: Journal, ledger: Ledger, subjects: Subjects
       const held = ledger.index.get(id);
       if (!mark || !held) return undefined;
       if (mark.isComplete || (!whole && !isOpen(held.record))) return held;
-      const body = await stateBody(mark);
+      const body = await stateBody(id, mark);
       if (body) {
-        const complete = { ...held, record: withState(held.record, body) };
+        const complete = { ...held, record: { ...held.record, ...body.state } };
         if (isOpen(held.record) && ledger.mark(id) === mark) ledger.put(complete, { ...mark, isComplete: true });
         return complete;
       }
@@ -102,7 +129,7 @@ export function createCalls(journal: Journal, ledger: Ledger, subjects: Subjects
   const write = async (id: string, { held, follow: added = [], isPaid = false }: Change): Promise<boolean> => {
     const mark = ledger.mark(id);
     if (!mark) return false;
-    const owed = mark.follow && !isPaid ? (await stateBody(mark))?.follow : [];
+    const owed = mark.follow && !isPaid ? (await stateBody(id, mark))?.follow : [];
     if (!owed) {
       await refresh(id);
       return false;
@@ -132,7 +159,7 @@ export function createCalls(journal: Journal, ledger: Ledger, subjects: Subjects
   const withAccepted = async (record: QueueRecord): Promise<QueueRecord | undefined> => {
     const mark = ledger.mark(record.id);
     const message = mark && (await journal.readAt(mark.itemSeq));
-    return message && withItem(record, message.body);
+    return message && readable(record.id, subjects.item(record.id), () => withItem(record, message.body));
   };
 
   const begin = async ({ before, running }: Taken): Promise<Lease | undefined> => {
@@ -147,7 +174,7 @@ export function createCalls(journal: Journal, ledger: Ledger, subjects: Subjects
       if (!isStillTaken()) return undefined;
       const mark = ledger.mark(id);
       if (!mark || doubted.has(id)) return await giveBack();
-      const state = mark.isComplete ? running.record : await stateBody(mark);
+      const state = mark.isComplete ? running.record : (await stateBody(id, mark))?.state;
       const record = state && (await withAccepted({ ...running.record, attempts: state.attempts }));
       if (!record || !isStillTaken()) return await giveBack();
       if (await write(id, { held: { ...running, record } })) return leaseOf({ ...running, record });
@@ -206,7 +233,7 @@ export function createCalls(journal: Journal, ledger: Ledger, subjects: Subjects
         if (!held) return undefined;
         const record = await withAccepted(held.record);
         if (record) return record;
-        await refresh(id);
+        if (!(await refresh(id))) return undefined;
       }
       throw tooMany(id);
     },
@@ -215,7 +242,7 @@ export function createCalls(journal: Journal, ledger: Ledger, subjects: Subjects
       for (let round = 0; round < TRIES; round += 1) {
         const mark = ledger.mark(id);
         if (!mark?.follow) return [];
-        const body = await stateBody(mark);
+        const body = await stateBody(id, mark);
         if (body) return body.follow;
         await refresh(id);
       }

@@ -58,7 +58,10 @@ test('what an index leaves out comes back whole', () => {
   const message = encodeState(ended, [newItem('f')]);
   const state = decodeStateHead(known, message.head);
   expect(state).toEqual({ held: slim(ended), hasMore: false, follow: [] });
-  expect(decodeStateBody(message.body)).toEqual({ attempts: [], cancelled: 'no', follow: [newItem('f')] });
+  expect(decodeStateBody(message.body)).toEqual({
+    state: { attempts: [], cancelled: 'no' },
+    follow: [newItem('f')],
+  });
 });
 
 test('a message that is cut short or none of ours is refused', () => {

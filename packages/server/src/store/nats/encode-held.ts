@@ -1,6 +1,6 @@
 import type { AttemptResource, InvocationState } from '@ebb/contract';
 import { type Held, type HeldLease, isOpen } from '../fold-held.ts';
-import type { NewItem, Payload, QueueRecord, StoredResult } from '../queue.ts';
+import type { NewItem, Payload, QueueRecord } from '../queue.ts';
 import { createPacker, unpack } from './encode-message.ts';
 import type { Stored } from './journal.ts';
 
@@ -34,13 +34,13 @@ interface StateHead extends Pick<QueueRecord, 'begun' | 'failures' | 'nextAt' | 
 
 /** The rest of what has become of a call. */
 export interface StateBody {
-  readonly attempts: readonly AttemptResource[];
-  readonly result?: StoredResult | undefined;
-  readonly dead?: QueueRecord['dead'];
-  readonly cancelled?: string | undefined;
+  readonly state: Pick<QueueRecord, 'attempts' | 'result' | 'dead' | 'cancelled'>;
   /** Items that are still to be queued because of this one. */
   readonly follow: readonly NewItem[];
 }
+
+/** As it stands in a message, with bodies that are packed. */
+type PackedState = Partial<StateBody['state'] & Pick<StateBody, 'follow'>>;
 
 /** What a state says to an index. */
 export interface StateSummary {
@@ -69,7 +69,18 @@ export function slim(held: Held): Held {
   return {
     ...held,
     record: {
-      ...{ id, seq, namespace, lane, target, acceptedAt, runAt, expiresAt, priority, state, begun, failures },
+      id,
+      seq,
+      namespace,
+      lane,
+      target,
+      acceptedAt,
+      runAt,
+      expiresAt,
+      priority,
+      state,
+      begun,
+      failures,
       method: '',
       path: '',
       headers: NO_TEXT,
@@ -89,7 +100,17 @@ export function encodeItem({ record, isDue, slotAt }: Held): Message {
   const { namespace, lane, target, acceptedAt, runAt, expiresAt, priority, rules, nextAt } = record;
   const { method, path, headers, body, origin, callbacks } = record;
   const head: ItemHead = {
-    ...{ namespace, lane, target, acceptedAt, runAt, expiresAt, priority, rules, nextAt, isDue, slotAt },
+    namespace,
+    lane,
+    target,
+    acceptedAt,
+    runAt,
+    expiresAt,
+    priority,
+    rules,
+    nextAt,
+    isDue,
+    slotAt,
     file: fileOf(body),
   };
   const packer = createPacker();
@@ -103,8 +124,16 @@ export function decodeItemHead(id: string, seq: number, head: string): Held {
   return {
     record: {
       ...kept,
-      ...{ id, seq, method: '', path: '', headers: NO_TEXT, body: file ?? NO_BODY },
-      ...{ state: 'queued', attempts: NO_ATTEMPTS, begun: 0, failures: 0 },
+      id,
+      seq,
+      method: '',
+      path: '',
+      headers: NO_TEXT,
+      body: file ?? NO_BODY,
+      state: 'queued',
+      attempts: NO_ATTEMPTS,
+      begun: 0,
+      failures: 0,
     },
     fence: 0,
     isDue,
@@ -123,7 +152,12 @@ export function withItem(record: QueueRecord, message: Uint8Array): QueueRecord 
 export function encodeState({ record, ...held }: Held, follow: readonly NewItem[] = []): Message {
   const { state, begun, failures, nextAt, endedAt, dead, attempts, result, cancelled } = record;
   const head: StateHead = {
-    ...{ state, begun, failures, nextAt, endedAt, attempts: attempts.length },
+    state,
+    begun,
+    failures,
+    nextAt,
+    endedAt,
+    attempts: attempts.length,
     ...held,
     ...(dead && { dead: { reason: dead.reason, redrivenAs: dead.redrivenAs } }),
     ...(result && { file: fileOf(result.body) }),
@@ -131,7 +165,9 @@ export function encodeState({ record, ...held }: Held, follow: readonly NewItem[
   };
   const packer = createPacker();
   const value = {
-    ...{ attempts, dead, cancelled },
+    attempts,
+    dead,
+    cancelled,
     ...(result && { result: packer.result(result) }),
     ...(follow.length > 0 && { follow: follow.map((item) => ({ ...item, body: packer.body(item.body) })) }),
   };
@@ -149,7 +185,9 @@ export function decodeStateHead({ record }: Held, text: string): StateSummary {
       ...held,
       record: {
         ...accepted,
-        ...{ state, begun, failures },
+        state,
+        begun,
+        failures,
         ...(nextAt !== undefined && { nextAt }),
         ...(endedAt !== undefined && { endedAt }),
         ...(dead && { dead: { ...dead, message: '' } }),
@@ -164,19 +202,16 @@ export function decodeStateHead({ record }: Held, text: string): StateSummary {
 /** The rest of what has become of a call. */
 export function decodeStateBody(message: Uint8Array): StateBody {
   const { value, body, result } = unpack(message);
-  const state = value as Partial<StateBody>;
+  const { attempts = NO_ATTEMPTS, dead, cancelled, result: packed, follow = [] } = value as PackedState;
   return {
-    attempts: state.attempts ?? NO_ATTEMPTS,
-    ...(state.dead && { dead: state.dead }),
-    ...(state.cancelled !== undefined && { cancelled: state.cancelled }),
-    ...(state.result && { result: result(state.result) }),
-    follow: (state.follow ?? []).map((item) => ({ ...item, body: body(item.body) })),
+    state: {
+      attempts,
+      ...(dead && { dead }),
+      ...(cancelled !== undefined && { cancelled }),
+      ...(packed && { result: result(packed) }),
+    },
+    follow: follow.map((item) => ({ ...item, body: body(item.body) })),
   };
-}
-
-/** Puts what an index leaves out of a state back into its record. */
-export function withState(record: QueueRecord, { follow: _, ...state }: StateBody): QueueRecord {
-  return { ...record, ...state };
 }
 
 function fileOf(body: Payload): FileBody | undefined {

@@ -55,8 +55,17 @@ export interface Grave {
   readonly seenAt: number;
 }
 
-/** Makes an empty ledger; `monotonic` dates graves. */
-export function createLedger(subjects: Subjects, monotonic: () => number): Ledger {
+/** What a {@link Ledger} needs. */
+export interface LedgerOptions {
+  readonly subjects: Subjects;
+  /** Dates graves. */
+  readonly monotonic: () => number;
+  /** Hears of messages that cannot be read; they are left out. */
+  readonly onDamaged: (subject: string, cause: unknown) => void;
+}
+
+/** Makes an empty ledger. */
+export function createLedger({ subjects, monotonic, onDamaged }: LedgerOptions): Ledger {
   let index = createQueueIndex();
   const marks = new Map<string, Mark>();
   const owing = new Set<string>();
@@ -138,9 +147,15 @@ export function createLedger(subjects: Subjects, monotonic: () => number): Ledge
     owing: () => [...owing],
     apply(message) {
       const parsed = subjects.parse(message.subject);
-      if (parsed?.kind === 'item') applyItem(parsed.name, message);
-      if (parsed?.kind === 'state') applyState(parsed.name, message);
-      if (parsed?.kind === 'key') applyKey(message.subject, message);
+      try {
+        if (parsed?.kind === 'item') applyItem(parsed.name, message);
+        if (parsed?.kind === 'state') applyState(parsed.name, message);
+        if (parsed?.kind === 'key') applyKey(message.subject, message);
+      } catch (cause) {
+        onDamaged(message.subject, cause);
+        // What is known of it is older than what cannot be read.
+        if (parsed?.kind === 'state') drop(parsed.name);
+      }
     },
     graves: () => graves,
     dropGrave: (id) => graves.delete(id),

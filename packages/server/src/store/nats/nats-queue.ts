@@ -195,8 +195,8 @@ export async function createNatsQueue(options: NatsQueueOptions): Promise<Queue>
 
     hasQueued: ({ namespace, name, qualifier }) =>
       use(async () =>
-        [...store.ledger.index.lanes()].some(({ due, delayed, running: busy }) =>
-          [...due, ...delayed, ...busy].some(
+        [...store.ledger.index.lanes()].some(({ queued, running: busy }) =>
+          [...queued, ...busy].some(
             ({ record: { target } }) =>
               target.kind === 'function' &&
               target.namespace === namespace &&

@@ -1,16 +1,21 @@
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
+import { connect, headers } from '@nats-io/transport-node';
 import { expect, test } from 'vitest';
 import { newItem } from '../../../../../testing/conformance/queue-items.ts';
 import { describeWithNats } from '../../../../../testing/harness/nats.ts';
 import { startNats } from '../../../../../testing/services/nats.ts';
 import type { Enqueued, Queue } from '../queue.ts';
+import { GONE } from './encode-held.ts';
 import { createNatsQueue, type NatsQueueOptions } from './nats-queue.ts';
+import { createSubjects } from './subjects.ts';
 
 const LANE = 'acme/resize';
 
 const open = (servers: string, more: Partial<NatsQueueOptions> = {}): Promise<Queue> =>
   createNatsQueue({ servers, installation: 'server', timeoutMs: 1000, lookEveryMs: 50, ...more });
+
+const gone = { headers: headers() };
+gone.headers.set('Ebb', GONE.head);
 
 /** Changes streams behind the back of a queue. */
 async function withManager(servers: string, work: (jsm: JetStreamManager) => Promise<unknown>): Promise<void> {
@@ -132,6 +137,55 @@ describeWithNats('the NATS server of a queue', () => {
     await using other = await open(nats.url);
     expect(await other.get('a')).toBeUndefined();
     expect(await other.enqueue([newItem('more')])).toEqual([{ kind: 'accepted', id: 'more' }]);
+  });
+
+  test('what is left of a forgotten call does not keep its id from being taken again, nor comes back', async () => {
+    await using nats = await startNats();
+    const subjects = createSubjects('server');
+    await using queue = await open(nats.url);
+    await queue.enqueue([newItem('a'), newItem('b')]);
+    // As a server leaves it that dies while it forgets.
+    await withManager(nats.url, (jsm) =>
+      Promise.all(['a', 'b'].map((id) => jsm.jetstream().publish(subjects.state(id), GONE.body, gone))),
+    );
+    await expect.poll(() => queue.get('a')).toBeUndefined();
+    await using other = await open(nats.url);
+    expect(await other.count('acme')).toMatchObject({ queued: 0 });
+    expect(await other.enqueue([newItem('a', { path: '/new' })])).toEqual([{ kind: 'accepted', id: 'a' }]);
+    const { leases } = await other.lease({ lane: LANE, max: 9, now: 2000, untilAt: 9000, owner: 'one' });
+    expect(leases.map(({ record }) => [record.id, record.path])).toEqual([['a', '/new']]);
+    await using third = await open(nats.url);
+    expect((await third.list({ namespace: 'acme', limit: 9 })).map(({ id, state }) => [id, state])).toEqual([
+      ['a', 'running'],
+    ]);
+  });
+
+  test('a message that cannot be read is set aside with a word in the log, and holds up no other call', async () => {
+    await using nats = await startNats();
+    const subjects = createSubjects('server');
+    await using first = await open(nats.url);
+    await first.enqueue(['a', 'b', 'c', 'd'].map((id) => newItem(id)));
+    const spoil = async (jsm: JetStreamManager) => {
+      const js = jsm.jetstream();
+      const { header } = (await jsm.streams.getMessage('EBB_server', { last_by_subj: subjects.item('a') })) ?? {};
+      if (!header) throw new Error('the message is not there');
+      const cut = headers();
+      cut.set('Ebb', header.get('Ebb'));
+      await js.publish(subjects.item('a'), 'cut', { headers: cut });
+      const nonsense = headers();
+      nonsense.set('Ebb', '{"state":');
+      await js.publish(subjects.item('b'), '', { headers: nonsense });
+      await js.publish(subjects.state('c'), '', { headers: nonsense });
+    };
+    await withManager(nats.url, spoil);
+    const lines: string[] = [];
+    await using queue = await open(nats.url, { logger: keep(lines) });
+    const ask = { lane: LANE, max: 9, now: 2000, untilAt: 9000, owner: 'one' };
+    const leases = [...(await queue.lease(ask)).leases, ...(await queue.lease(ask)).leases];
+    expect(leases.map(({ record }) => record.id)).toEqual(['d']);
+    expect((await queue.list({ namespace: 'acme', limit: 9 })).map(({ id }) => id)).toEqual(['d']);
+    for (const id of ['a', 'b', 'c']) expect(await queue.get(id)).toBeUndefined();
+    expect(lines.filter((line) => line.includes('cannot be read')).length).toBeGreaterThanOrEqual(3);
   });
 
   test('when the stream is removed under it the queue says so, and goes on with an empty one', async () => {

@@ -74,13 +74,16 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
   const space = createSpace();
   const catchUp = createCatchUp(journal, (usage) => {
     let open = 0;
-    for (const { due, delayed, running } of ledger.index.lanes()) open += due.size + delayed.size + running.size;
+    for (const { queued, running } of ledger.index.lanes()) open += queued.size + running.size;
     space.look(usage, open);
   });
   const serial = createSerial();
   const background = new Set<Promise<unknown>>();
-  const ledger = createLedger(subjects, () => clock.monotonic());
-  const calls = createCalls(journal, ledger, subjects, serial);
+  const onDamaged = (subject: string, cause: unknown): void => {
+    logger?.error({ err: cause, subject }, 'a message of the queue on NATS cannot be read; its call is left aside');
+  };
+  const ledger = createLedger({ subjects, monotonic: () => clock.monotonic(), onDamaged });
+  const calls = createCalls({ journal, ledger, subjects, serial, onDamaged });
   const acceptor = createAcceptor(journal, ledger, { calls, serial, subjects, space });
   let ready: Promise<void> = Promise.resolve();
   let isClosed = false;
@@ -101,10 +104,13 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
     await calls.change(id, (held) => (ledger.mark(id)?.follow ? { held, isPaid: true } : undefined), { whole: true });
   };
 
-  /** Ends what was begun and not ended, by this server or one before it. */
-  const finish = async (): Promise<void> => {
-    for (const id of ledger.owing()) await calls.inTurn(id, () => payDebtInTurn(id));
-    await acceptor.finish();
+  let overdue = new Set<string>();
+  /** Ends what was begun and not ended; with `all` also what may be about to end, as nobody else is there yet. */
+  const finish = async (all: boolean): Promise<void> => {
+    const owing = ledger.owing();
+    for (const id of owing) if (all || overdue.has(id)) await calls.inTurn(id, () => payDebtInTurn(id));
+    overdue = new Set(owing);
+    await (all ? acceptor.finish() : acceptor.confirmRest());
     for (const seq of ledger.takeLeftovers()) await journal.remove(seq);
   };
 
@@ -115,6 +121,7 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
     ledger.clear();
     await catchUp.build(ledger);
     isLost = false;
+    await finish(true);
   };
 
   const look = async (everything: boolean): Promise<void> => {
@@ -126,7 +133,7 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
       ready = rebuild();
       await ready;
     }
-    if (ledger.owing().length > 0) await finish();
+    await finish(false);
   };
 
   let looking: Promise<void> | undefined;
@@ -141,7 +148,6 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
 
   try {
     await rebuild();
-    await finish();
   } catch (error) {
     await link[Symbol.asyncDispose]();
     throw error;
