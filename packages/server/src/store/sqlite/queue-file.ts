@@ -82,10 +82,12 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
 
   /** Writes what became of an item, and lets go what it held back. */
   const change = (before: Stored, after: Stored): boolean => {
+    const { seq, laneId, phase, rules } = before.record;
+    // A change of another of its key can have let it go since it was read.
+    const old = phase === PHASE.blocked ? tables.phaseOf(seq) : phase;
     tables.update(before, after);
-    const { laneId, phase, rules } = before.record;
     const next = phaseOf(after);
-    tally.move(laneId, phase, next);
+    tally.move(laneId, old, next);
     if (!rules) return false;
     // Whether its own key lets it begin is worked out with the others of the key.
     if (next === PHASE.ready) block(after);
