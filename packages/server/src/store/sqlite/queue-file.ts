@@ -15,6 +15,7 @@ import {
   supersededBy,
 } from '../fold-held.ts';
 import type { Enqueued } from '../queue.ts';
+import { DamageError } from './describe-failure.ts';
 import type { FileConnection, FileFormat } from './open-file.ts';
 import { asItemRow, asRecord, pinOf } from './queue-codec.ts';
 import { createQueueKeys } from './queue-keys.ts';
@@ -99,6 +100,18 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
     tally.move(Number(row['lane']), Number(row['phase']) as Phase, PHASE.damaged);
   };
 
+  /** Reads rows; those that are damaged are set aside, so that the others go on (fault case 10). */
+  const readSound = (rows: readonly Row[]): Stored[] =>
+    rows.flatMap((row) => {
+      try {
+        return [tables.read(row)];
+      } catch (error) {
+        if (!(error instanceof DamageError)) throw error;
+        setAside(row);
+        return [];
+      }
+    });
+
   const drop = (stored: Stored): void => {
     tables.drop(stored);
     tally.move(stored.record.laneId, stored.record.phase, undefined);
@@ -112,12 +125,22 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
     return { hot, lane, namespace, content: tables.contentOf(stored), body };
   };
 
-  const leases = createQueueLeases({ database, tables, keys, change, block, setAside, leaseRowOf: rowOf });
+  /** A record as it is listed; nothing for one that is damaged, which only asking for it tells. */
+  const listed = (seq: number): RecordRow[] => {
+    try {
+      const stored = tables.bySeq(seq);
+      return stored ? [rowOf(stored, false)] : [];
+    } catch (error) {
+      if (!(error instanceof DamageError)) throw error;
+      return [];
+    }
+  };
+
+  const leases = createQueueLeases({ database, keys, change, block, readSound, setAside, leaseRowOf: rowOf });
   const lists = createQueueLists(database, tally, leases.nextOf);
 
   const supersede = (lane: number, key: string, item: ItemRow): void => {
-    for (const row of selectUnbegun.all(lane, key)) {
-      const older = tables.read(row);
+    for (const older of readSound(selectUnbegun.all(lane, key))) {
       if (isSuperseded(older)) change(older, cancelItem(older, item.acceptedAt, supersededBy(item.id)));
     }
   };
@@ -195,10 +218,7 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
       const lanes = new Set<string>();
       for (const { id, lane, counts } of tally.all()) {
         if ((counts[PHASE.running] ?? 0) === 0) continue;
-        const lost = selectRunning
-          .all(id)
-          .map(tables.read)
-          .filter((stored) => isLost(stored, now, owners));
+        const lost = readSound(selectRunning.all(id)).filter((stored) => isLost(stored, now, owners));
         for (const stored of lost) change(stored, reclaimAttempt(stored, now));
         if (lost.length > 0) lanes.add(lane);
       }
@@ -220,11 +240,7 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
       return stored && rowOf(stored);
     },
 
-    list: (query) =>
-      lists.list(query).flatMap((seq) => {
-        const stored = tables.bySeq(seq);
-        return stored ? [rowOf(stored, false)] : [];
-      }),
+    list: (query) => lists.list(query).flatMap(listed),
 
     lanes: lists.lanes,
 
@@ -279,12 +295,11 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
     forget({ retention, now, max }) {
       promises.forget(now, max);
       const { succeededBefore, cancelledBefore, deadBefore } = retention;
-      const over = [
+      const over = readSound([
         ...selectOver.all(PHASE.succeeded, succeededBefore, now, max),
         ...selectOver.all(PHASE.cancelled, cancelledBefore, now, max),
         ...selectOver.all(PHASE.dead, deadBefore, now, max),
-      ]
-        .map(tables.read)
+      ])
         .toSorted((left, right) => {
           const [one, other] = [left.record, right.record];
           return (one.endedAt ?? 0) - (other.endedAt ?? 0) || one.seq - other.seq;
