@@ -145,8 +145,8 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
     }
   };
 
-  const accept = (item: ItemRow, mostOpen = Infinity): Enqueued => {
-    if (tables.has(item.id)) return { kind: 'accepted', id: item.id };
+  const accept = (item: ItemRow, mostOpen = Infinity): Enqueued | null => {
+    if (tables.has(item.id)) return null;
     const known = tally.byName(item.lane);
     const earlier = known && promises.find(known.id, item);
     if (earlier) return earlier;
@@ -180,7 +180,7 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
       keys.release(laneId, rules.key);
     }
     promises.keep(laneId, item);
-    return { kind: 'accepted', id };
+    return null;
   };
 
   const heldBy = (receipt: string): Stored | undefined => {
