@@ -98,6 +98,8 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
   const setAside = (row: Row): void => {
     tables.setAside(Number(row['seq']));
     tally.move(Number(row['lane']), Number(row['phase']) as Phase, PHASE.damaged);
+    // Those behind it in its key wait for it no more.
+    if (typeof row['key'] === 'string') keys.release(Number(row['lane']), row['key']);
   };
 
   /** Reads rows; those that are damaged are set aside, so that the others go on (fault case 10). */

@@ -60,7 +60,7 @@ export function createQueueLeases(options: QueueLeasesOptions): QueueLeases {
       leased = { row: options.leaseRowOf(running), receipt: receiptOf(running) };
     } catch (error) {
       if (!(error instanceof DamageError)) throw error;
-      options.setAside({ seq: stored.record.seq, lane: stored.record.laneId, phase: stored.record.phase });
+      options.setAside({ ...keyRow(stored), phase: stored.record.phase });
     }
     return { leased, hasReleased: leased !== undefined && change(stored, running) };
   };

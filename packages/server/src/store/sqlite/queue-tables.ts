@@ -59,7 +59,9 @@ export function createQueueTables(database: DatabaseSync): QueueTables {
     'INSERT OR REPLACE INTO outcomes (seq, attempts, result, body, dead, cancelled, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)',
   );
   const updatePhase = database.prepare('UPDATE states SET phase = ? WHERE seq = ?');
-  const updateAside = database.prepare(`UPDATE states SET phase = ${PHASE.damaged}, sort = NULL WHERE seq = ?`);
+  const updateAside = database.prepare(
+    `UPDATE states SET phase = ${PHASE.damaged}, sort = NULL, key_phase = NULL WHERE seq = ?`,
+  );
   const insertFile = database.prepare('INSERT OR IGNORE INTO files (digest, seq) VALUES (?, ?)');
   const deleteFile = database.prepare('DELETE FROM files WHERE digest = ? AND seq = ?');
   const selectFile = database.prepare('SELECT file FROM items WHERE seq = ?');

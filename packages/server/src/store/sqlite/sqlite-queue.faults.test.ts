@@ -204,8 +204,11 @@ describe('a damaged file (case 10)', () => {
     const path = newPath();
     {
       await using queue = await createSqliteQueue({ path });
+      const rules = { key: 'k', order: 'strict', concurrency: 1, throttleMs: 0, debounceMs: 0 } as const;
       const body = (id: string) => ({ kind: 'bytes' as const, bytes: Buffer.from(`payload-of-${id}`) });
-      await queue.enqueue(['a', 'b', 'c', 'd'].map((id) => newItem(id, { body: body(id) })));
+      await queue.enqueue(
+        ['a', 'b', 'c', 'd'].map((id) => newItem(id, { body: body(id), rules: id > 'b' ? rules : undefined })),
+      );
     }
     const bytes = await readFile(path);
     const at = bytes.indexOf('payload-of-b');
