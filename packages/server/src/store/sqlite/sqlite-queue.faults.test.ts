@@ -204,8 +204,11 @@ describe('a damaged file (case 10)', () => {
     const path = newPath();
     {
       await using queue = await createSqliteQueue({ path });
+      const rules = { key: 'k', order: 'strict', concurrency: 1, throttleMs: 0, debounceMs: 0 } as const;
       const body = (id: string) => ({ kind: 'bytes' as const, bytes: Buffer.from(`payload-of-${id}`) });
-      await queue.enqueue(['a', 'b', 'c', 'd'].map((id) => newItem(id, { body: body(id) })));
+      await queue.enqueue(
+        ['a', 'b', 'c', 'd'].map((id) => newItem(id, { body: body(id), rules: id > 'b' ? rules : undefined })),
+      );
     }
     const bytes = await readFile(path);
     const at = bytes.indexOf('payload-of-b');
@@ -225,6 +228,25 @@ describe('a damaged file (case 10)', () => {
     const again = await queue.lease({ lane: 'acme/resize', max: 9, now: 2000, untilAt: 9000, owner: 'x' });
     expect(again).toEqual({ leases: [], nextAt: undefined });
     expect(await queue.enqueue([newItem('e')])).toEqual([{ kind: 'accepted', id: 'e' }]);
+  });
+
+  test('with a damaged state of what runs takes back the others, and lists them', async () => {
+    const path = newPath();
+    {
+      await using queue = await createSqliteQueue({ path });
+      await queue.enqueue(['a', 'b', 'c'].map((id) => newItem(id)));
+      await queue.lease({ lane: 'acme/resize', max: 9, now: 2000, untilAt: 9000, owner: 'x' });
+    }
+    const database = new DatabaseSync(path);
+    database.exec("UPDATE states SET fence = 4 WHERE id = 'b'");
+    database.close();
+
+    await using queue = await createSqliteQueue({ path });
+    expect(await queue.reclaim({ now: 3000, owners: [] })).toEqual(['acme/resize']);
+    expect((await all(queue)).map(({ id, state }) => [id, state])).toEqual([
+      ['c', 'queued'],
+      ['a', 'queued'],
+    ]);
   });
 });
 
