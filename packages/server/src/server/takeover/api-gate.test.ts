@@ -112,3 +112,18 @@ test('a request that has stopped sending is cut, one that still sends is waited 
   await hold;
   sending.socket.destroy();
 });
+
+test('counts what is let in another way, waits for it, and lets nothing in that way while it holds', async () => {
+  await using api = await open();
+  const leave = api.gate.enter();
+  let isQuiet = false;
+  const hold = api.gate.hold(GOES_ON).then(() => (isQuiet = true));
+  expect(api.gate.enter()).toBeUndefined();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(isQuiet).toBe(false);
+  leave?.();
+  await hold;
+  expect(api.gate.enter()).toBeUndefined();
+  api.gate.open();
+  expect(api.gate.enter()).toBeTypeOf('function');
+});
