@@ -127,3 +127,26 @@ test('counts what is let in another way, waits for it, and lets nothing in that 
   api.gate.open();
   expect(api.gate.enter()).toBeTypeOf('function');
 });
+
+test('who can wait is told where its change is to be made once that is known', async () => {
+  await using api = await open();
+  const first = await api.gate.pass();
+  let isQuiet = false;
+  const hold = api.gate.hold(GOES_ON).then(() => (isQuiet = true));
+  const [opened, turned] = [api.gate.pass(), api.gate.pass()];
+  if (first.kind === 'here') first.leave();
+  await hold;
+  expect(isQuiet).toBe(true);
+  api.gate.open();
+  expect((await opened).kind).toBe('here');
+  for (const passed of [await opened, await turned]) if (passed.kind === 'here') passed.leave();
+  expect(api.gate.isTurnedOver).toBe(false);
+  await api.gate.hold(GOES_ON);
+  const later = api.gate.pass();
+  api.gate.turnOver((_request, response) => response.end('successor'));
+  expect([(await later).kind, (await api.gate.pass()).kind, api.gate.isTurnedOver]).toEqual([
+    'elsewhere',
+    'elsewhere',
+    true,
+  ]);
+});
