@@ -526,7 +526,7 @@ export const ERRORS = define({
     component: 'store',
     fault: 'platform',
     retryable: true,
-    description: 'The data directory could not be read or written, for instance because the disk is full.',
+    description: 'The data directory could not be read or written.',
   },
   INTERNAL: {
     status: 500,
