@@ -63,7 +63,8 @@ export const ERRORS = define({
     component: 'gateway',
     fault: 'caller',
     retryable: true,
-    description: 'The headers of the request did not come in time; it was not forwarded.',
+    description:
+      'The headers of the request, or the body of an asynchronous call, did not come in time; nothing was done with it.',
   },
   NOT_FOUND: {
     status: 404,
