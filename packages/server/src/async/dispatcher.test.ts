@@ -271,7 +271,6 @@ describe('how many', () => {
     for (let i = 0; i < 50; i += 1) await bench.submit(`c${i}`);
     await eventually(() => bench.running() === 2);
     ready = 2;
-    bench.dispatcher.poke([`${NS}/hello`]);
     await eventually(() => bench.running() === 8);
     await sleep(20);
     expect(bench.running()).toBe(8);
