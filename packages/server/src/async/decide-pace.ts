@@ -24,5 +24,5 @@ const FASTER = 0.5;
 export function decidePace(before: number, { isShared, lagMs }: PaceFacts): number {
   if (!isShared) return before >= MOST ? Infinity : Math.max(LEAST, before * 2);
   if (before === Infinity) return FIRST;
-  return lagMs > LATE_MS ? Math.max(LEAST, before * SLOWER) : Math.min(MOST, before + FASTER);
+  return Math.min(MOST, lagMs > LATE_MS ? Math.max(LEAST, before * SLOWER) : before + FASTER);
 }
