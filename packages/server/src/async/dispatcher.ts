@@ -18,7 +18,7 @@ const LEASE_MS = 30_000;
 /** Attempts at once, over all lanes. */
 const MAX_RUNNING = 2_000;
 /** With nothing left of the pace it is asked again so soon. */
-const PACE_MS = 10;
+const PACE_MS = 5;
 /** A lane that may begin no more is looked at again so soon. */
 const ROOM_MS = 100;
 /** Attempts that begin in one turn of the event loop, so that calls from outside get theirs. */
