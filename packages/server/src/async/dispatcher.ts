@@ -93,6 +93,7 @@ class QueueDispatcher implements Dispatcher {
   readonly #settler;
   readonly #runner;
   #turn = 0;
+  #isFailing = false;
   /** Questions to the queue under way. */
   readonly #asking = new Set<Promise<void>>();
   /** Places taken over all lanes. */
@@ -118,14 +119,14 @@ class QueueDispatcher implements Dispatcher {
   }
 
   async reclaim(alive: readonly string[] = []): Promise<void> {
-    const { queue, clock, owner, logger } = this.#options;
+    const { queue, clock, owner } = this.#options;
     if (!this.#lanes.isOpen) return;
     try {
       await queue.reclaim({ now: clock.now(), owners: [owner, ...alive] });
       await this.#lookAtAll();
     } catch (error) {
       // The next sweep finds the same.
-      logger.error({ err: error }, 'the queue of asynchronous calls could not be read; it is tried again');
+      this.#failed(error, 'the queue of asynchronous calls could not be read; it is tried again');
     }
   }
 
@@ -149,7 +150,7 @@ class QueueDispatcher implements Dispatcher {
   }
 
   async sweep(): Promise<void> {
-    const { queue, clock, logger } = this.#options;
+    const { queue, clock } = this.#options;
     // The queue may be another server's by now.
     if (!this.#lanes.isOpen) return;
     try {
@@ -158,7 +159,7 @@ class QueueDispatcher implements Dispatcher {
       if (await this.#keeper.extendAll(now)) this.poke(await queue.reclaim({ now }));
       for (const lane of await this.#lookAtAll()) await this.#giveUpExpired(lane);
     } catch (error) {
-      logger.error({ err: error }, 'the queue of asynchronous calls could not be looked through; it is tried again');
+      this.#failed(error, 'the queue of asynchronous calls could not be looked through; it is tried again');
     }
     this.#lanes.tidy();
   }
@@ -228,16 +229,17 @@ class QueueDispatcher implements Dispatcher {
 
   /** Leases work of a lane for so many places and begins with it. */
   async #ask(lane: DispatchLane, places: number): Promise<void> {
-    const { queue, clock, logger } = this.#options;
+    const { queue, clock } = this.#options;
     lane.isAsking = true;
     this.#lanes.setAsked(lane);
     this.#occupy(lane, places);
     const request = this.#request(lane.lane, places);
     const heldUntilMs = clock.monotonic() + this.#leaseMs;
     const leased = await queue.lease(request).catch((error: unknown) => {
-      logger.error({ err: error }, 'asynchronous calls could not be leased; it is tried again');
+      this.#failed(error, 'asynchronous calls could not be leased; it is tried again');
       return undefined;
     });
+    if (leased) this.#isFailing = false;
     lane.isAsking = false;
     const leases = leased?.leases ?? [];
     this.#occupy(lane, leases.length - places);
@@ -305,6 +307,12 @@ class QueueDispatcher implements Dispatcher {
     if (rules) this.#lanes.setDue(this.#lanes.of(lane));
     if (next.kind === 'retry') this.#lanes.expect(this.#lanes.of(lane), next.at);
     else this.#options.onEnded?.(id);
+  }
+
+  /** Says that the queue fails, once until it works again. */
+  #failed(error: unknown, message: string): void {
+    if (!this.#isFailing) this.#options.logger.error({ err: error }, message);
+    this.#isFailing = true;
   }
 
   #occupy(lane: DispatchLane, places: number): void {
