@@ -137,7 +137,7 @@ describe('createUrlDeliverer', () => {
     const page = await readFile(new URL('../../../../docs/async.md', import.meta.url), 'utf8');
     const code = /```js\n(import \{ createHash[\s\S]*?)```/.exec(page)?.[1] ?? '';
     const { isGenuine: inDocs } = (await import(`data:text/javascript,${encodeURIComponent(code)}`)) as {
-      isGenuine(key: string, headers: IncomingHttpHeaders, body: Buffer): boolean;
+      readonly isGenuine: (key: string, headers: IncomingHttpHeaders, body: Buffer) => boolean;
     };
     const { seen, url } = await receiver();
     const now = createUrlDeliverer({
@@ -169,6 +169,12 @@ describe('createUrlDeliverer', () => {
       verdict: 'refused',
       status: 302,
     });
+  });
+
+  test('what is no address at all is refused', async () => {
+    for (const url of ['http://', 'http://[', 'mailto:x']) {
+      expect(await deliverer().deliver(lease(url), new AbortController().signal)).toMatchObject({ verdict: 'refused' });
+    }
   });
 
   test('an error is told with its status and with when to come again; a receiver that is gone is a failure', async () => {

@@ -21,8 +21,8 @@ import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
 import { createSecretRegistry } from '../registry/secret-registry.ts';
 import { createSigningKeys } from '../registry/signing-keys.ts';
+import { openLendable } from '../store/lendable-key-value.ts';
 import { openLendableQueue } from '../store/lendable-queue.ts';
-import { openLendable } from '../store/lendable.ts';
 import { createLogBook } from '../telemetry/log-book.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createMetricsServer } from '../telemetry/metrics-server.ts';
@@ -265,12 +265,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   };
   if (!predecessor) await startPools();
 
-  const gate = createApiGate((request, response) => {
-    if (!door.handle(request, response)) api.handle(request, response);
-  });
-  const door = new AsyncDoor({ routes, authenticator, acceptor: calls.acceptance, gateway, enter: () => gate.enter() });
+  const gate = createApiGate((request, response) => api.handle(request, response));
+  const door = new AsyncDoor({ routes, authenticator, acceptor: calls.acceptance, gateway, gate });
   const handleRequest = (request: IncomingMessage, response: ServerResponse) => {
-    if (!gateway.handle(request, response)) gate.handle(request, response);
+    if (gateway.handle(request, response)) return;
+    if (gate.isTurnedOver || !door.handle(request, response)) gate.handle(request, response);
   };
   const shared = { config, gateway, door, handleRequest, inherited };
   const opened = feed

@@ -82,6 +82,13 @@ describe('createEgress', () => {
     expect(outcome).toMatchObject({ kind: 'refused', message: expect.stringContaining('10.0.0.1') as string });
   });
 
+  test('of several addresses the next is tried where one does not answer', async () => {
+    const { seen, port } = await receiver();
+    const egress = createEgress({ allow: '127.0.0.0/8', resolve: () => Promise.resolve(['127.0.0.3', '127.0.0.1']) });
+    expect(await egress.post(post(`http://two.example:${port}/`))).toMatchObject({ kind: 'answered', status: 200 });
+    expect(seen).toHaveLength(1);
+  });
+
   test('the name stays in Host when the connection goes to the address that was checked', async () => {
     const { seen, port } = await receiver();
     const egress = createEgress({ allow: 'hooks.internal', resolve: () => Promise.resolve(['127.0.0.1']) });
@@ -93,11 +100,9 @@ describe('createEgress', () => {
     const folder = await mkdtemp(join(tmpdir(), 'ebb-egress-'));
     open.push({ close: () => rmSync(folder, { recursive: true, force: true }) });
     const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-    const subject = ['-subj', '/CN=hooks.internal', '-addext', 'subjectAltName=DNS:hooks.internal'];
-    await promisify(execFile)('openssl', [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1'],
-      ...['-keyout', key, '-out', cert, ...subject],
-    ]);
+    const words = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=hooks.internal`;
+    const subject = ['-addext', 'subjectAltName=DNS:hooks.internal', '-keyout', key, '-out', cert];
+    await promisify(execFile)('openssl', [...words.split(' '), ...subject]);
     const asked: string[] = [];
     const server = createHttpsServer({
       key: await readFile(key),
@@ -223,6 +228,24 @@ describe('createEgress', () => {
       expect(() => egress.check(url)).toThrow(expect.objectContaining({ code: 'DESTINATION_REFUSED' }));
     }
     expect(() => egress.check('https://hooks.example/x')).not.toThrow();
+    // T2: what stands before and behind the host is not repeated.
+    const said = (url: string) => {
+      try {
+        egress.check(url);
+      } catch (error) {
+        return String(error);
+      }
+      return '';
+    };
+    for (const url of [
+      'http://me:pass-word@10.0.0.1/to-ken',
+      'ftp://me:pass-word@x/to-ken',
+      '//me:pass-word@x/to-ken',
+      'http://me:pass-word@[/to-ken',
+    ]) {
+      expect(said(url)).toContain('the address');
+      expect(said(url)).not.toMatch(/pass-word|to-ken/);
+    }
   });
 
   test('exceptions that cannot be read are an error of the settings', () => {

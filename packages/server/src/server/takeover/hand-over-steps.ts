@@ -3,7 +3,7 @@ import { asEbbError, EbbError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { InstancePools } from '../../pool/instance-pools.ts';
 import type { RolloutEngine } from '../../rollouts/create-rollouts.ts';
-import type { LendableStore } from '../../store/lendable.ts';
+import type { LendableStore } from '../../store/lendable-key-value.ts';
 import type { Front } from '../front.ts';
 import { retried } from '../retried.ts';
 import type { HandedCalls } from '../wire/wire-async.ts';
@@ -96,7 +96,7 @@ export function createHandOverSteps(
         new EbbError('DRAINING', 'another server has taken over the store; send it again', { retryAfterSeconds: 1 }),
       );
       calls.passOn();
-      gate.turnOver((request, response) => relayRequest(relay, request, response));
+      gate.turnOver((request, response, body) => relayRequest(relay, request, response, body));
       // What short calls are on is warm for the successor as well.
       await front.callsEnded(AbortSignal.timeout(SHORT_CALLS_MS));
       pools.release(told.onReleased);

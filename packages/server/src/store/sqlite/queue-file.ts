@@ -15,6 +15,7 @@ import {
   supersededBy,
 } from '../fold-held.ts';
 import type { Enqueued } from '../queue.ts';
+import { DamageError } from './describe-failure.ts';
 import type { FileConnection, FileFormat } from './open-file.ts';
 import { asItemRow, asRecord, pinOf } from './queue-codec.ts';
 import { createQueueKeys } from './queue-keys.ts';
@@ -23,7 +24,8 @@ import { createQueueLists } from './queue-lists.ts';
 import { createPromises } from './queue-promises.ts';
 import type { ItemRow, QueueCalls, QueueOperation, QueueResult, RecordRow } from './queue-protocol.ts';
 import { PHASE, type Phase, QUEUE_SCHEMA } from './queue-schema.ts';
-import { createQueueTables, phaseOf, type Row, type Stored } from './queue-tables.ts';
+import { phaseOf, type Row, type Stored } from './queue-rows.ts';
+import { createQueueTables } from './queue-tables.ts';
 import { createQueueTally } from './queue-tally.ts';
 
 const READS: ReadonlySet<QueueOperation['kind']> = new Set([
@@ -38,8 +40,9 @@ const READS: ReadonlySet<QueueOperation['kind']> = new Set([
 /** The file of a durable queue. */
 export const QUEUE_FILE: FileFormat<QueueOperation, QueueResult> = {
   schema: QUEUE_SCHEMA,
-  // The cache is bounded however many items wait; the log is written back in steps that hold nobody up for long.
-  pragmas: 'PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 67108864',
+  // Pages that several calls fit in; a cache that is bounded however many wait (32 MiB); and a log that is written back
+  // often, 4 MiB at a time, as the calls that come meanwhile wait for it.
+  pragmas: 'PRAGMA page_size = 8192; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 500',
   isWrite: ({ kind }) => !READS.has(kind),
   connect,
 };
@@ -80,10 +83,12 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
 
   /** Writes what became of an item, and lets go what it held back. */
   const change = (before: Stored, after: Stored): boolean => {
+    const { seq, laneId, phase, rules } = before.record;
+    // A change of another of its key can have let it go since it was read.
+    const old = phase === PHASE.blocked ? tables.phaseOf(seq) : phase;
     tables.update(before, after);
-    const { laneId, phase, rules } = before.record;
     const next = phaseOf(after);
-    tally.move(laneId, phase, next);
+    tally.move(laneId, old, next);
     if (!rules) return false;
     // Whether its own key lets it begin is worked out with the others of the key.
     if (next === PHASE.ready) block(after);
@@ -94,6 +99,18 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
     tables.setAside(Number(row['seq']));
     tally.move(Number(row['lane']), Number(row['phase']) as Phase, PHASE.damaged);
   };
+
+  /** Reads rows; those that are damaged are set aside, so that the others go on (fault case 10). */
+  const readSound = (rows: readonly Row[]): Stored[] =>
+    rows.flatMap((row) => {
+      try {
+        return [tables.read(row)];
+      } catch (error) {
+        if (!(error instanceof DamageError)) throw error;
+        setAside(row);
+        return [];
+      }
+    });
 
   const drop = (stored: Stored): void => {
     tables.drop(stored);
@@ -108,18 +125,28 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
     return { hot, lane, namespace, content: tables.contentOf(stored), body };
   };
 
-  const leases = createQueueLeases({ database, tables, keys, change, block, setAside, leaseRowOf: rowOf });
+  /** A record as it is listed; nothing for one that is damaged, which only asking for it tells. */
+  const listed = (seq: number): RecordRow[] => {
+    try {
+      const stored = tables.bySeq(seq);
+      return stored ? [rowOf(stored, false)] : [];
+    } catch (error) {
+      if (!(error instanceof DamageError)) throw error;
+      return [];
+    }
+  };
+
+  const leases = createQueueLeases({ database, keys, change, block, readSound, setAside, leaseRowOf: rowOf });
   const lists = createQueueLists(database, tally, leases.nextOf);
 
   const supersede = (lane: number, key: string, item: ItemRow): void => {
-    for (const row of selectUnbegun.all(lane, key)) {
-      const older = tables.read(row);
+    for (const older of readSound(selectUnbegun.all(lane, key))) {
       if (isSuperseded(older)) change(older, cancelItem(older, item.acceptedAt, supersededBy(item.id)));
     }
   };
 
-  const accept = (item: ItemRow, mostOpen = Infinity): Enqueued => {
-    if (tables.has(item.id)) return { kind: 'accepted', id: item.id };
+  const accept = (item: ItemRow, mostOpen = Infinity): Enqueued | null => {
+    if (tables.has(item.id)) return null;
     const known = tally.byName(item.lane);
     const earlier = known && promises.find(known.id, item);
     if (earlier) return earlier;
@@ -132,8 +159,15 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
     lastSeq += 1;
     const held: Stored = acceptItem(
       {
-        ...{ id, priority, acceptedAt, runAt, expiresAt, rules, idempotency: undefined },
-        ...{ laneId, pin, phase: PHASE.ready },
+        id,
+        priority,
+        acceptedAt,
+        runAt,
+        expiresAt,
+        rules,
+        laneId,
+        pin,
+        phase: PHASE.ready,
       },
       lastSeq,
       { slotAt: typeof slotAt === 'number' ? slotAt : undefined },
@@ -146,7 +180,7 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
       keys.release(laneId, rules.key);
     }
     promises.keep(laneId, item);
-    return { kind: 'accepted', id };
+    return null;
   };
 
   const heldBy = (receipt: string): Stored | undefined => {
@@ -184,10 +218,7 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
       const lanes = new Set<string>();
       for (const { id, lane, counts } of tally.all()) {
         if ((counts[PHASE.running] ?? 0) === 0) continue;
-        const lost = selectRunning
-          .all(id)
-          .map(tables.read)
-          .filter((stored) => isLost(stored, now, owners));
+        const lost = readSound(selectRunning.all(id)).filter((stored) => isLost(stored, now, owners));
         for (const stored of lost) change(stored, reclaimAttempt(stored, now));
         if (lost.length > 0) lanes.add(lane);
       }
@@ -209,11 +240,7 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
       return stored && rowOf(stored);
     },
 
-    list: (query) =>
-      lists.list(query).flatMap((seq) => {
-        const stored = tables.bySeq(seq);
-        return stored ? [rowOf(stored, false)] : [];
-      }),
+    list: (query) => lists.list(query).flatMap(listed),
 
     lanes: lists.lanes,
 
@@ -268,12 +295,11 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
     forget({ retention, now, max }) {
       promises.forget(now, max);
       const { succeededBefore, cancelledBefore, deadBefore } = retention;
-      const over = [
+      const over = readSound([
         ...selectOver.all(PHASE.succeeded, succeededBefore, now, max),
         ...selectOver.all(PHASE.cancelled, cancelledBefore, now, max),
         ...selectOver.all(PHASE.dead, deadBefore, now, max),
-      ]
-        .map(tables.read)
+      ])
         .toSorted((left, right) => {
           const [one, other] = [left.record, right.record];
           return (one.endedAt ?? 0) - (other.endedAt ?? 0) || one.seq - other.seq;

@@ -4,7 +4,7 @@ import type { LeaseRequest } from '../queue.ts';
 import { DamageError } from './describe-failure.ts';
 import type { QueueKeys } from './queue-keys.ts';
 import type { LeaseRow, QueueCalls } from './queue-protocol.ts';
-import type { QueueTables, Row, Stored } from './queue-tables.ts';
+import type { Row, Stored } from './queue-rows.ts';
 
 /** Most items that one lease makes due; the rest come with the next, which the answer asks for. */
 const PROMOTED = 1000;
@@ -15,51 +15,43 @@ const PASSED_BY = 5000;
 export interface QueueLeases {
   lease(lane: number, request: LeaseRequest): QueueCalls['lease'][1];
   /** When something of a lane may begin: 0 for at once. */
-  nextOf(lane: number): number | undefined;
+  readonly nextOf: (lane: number) => number | undefined;
 }
 
 /** What leasing needs of the file. */
 export interface QueueLeasesOptions {
   readonly database: DatabaseSync;
-  readonly tables: QueueTables;
   readonly keys: QueueKeys;
   /** Writes the next state of an item and lets go what it held back; says whether that was anything. */
   readonly change: (before: Stored, after: Stored) => boolean;
   readonly block: (stored: Stored) => void;
+  /** Reads rows, all but damaged ones. */
+  readonly readSound: (rows: readonly Row[]) => readonly Stored[];
   readonly setAside: (row: Row) => void;
   readonly leaseRowOf: (stored: Stored) => LeaseRow['row'];
 }
 
 /** Prepares the statements. */
 export function createQueueLeases(options: QueueLeasesOptions): QueueLeases {
-  const { database, keys, change } = options;
+  const { database, keys, change, readSound } = options;
+  // Each names its index: the planner, which has no statistics, would rather sort all that waits.
   const selectReady = database.prepare(
-    'SELECT * FROM states WHERE lane = ? AND phase = 0 AND sort IS NOT NULL ORDER BY sort, seq LIMIT ?',
+    `SELECT * FROM states INDEXED BY states_open
+     WHERE lane = ? AND phase = 0 AND sort IS NOT NULL ORDER BY sort, seq LIMIT ?`,
   );
   const selectDelayed = database.prepare(
-    'SELECT * FROM states WHERE lane = ? AND phase = 2 AND sort <= ? ORDER BY sort, seq LIMIT ?',
+    'SELECT * FROM states INDEXED BY states_open WHERE lane = ? AND phase = 2 AND sort <= ? ORDER BY sort, seq LIMIT ?',
   );
   const selectMoment = database.prepare(
-    'SELECT sort FROM states WHERE lane = ? AND phase = 2 AND sort IS NOT NULL ORDER BY sort LIMIT 1',
+    'SELECT sort FROM states INDEXED BY states_open WHERE lane = ? AND phase = 2 AND sort IS NOT NULL ORDER BY sort LIMIT 1',
   );
   const selectExpired = database.prepare(
-    'SELECT * FROM states WHERE lane = ? AND phase <= 2 AND expires_at <= ? ORDER BY expires_at, seq LIMIT ?',
+    `SELECT * FROM states INDEXED BY states_expiring
+     WHERE lane = ? AND phase <= 2 AND expires_at <= ? ORDER BY expires_at, seq LIMIT ?`,
   );
   const selectExpiry = database.prepare(
-    'SELECT expires_at FROM states WHERE lane = ? AND phase <= 2 ORDER BY expires_at LIMIT 1',
+    'SELECT expires_at FROM states INDEXED BY states_expiring WHERE lane = ? AND phase <= 2 ORDER BY expires_at LIMIT 1',
   );
-
-  /** Reads rows; those that are damaged are set aside, so that the others go on (fault case 10). */
-  const readAll = (rows: readonly Row[]): Stored[] =>
-    rows.flatMap((row) => {
-      try {
-        return [options.tables.read(row)];
-      } catch (error) {
-        if (!(error instanceof DamageError)) throw error;
-        options.setAside(row);
-        return [];
-      }
-    });
 
   const begin = (stored: Stored, { owner, now, untilAt }: LeaseRequest) => {
     let leased: LeaseRow | undefined;
@@ -74,7 +66,7 @@ export function createQueueLeases(options: QueueLeasesOptions): QueueLeases {
   };
 
   const promote = (lane: number, now: number): void => {
-    for (const stored of readAll(selectDelayed.all(lane, now, PROMOTED))) change(stored, makeDue(stored));
+    for (const stored of readSound(selectDelayed.all(lane, now, PROMOTED))) change(stored, makeDue(stored));
   };
 
   const leaseDue = (lane: number, request: LeaseRequest): LeaseRow[] => {
@@ -84,7 +76,7 @@ export function createQueueLeases(options: QueueLeasesOptions): QueueLeases {
     while (leases.length < request.max && passedBy < PASSED_BY) {
       const rows = selectReady.all(lane, request.max - leases.length);
       if (rows.length === 0) break;
-      for (const stored of readAll(rows)) {
+      for (const stored of readSound(rows)) {
         if (stored.record.rules && !keys.lets(keyRow(stored))) {
           options.block(stored);
           passedBy += 1;
@@ -113,7 +105,7 @@ export function createQueueLeases(options: QueueLeasesOptions): QueueLeases {
   return {
     lease(lane, request) {
       if (!request.expired) return { leases: leaseDue(lane, request), nextAt: nextOf(lane) };
-      const leases = readAll(selectExpired.all(lane, request.now, request.max)).flatMap(
+      const leases = readSound(selectExpired.all(lane, request.now, request.max)).flatMap(
         (stored) => begin(stored, request).leased ?? [],
       );
       const expiry = selectExpiry.get(lane)?.['expires_at'];
