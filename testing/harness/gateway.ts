@@ -17,7 +17,6 @@ import type {
   Authenticator,
   CodeStore,
   FunctionRegistry,
-  Invoker,
   LogBook,
 } from '../../packages/server/src/core/ports.ts';
 import {
@@ -27,7 +26,7 @@ import {
   type MemoryHost,
 } from '../../packages/server/src/engines/memory/memory-engine.ts';
 import type { MemoryServe } from '../../packages/server/src/engines/memory/memory-instance.ts';
-import { createInvoker } from '../../packages/server/src/gateway/invoker.ts';
+import { createInvoker, type PlatformInvoker } from '../../packages/server/src/gateway/invoker.ts';
 import { AsyncDoor, type DoorGate } from '../../packages/server/src/gateway/async-door.ts';
 import { Gateway } from '../../packages/server/src/gateway/gateway.ts';
 import { RouteTable } from '../../packages/server/src/gateway/route-table.ts';
@@ -87,7 +86,7 @@ export interface GatewayHarness extends AsyncDisposable {
   /** Sets the bounds of the host anew. */
   readonly rebound: (bounds: HostBounds) => void;
   readonly gateway: Gateway;
-  readonly invoker: Invoker;
+  readonly invoker: PlatformInvoker;
   readonly events: InvocationEvent[];
   readonly lines: LogLine[];
   readonly store: KeyValue;
