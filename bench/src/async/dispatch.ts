@@ -42,6 +42,7 @@ export async function benchDispatch(report: Report): Promise<void> {
 async function callNow(ebb: MeasuredEbb): Promise<number> {
   const sentMs = monotonicMs();
   const response = await fetch(`${ebb.url}/function/stamp`, { method: 'POST', body: 'now' });
+  if (!response.ok) throw new Error(await response.text());
   return readStamp(await response.text()).atMs - sentMs;
 }
 

@@ -1,4 +1,5 @@
 /** Has some clients queue calls through the default driver, each its next when the last is durable: `PATH BYTES CLIENTS SECONDS`. */
+import { newCallId } from '../../../packages/server/src/core/ids.ts';
 import { createSqliteQueue } from '../../../packages/server/src/store/sqlite/sqlite-queue.ts';
 import { percentile } from '../measure.ts';
 
@@ -15,7 +16,7 @@ async function client(): Promise<void> {
     const sentMs = performance.now();
     await queue.enqueue([
       {
-        id: crypto.randomUUID(),
+        id: newCallId(),
         namespace: 'openfaas-fn',
         lane: 'openfaas-fn/stamp',
         target: { kind: 'function', namespace: 'openfaas-fn', name: 'stamp', qualifier: '' },

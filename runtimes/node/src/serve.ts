@@ -66,7 +66,7 @@ export async function serve({ socket, handler, calls, isReady = true, isNamed = 
       response.sendDate = false;
       if (!isDraining) response.removeHeader('connection');
       const { socket: connection } = request;
-      response.once('close', () => request.complete || closeUnread(connection));
+      response.once('close', () => request.complete || dropRest(request, connection));
       calls.run(request, answer, request, response);
     },
   );
@@ -119,11 +119,22 @@ function isReadyQuestion(request: IncomingMessage): boolean {
 }
 
 /**
- * Ends the connection of a call that was answered before its body was read: nobody reads on, so the end of the other
- * side would never be seen. Not at once, because the other side may still be sending and shall see the answer first.
+ * Reads what is still to come of a call that was answered before its body was read: for the gateway the connection may
+ * be free once it has sent the body, and the next call on it stands behind that. It is closed when nothing comes any
+ * more; not at once, because the other side may still be sending and shall see the answer first.
  */
-function closeUnread(socket: Socket): void {
-  setTimeout(() => socket.destroy(), UNREAD_LINGER_MS).unref();
+function dropRest(request: IncomingMessage, socket: Socket): void {
+  let { bytesRead } = socket;
+  request.resume();
+  const look = () => {
+    const isOver = request.complete || socket.bytesRead === bytesRead;
+    bytesRead = socket.bytesRead;
+    if (!isOver) return;
+    clearInterval(timer);
+    if (!request.complete) socket.destroy();
+  };
+  // After what has come was read, also where the handler kept the thread to itself for longer.
+  const timer = setInterval(() => setImmediate(look), UNREAD_LINGER_MS).unref();
 }
 
 function answerPlatform(request: IncomingMessage, response: ServerResponse, isDraining: boolean): boolean {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { text as readText } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { readProcess } from '../engines/process/proc.ts';
@@ -31,6 +32,42 @@ describe('the Node runtime: as a process', { timeout: 30_000 }, () => {
     }
     const errors = (await logs()).filter(({ source }) => source === 'stderr').map(({ callId }) => callId);
     expect(new Set(errors)).toEqual(new Set(['id-a', 'id-b']));
+  });
+
+  test.for([
+    [
+      'a listener',
+      `module.exports = (request, response) => setTimeout(() => response.end('done'), Number(request.url.slice(1)));`,
+    ],
+    [
+      'a fetch handler that began to read',
+      `exports.default = { async fetch(request) {
+        if (request.body) void request.body.getReader().read();
+        await new Promise((resolve) => setTimeout(resolve, Number(new URL(request.url).pathname.slice(1))));
+        return new Response('done');
+      } };`,
+    ],
+  ])('a connection stays good for the next call when the body came after the answer, for %s', async ([, code = '']) => {
+    const { target } = await startReady({ 'index.cjs': code });
+    const socket = connect(target.kind === 'unix' ? target.path : '');
+    let text = '';
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    socket.write('POST /0 HTTP/1.1\r\nHost: f\r\nContent-Length: 5\r\n\r\n');
+    await expect.poll(() => text).toMatch(/done/);
+    text = '';
+    socket.write('hello');
+    socket.write('GET /1300 HTTP/1.1\r\nHost: f\r\n\r\n');
+    await expect.poll(() => text || socket.destroyed, { timeout: 5_000 }).toMatch(/done/);
+    socket.destroy();
+  });
+
+  test('the connection of a call whose body never comes is closed after its answer', async () => {
+    const { target } = await startReady({
+      'index.cjs': `module.exports = (request, response) => response.end('done');`,
+    });
+    const socket = connect(target.kind === 'unix' ? target.path : '');
+    socket.write('POST / HTTP/1.1\r\nHost: f\r\nContent-Length: 5\r\n\r\n');
+    await once(socket.resume(), 'close');
   });
 
   test('answers health and readiness itself', async () => {
