@@ -68,7 +68,8 @@ export type AttemptResource = z.output<typeof attemptSchema>;
 export const resultSchema = z.object({
   status: z.number().int(),
   contentType: z.string().optional(),
-  sizeBytes: z.number().int(),
+  /** Absent in lists, unless the body is a large one. */
+  sizeBytes: z.number().int().optional(),
   /** Path of the body. */
   path: z.string(),
 });
@@ -90,7 +91,7 @@ export const invocationResourceSchema = z.object({
   nextAt: z.iso.datetime().optional(),
   expiresAt: z.iso.datetime(),
   endedAt: z.iso.datetime().optional(),
-  sizeBytes: z.number().int().describe('Bytes of the payload.'),
+  sizeBytes: z.number().int().optional().describe('Bytes of the payload; in lists only of large ones.'),
   attempts: z.array(attemptSchema),
   result: resultSchema.optional(),
   dead: z.object({ reason: z.enum(DEAD_REASONS), message: z.string(), redrivenAs: z.string().optional() }).optional(),
@@ -159,3 +160,60 @@ export const submittedSchema = z.object({
   /** Present where an earlier call with the same idempotency key and body answers for this one. */
   duplicate: z.literal(true).optional(),
 });
+export type Submitted = z.output<typeof submittedSchema>;
+/** {@link SubmitCall} as a user may write it. */
+export type SubmitCallInput = z.input<typeof submitCallSchema>;
+
+/** What a submit of many calls answers, in their order. */
+export const submittedBatchSchema = z.object({
+  calls: z.array(z.union([submittedSchema, z.object({ error: z.object({ code: z.string(), message: z.string() }) })])),
+});
+export type SubmittedBatch = z.output<typeof submittedBatchSchema>;
+
+/** Calls, newest first, and how to get the next ones. */
+export const invocationPageSchema = z.object({
+  invocations: z.array(invocationResourceSchema),
+  /** For `cursor`; absent on the last page. */
+  next: z.string().optional(),
+});
+export type InvocationPage = z.output<typeof invocationPageSchema>;
+
+/** How a call is replayed. */
+export const replaySchema = z.strictObject({
+  function: z
+    .string()
+    .min(1)
+    .max(200)
+    .optional()
+    .describe('Function of the same namespace, with or without `:ALIAS` or `@VERSION`; by default the same as before.'),
+});
+export type ReplayRequest = z.input<typeof replaySchema>;
+
+/** What a longer wait for a call is cut to. */
+export const MAX_WAIT_MS = 300_000;
+
+const namespaceQuery = nameSchema.optional().describe('A call of another namespace is not found.');
+
+/** Which namespace a call must be of. */
+export const invocationQuerySchema = z.strictObject({ namespace: namespaceQuery });
+
+/** How a call is asked for. */
+export const invocationWaitQuerySchema = z.strictObject({
+  namespace: namespaceQuery,
+  wait: duration(0, MAX_WAIT_MS, 'a duration from 0s to 5m, such as "30s"')
+    .optional()
+    .describe('Answer once the call has ended, or after this time with how it stands by then.'),
+});
+
+/** Which calls are listed. */
+export const invocationListQuerySchema = z.strictObject({
+  namespace: nameSchema.optional(),
+  function: nameSchema.optional(),
+  state: z.enum(INVOCATION_STATES).optional(),
+  key: z.string().min(1).max(512).optional(),
+  since: z.iso.datetime({ offset: true }).optional().describe('Accepted at or after this moment.'),
+  before: z.iso.datetime({ offset: true }).optional().describe('Accepted before this moment.'),
+  cursor: z.string().max(64).optional().describe('`next` of the page before.'),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+});
+export type InvocationListQuery = z.input<typeof invocationListQuerySchema>;

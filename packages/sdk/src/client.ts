@@ -23,6 +23,7 @@ import type {
 } from '@ebb/contract';
 import { readApiError } from './api-error.ts';
 import { type InvokeRequest, invokeFunction } from './invoke.ts';
+import { invocationsOf } from './invocations.ts';
 import { readJsonLines } from './read-lines.ts';
 import { createTransport, type RequestBody, type TransportOptions } from './transport.ts';
 
@@ -204,6 +205,9 @@ export function createEbbClient(options: EbbClientOptions) {
         await request(secretPath(namespace, name), { ...call, method: 'DELETE' });
       },
     },
+
+    /** Calls that are accepted now and made later. */
+    invocations: invocationsOf(transport),
 
     /** Calls a function; answers of any status are returned, not thrown. */
     invoke: (ref: FunctionName, call: InvokeRequest = {}) => invokeFunction(transport, ref, call),

@@ -1,4 +1,5 @@
-import type { FunctionName } from '@ebb/contract';
+import type { FunctionName, Submitted } from '@ebb/contract';
+import { readApiError } from './api-error.ts';
 import type { RequestBody, Transport } from './transport.ts';
 
 /** A call of a function. */
@@ -30,17 +31,71 @@ export async function invokeFunction(
   ref: FunctionName,
   request: InvokeRequest,
 ): Promise<Response> {
+  return transport.send(`${invokePath(ref)}${partOf(request)}${restOf(request.path)}`, {
+    method: request.method ?? (request.body === undefined ? 'GET' : 'POST'),
+    headers: headersOf(transport, request),
+    ...(request.body === undefined ? {} : { body: request.body }),
+    signal: request.signal,
+  });
+}
+
+/** A call of a function that is accepted now and made later. It is always a POST. */
+export interface InvokeAsyncRequest extends Omit<InvokeRequest, 'method'> {
+  /** A second submit with the same key and body is the first one's. */
+  readonly idempotencyKey?: string | undefined;
+  /** Begin no earlier than this long after it was accepted, such as `5m`. */
+  readonly delay?: string | undefined;
+  /** Begin no earlier than this moment, in the form of RFC 3339. */
+  readonly runAt?: string | undefined;
+  /** 0 to 9. */
+  readonly priority?: number | undefined;
+  /** How old it may become, such as `6h`. */
+  readonly maxAge?: string | undefined;
+  /** What order, throttle, debounce and key limits go by. */
+  readonly key?: string | undefined;
+  /** Address the outcome is posted to. */
+  readonly callback?: string | undefined;
+}
+
+/** Hands a call in; it is on disk when the promise resolves. Throws `EbbApiError` when it is not accepted. */
+export async function invokeAsync(
+  transport: Transport,
+  ref: FunctionName,
+  request: InvokeAsyncRequest,
+): Promise<Submitted> {
+  const { idempotencyKey, delay, runAt, priority, maxAge, key, callback } = request;
+  const said = {
+    'idempotency-key': idempotencyKey,
+    'x-ebb-delay': delay,
+    'x-ebb-run-at': runAt,
+    'x-ebb-priority': priority,
+    'x-ebb-max-age': maxAge,
+    'x-ebb-key': key,
+    'x-callback-url': callback,
+  };
+  const headers = headersOf(transport, request);
+  for (const [name, value] of Object.entries(said)) if (value !== undefined) headers[name] = String(value);
+  const response = await transport.send(
+    `/async-function/${ref.name}.${ref.namespace}${partOf(request)}${restOf(request.path)}`,
+    {
+      method: 'POST',
+      headers,
+      ...(request.body === undefined ? {} : { body: request.body }),
+      signal: request.signal,
+    },
+  );
+  if (response.status !== 202) throw await readApiError(response, transport.base);
+  const id = response.headers.get('x-call-id') ?? '';
+  return response.headers.get('idempotent-replayed') === 'true' ? { id, duplicate: true } : { id };
+}
+
+function headersOf(transport: Transport, request: InvokeRequest): Record<string, string> {
   const headers: Record<string, string> = { ...request.headers };
   const isGiven = Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
   if (request.authenticate === true && !isGiven && transport.authorization !== undefined) {
     headers['authorization'] = transport.authorization;
   }
-  return transport.send(`${invokePath(ref)}${partOf(request)}${restOf(request.path)}`, {
-    method: request.method ?? (request.body === undefined ? 'GET' : 'POST'),
-    headers,
-    ...(request.body === undefined ? {} : { body: request.body }),
-    signal: request.signal,
-  });
+  return headers;
 }
 
 /** Path of a function on the gateway; its namespace is always named. */

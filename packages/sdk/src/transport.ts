@@ -24,6 +24,8 @@ export interface Transport {
   /** Like {@link request}, with the JSON of the answer, which is taken to be what the contract says. */
   readonly json: <T>(path: string, options?: RequestOptions) => Promise<T>;
   readonly authorization: string | undefined;
+  /** Address of the server, without a slash at its end. */
+  readonly base: string;
 }
 
 /** What a transport needs to know. */
@@ -72,7 +74,7 @@ export function createTransport(options: TransportOptions): Transport {
     return (await response.json()) as T;
   }
 
-  return { request, send, json, authorization };
+  return { request, send, json, authorization, base };
 }
 
 function queryOf(query: RequestOptions['query'] = {}): string {

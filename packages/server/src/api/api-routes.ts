@@ -3,6 +3,7 @@ import type {
   CodeStore,
   FunctionRegistry,
   InstanceDirectory,
+  Invocations,
   LogBook,
   NamespaceRegistry,
   Rollouts,
@@ -11,6 +12,7 @@ import type {
 import { aliasRoutes } from './alias-routes.ts';
 import { codeRoutes } from './code-routes.ts';
 import { functionRoutes } from './function-routes.ts';
+import { invocationRoutes } from './invocation-routes.ts';
 import { namespaceRoutes } from './namespace-routes.ts';
 import { buildOpenApi } from './openapi.ts';
 import { rolloutRoutes } from './rollout-routes.ts';
@@ -25,6 +27,8 @@ export interface ApiLimits {
   readonly bodyMaxBytes?: number;
   /** Values of secrets. Default 1 MiB. */
   readonly secretMaxBytes?: number;
+  /** Submits of asynchronous calls. Default 64 MiB. */
+  readonly submitMaxBytes?: number;
 }
 
 /** What the routes speak to. */
@@ -36,6 +40,7 @@ export interface ApiRoutesOptions {
   readonly code: CodeStore;
   readonly logs: LogBook;
   readonly instances: InstanceDirectory;
+  readonly invocations: Invocations;
   readonly info: VersionInfo;
   readonly health: () => HealthResource | Promise<HealthResource>;
   readonly engineFindings: () => Promise<readonly Finding[]>;
@@ -44,7 +49,7 @@ export interface ApiRoutesOptions {
 
 /** Every route of the control API; what is not in this list is not served. */
 export function apiRoutes(options: ApiRoutesOptions): readonly Route[] {
-  const { bodyMaxBytes = 4 * 2 ** 20, secretMaxBytes = 2 ** 20 } = options.limits ?? {};
+  const { bodyMaxBytes = 4 * 2 ** 20, secretMaxBytes = 2 ** 20, submitMaxBytes = 64 * 2 ** 20 } = options.limits ?? {};
   let document: unknown;
   const routes: readonly Route[] = [
     ...serverRoutes({
@@ -58,6 +63,7 @@ export function apiRoutes(options: ApiRoutesOptions): readonly Route[] {
     ...rolloutRoutes(options),
     ...codeRoutes(options),
     ...secretRoutes({ ...options, secretMaxBytes }),
+    ...invocationRoutes({ ...options, submitMaxBytes }),
   ];
   return routes;
 }

@@ -10,6 +10,8 @@ const SCOPES = [
   'code:write',
   'secrets:read',
   'secrets:write',
+  'invocations:read',
+  'invocations:write',
 ] as const;
 
 /** What a route needs a caller to be allowed. */

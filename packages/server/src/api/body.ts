@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
-import { formatBytes, secretValueSchema } from '@ebb/contract';
+import { formatBytes, secretValueSchema, type SubmitCall, submitCallSchema, submitSchema } from '@ebb/contract';
 import type { z } from 'zod';
 import { EbbError } from '../core/errors.ts';
+import { readChunks } from '../core/http1/read-chunks.ts';
 import { parseJson } from './parse-json.ts';
 import { validate } from './validate.ts';
 
@@ -36,26 +37,27 @@ export function secretBody(maxBytes: number): Body<Uint8Array> {
   };
 }
 
-/** A sender that is silent for this long in the middle of a body is cut off. */
-const SILENCE_MS = 30_000;
+/** What a submit carries: one call, or many. */
+export interface SubmitBody {
+  readonly calls: readonly SubmitCall[];
+  /** Whether the answer is one for many. */
+  readonly isBatch: boolean;
+}
 
-/**
- * The body's bytes as they come. Giving up on it leaves the connection open for the answer; a sender that falls
- * silent, or goes away, makes it throw.
- */
-export async function* readChunks(request: IncomingMessage): AsyncGenerator<Buffer, void, undefined> {
-  const startWaiting = () => setTimeout(() => request.destroy(new Error('the sender fell silent')), SILENCE_MS).unref();
-  let silence = startWaiting();
-  try {
-    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      // The time the reader takes is not the sender's silence.
-      clearTimeout(silence);
-      yield chunk;
-      silence = startWaiting();
-    }
-  } finally {
-    clearTimeout(silence);
-  }
+const batchSchema = submitSchema.options[1];
+
+/** A JSON body with one call or with `calls`. Throws INVALID_REQUEST, UNKNOWN_FIELD, PAYLOAD_TOO_LARGE. */
+export function submitBody(maxBytes: number): Body<SubmitBody> {
+  return {
+    content: { 'application/json': submitSchema },
+    async read(request) {
+      const value = parseJson(await readBytes(request, maxBytes));
+      // Told apart here, so that what is wrong is said of the one form that was meant.
+      const isBatch = typeof value === 'object' && value !== null && Object.hasOwn(value, 'calls');
+      if (isBatch) return { calls: validate(batchSchema, value, 'the body').calls, isBatch };
+      return { calls: [validate(submitCallSchema, value, 'the body')], isBatch };
+    },
+  };
 }
 
 /** Whether a request has a body of at least one byte. */

@@ -1,6 +1,6 @@
 import { codeResourceSchema } from '@ebb/contract';
 import type { CodeStore, NamespaceRegistry } from '../core/ports.ts';
-import { readChunks } from './body.ts';
+import { readChunks } from '../core/http1/read-chunks.ts';
 import { namespaceParams, requireNamespace } from './namespace-routes.ts';
 import { defineRoute, type Route } from './route.ts';
 

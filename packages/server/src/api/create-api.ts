@@ -4,11 +4,12 @@ import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { asEbbError, EbbError, errorBody } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
 import type { Logger } from '../core/logger.ts';
-import type { Authenticator } from '../core/ports.ts';
+import type { Authenticator, KeptBody } from '../core/ports.ts';
 import { type ApiRoutesOptions, apiRoutes } from './api-routes.ts';
 import { isAllowed } from './authorize.ts';
-import { discardRest } from './discard-rest.ts';
+import { discardRest } from '../core/http1/discard-rest.ts';
 import type { Route } from './route.ts';
+import { sendBody } from './send-body.ts';
 import { streamLines } from './stream-lines.ts';
 
 /** What the control API is made of. */
@@ -110,8 +111,12 @@ function mount(app: FastifyInstance, route: Route, { authenticator, logger }: Ap
       const value = await route.run({ params, query, request: raw, signal });
       const status = route.statusOf?.(value) ?? 200;
       if (route.answer.kind === 'nothing') return reply.code(204).send();
-      if (route.answer.kind === 'json') return reply.code(status).send(value);
+      if (route.answer.kind === 'json') return reply.code(route.answer.status ?? status).send(value);
       reply.hijack();
+      if (route.answer.kind === 'body') {
+        await sendBody(reply.raw, value as KeptBody, request.id);
+        return undefined;
+      }
       reply.raw.writeHead(status, {
         [CALL_ID_HEADER]: request.id,
         'cache-control': 'no-store',

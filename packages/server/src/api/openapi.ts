@@ -8,6 +8,7 @@ import {
   functionResourceSchema,
   healthResourceSchema,
   instanceResourceSchema,
+  invocationResourceSchema,
   logLineSchema,
   namespaceResourceSchema,
   secretResourceSchema,
@@ -29,6 +30,7 @@ const COMPONENTS: Readonly<Record<string, z.ZodType>> = {
   Function: functionResourceSchema,
   Health: healthResourceSchema,
   Instance: instanceResourceSchema,
+  Invocation: invocationResourceSchema,
   LogLine: logLineSchema,
   Namespace: namespaceResourceSchema,
   Secret: secretResourceSchema,
@@ -120,8 +122,12 @@ function contentOf(content: NonNullable<Route['body']>['content']): Json {
 function answerOf({ answer }: Route): Json {
   const headers = { 'X-Call-Id': { schema: { type: 'string' }, description: 'Id of this request.' } };
   if (answer.kind === 'nothing') return { 204: { description: answer.description, headers } };
+  if (answer.kind === 'body') return { 200: { description: answer.description, headers, content: { '*/*': {} } } };
   const type = answer.kind === 'lines' ? 'application/x-ndjson' : 'application/json';
-  return { 200: { description: answer.description, headers, content: { [type]: { schema: refer(answer.schema) } } } };
+  const status = answer.kind === 'json' ? (answer.status ?? 200) : 200;
+  return {
+    [status]: { description: answer.description, headers, content: { [type]: { schema: refer(answer.schema) } } },
+  };
 }
 
 function errorAnswersOf(route: Route): Json {

@@ -8,7 +8,9 @@ import { validate } from './validate.ts';
 
 /** What a route answers when all goes well. */
 export type Answer =
-  | { readonly kind: 'json'; readonly schema: z.ZodType; readonly description: string }
+  | { readonly kind: 'json'; readonly schema: z.ZodType; readonly description: string; readonly status?: 202 }
+  /** A body as it was kept, with what is known of it as headers; the value is a `KeptBody`. */
+  | { readonly kind: 'body'; readonly description: string }
   /** One JSON value a line, sent as they come, until the client goes away or there are no more. */
   | { readonly kind: 'lines'; readonly schema: z.ZodType; readonly description: string }
   | { readonly kind: 'nothing'; readonly description: string };

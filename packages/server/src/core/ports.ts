@@ -6,10 +6,14 @@ import type {
   ColdStart,
   Destination,
   FileChanges,
+  FunctionName,
   FunctionSpec,
   FunctionState,
   FunctionResource,
   InstanceResource,
+  InvocationPage,
+  InvocationResource,
+  InvocationState,
   LogLine,
   LogQuery,
   NamespaceLimits,
@@ -19,6 +23,7 @@ import type {
   RolloutSpec,
   ScalingResource,
   SecretResource,
+  SubmitCall,
   VersionKey,
 } from '@ebb/contract';
 import type { EbbError } from './errors.ts';
@@ -374,7 +379,7 @@ export interface Enqueuer {
    * On disk when it resolves, each with its id or why not. Throws FUNCTION_NOT_FOUND, ALIAS_NOT_FOUND,
    * VERSION_NOT_FOUND, ASYNC_QUEUE_FULL, IDEMPOTENCY_MISMATCH, PAYLOAD_TOO_LARGE, STORAGE_FULL or STORE_FAILED.
    */
-  enqueue(call: QueuedCall): Promise<{ readonly id: string; readonly duplicate: boolean }>;
+  enqueue(call: QueuedCall): Promise<AcceptedCall>;
 }
 
 /** A call to be made later. */
@@ -389,6 +394,103 @@ export interface QueuedCall extends Omit<PlatformCall, 'callId' | 'attempt'> {
   readonly key?: string | undefined;
   readonly idempotencyKey?: string | undefined;
   readonly callbacks?: readonly Destination[] | undefined;
+}
+
+/** A body that is handed in with a call: it may still be coming, of unknown length. */
+export type GivenBody =
+  | CallBody
+  | {
+      readonly kind: 'chunks';
+      readonly chunks: AsyncIterable<Uint8Array>;
+      /** Where it is known ahead. */
+      readonly sizeBytes?: number | undefined;
+    };
+
+/** A call to be made later whose body may still be coming. */
+export interface GivenCall extends Omit<QueuedCall, 'body'> {
+  readonly body: GivenBody;
+}
+
+/** Accepts calls from outside; see {@link Enqueuer}. Errors are as there. */
+export interface Acceptor extends Enqueuer {
+  /** On disk when it resolves. A body that ends early, or is too large, is an error, and nothing was accepted. */
+  enqueue(call: GivenCall): Promise<AcceptedCall>;
+  /** Accepts many, each by itself: what is wrong with one is said in its place. */
+  enqueueAll(calls: readonly GivenCall[]): Promise<readonly (AcceptedCall | EbbError)[]>;
+}
+
+/** A call that was accepted. */
+export interface AcceptedCall {
+  readonly id: string;
+  /** Whether an earlier call with the same idempotency key answers for it. */
+  readonly duplicate: boolean;
+}
+
+/** Which asynchronous calls are listed: those that match everything given. */
+export interface InvocationQuery {
+  readonly namespace: string;
+  readonly function?: string | undefined;
+  readonly states?: readonly InvocationState[] | undefined;
+  readonly key?: string | undefined;
+  /** Accepted at or after; milliseconds since the Unix epoch. */
+  readonly sinceAt?: number | undefined;
+  /** Accepted before. */
+  readonly beforeAt?: number | undefined;
+  /** From the page before. */
+  readonly cursor?: string | undefined;
+  readonly limit: number;
+}
+
+/** The body of a call or of its answer, as it was kept. */
+export interface KeptBody {
+  /** Of an answer. */
+  readonly status?: number | undefined;
+  readonly contentType?: string | undefined;
+  readonly sizeBytes: number;
+  /** All of it, or where it is read from. */
+  open(): Uint8Array | Readable;
+}
+
+/**
+ * The asynchronous calls of a server, for the API. With a `namespace`, a call of another one is not found (T3). What
+ * names a call throws INVOCATION_NOT_FOUND; all throw STORE_FAILED.
+ */
+export interface Invocations {
+  /** Accepts calls, each by itself, under names as users write them; `namespace` is that of names without one. */
+  submit(calls: readonly SubmitCall[], namespace: string): Promise<readonly (AcceptedCall | EbbError)[]>;
+  get(id: string, namespace?: string): Promise<InvocationResource>;
+  /** The call once it has ended, or as it stands when `limitMs` are over or the server wants to end the wait. */
+  wait(id: string, options: WaitOptions): Promise<InvocationResource>;
+  /** Newest first. Throws INVALID_REQUEST for a cursor that is none. */
+  list(query: InvocationQuery): Promise<InvocationPage>;
+  /** The answer that is kept. Throws RESULT_NOT_FOUND. */
+  result(id: string, namespace?: string): Promise<KeptBody>;
+  payload(id: string, namespace?: string): Promise<KeptBody>;
+  /** The function whose log has the call's lines. Throws INVOCATION_NOT_FOUND for a call that is for none. */
+  functionOf(id: string, namespace?: string): Promise<FunctionName>;
+  /**
+   * Ends a call: one that is queued at once, one that runs by aborting its request. Throws INVOCATION_ENDED, and CONFLICT
+   * when who runs it cannot be reached.
+   */
+  cancel(id: string, namespace?: string): Promise<InvocationResource>;
+  /** Makes a call anew with the same payload, whatever became of it; `target` is another function, alias or version. */
+  replay(
+    id: string,
+    options: { readonly namespace?: string | undefined; readonly target?: string | undefined },
+  ): Promise<AcceptedCall>;
+}
+
+/** How long a call is waited for. */
+export interface WaitOptions {
+  readonly namespace?: string | undefined;
+  readonly limitMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Attempts that run in this process. */
+export interface RunningCalls {
+  /** Aborts the attempt of a call; false when none runs here. The call is settled as cancelled soon after. */
+  abort(id: string, message: string): boolean;
 }
 
 /** Who a request comes from. */

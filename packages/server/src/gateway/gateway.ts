@@ -63,6 +63,16 @@ export class Gateway implements GatewayContext {
     return this.#running;
   }
 
+  /** Whether new calls are refused, or left to another server. */
+  get isDraining(): boolean {
+    return this.#draining;
+  }
+
+  /** Whether a `Host` names a function, so that every path on it is that function's. */
+  isForHost(host: string): boolean {
+    return this.#hosts !== undefined && splitHost(host, '/', this.#hosts) !== undefined;
+  }
+
   opened(): void {
     this.#running += 1;
   }
@@ -201,10 +211,8 @@ export class Gateway implements GatewayContext {
     return choice;
   }
 
-  async #check(request: IncomingMessage): Promise<void> {
-    const own = request.headers[PLATFORM_AUTHORIZATION_HEADER];
-    const credentials = typeof own === 'string' ? own : request.headers.authorization;
-    await this.#authenticator.authenticate(credentials, request.socket.remoteAddress ?? '');
+  #check(request: IncomingMessage): Promise<void> {
+    return checkCredentials(this.#authenticator, request);
   }
 
   #refusal(path: FunctionPath | undefined): EbbError {
@@ -217,4 +225,11 @@ export class Gateway implements GatewayContext {
       );
     return new EbbError('BAD_PATH', 'the path must be /function/NAME or /function/NAME.NAMESPACE');
   }
+}
+
+/** Checks the credentials of a request to a function. Rejects with UNAUTHENTICATED or TOO_MANY_ATTEMPTS. */
+export async function checkCredentials(authenticator: Authenticator, request: IncomingMessage): Promise<void> {
+  const own = request.headers[PLATFORM_AUTHORIZATION_HEADER];
+  const credentials = typeof own === 'string' ? own : request.headers.authorization;
+  await authenticator.authenticate(credentials, request.socket.remoteAddress ?? '');
 }

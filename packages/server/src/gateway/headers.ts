@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { CALL_ID_HEADER, START_TIME_HEADER, VERSION_HEADER } from '@ebb/contract';
+import { CALL_ID_HEADER, CALLBACK_HEADER, START_TIME_HEADER, VERSION_HEADER } from '@ebb/contract';
 import { createHeaderTable } from '../core/http1/header-name.ts';
 
 /** Headers of one connection, never passed on (RFC 9110 section 7.6.1), and `expect`, which the gateway answers. */
@@ -27,6 +27,14 @@ const REQUEST_HEADERS = createHeaderTable<'dropped' | 'host' | 'traceparent' | '
   ...dropped(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'forwarded']),
   ['host', 'host'],
   ['traceparent', 'traceparent'],
+  ['authorization', 'authorization'],
+]);
+/** The same for a call that is kept: the length of its body is known by then, and what was said to the platform is done. */
+const KEPT_HEADERS = createHeaderTable<'dropped' | 'host' | 'authorization'>([
+  ...dropped(HOP_BY_HOP),
+  ...dropped([CALL_ID_HEADER, START_TIME_HEADER, CALLBACK_HEADER, 'content-length']),
+  ...dropped(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'forwarded']),
+  ['host', 'host'],
   ['authorization', 'authorization'],
 ]);
 /** What of an answer is dropped. */
@@ -104,6 +112,26 @@ export function requestHeaders(raw: readonly string[], call: CallHeaders): strin
   );
   if (call.shadowOf !== undefined) headers.push('X-Ebb-Shadow-Of', call.shadowOf);
   return headers;
+}
+
+/**
+ * The headers of a request that are kept for a call to be made later: those of the client without the connection's own,
+ * without the framing of its body, and without anything that would pretend to come from the platform (G5). Returns
+ * undefined when the request is ambiguous (two `Host` headers).
+ */
+export function keptHeaders(raw: readonly string[], stripAuthorization: boolean): string[] | undefined {
+  const listed = connectionListed(raw);
+  const headers: string[] = [];
+  let hosts = 0;
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i] as string;
+    const row = KEPT_HEADERS.find(name);
+    if (row === 'dropped' || isOwn(name) || listed?.has(name.toLowerCase())) continue;
+    if (row === 'host') hosts += 1;
+    if (row === 'authorization' && stripAuthorization) continue;
+    headers.push(name, raw[i + 1] as string);
+  }
+  return hosts > 1 ? undefined : headers;
 }
 
 /** A request's first lines with the blank one. */

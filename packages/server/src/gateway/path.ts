@@ -1,5 +1,7 @@
 /** Where functions are called. */
 const FUNCTION_PREFIX = '/function/';
+/** Where calls of them are accepted and made later. */
+export const ASYNC_PREFIX = '/async-function/';
 
 /** A request's target, split where the function's own part begins. */
 export interface FunctionPath {
@@ -11,17 +13,17 @@ export interface FunctionPath {
   readonly byHost?: true;
 }
 
-/** Splits a request target; undefined when it is not under {@link FUNCTION_PREFIX}. Nothing is decoded. */
-export function splitFunctionPath(target: string): FunctionPath | undefined {
-  if (!target.startsWith(FUNCTION_PREFIX)) return undefined;
-  let end = FUNCTION_PREFIX.length;
+/** Splits a request target; undefined when it is not under the prefix, `/function/`. Nothing is decoded. */
+export function splitFunctionPath(target: string, prefix = FUNCTION_PREFIX): FunctionPath | undefined {
+  if (!target.startsWith(prefix)) return undefined;
+  let end = prefix.length;
   for (; end < target.length; end += 1) {
     const char = target.charCodeAt(end);
     if (char === 47 /* / */ || char === 63 /* ? */) break;
   }
   const rest = target.slice(end);
   return {
-    segment: target.slice(FUNCTION_PREFIX.length, end),
+    segment: target.slice(prefix.length, end),
     rest: rest === '' ? '/' : rest.charCodeAt(0) === 47 ? rest : `/${rest}`,
   };
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { HealthResource } from '@ebb/contract';
 import type { Config } from '../config/config-schema.ts';
 import type { Logger } from '../core/logger.ts';
+import type { AsyncDoor } from '../gateway/async-door.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { openControlSocket } from '../gateways/control-proxy.ts';
 import { GatewayFleet, type GatewayFleetOptions } from '../gateways/gateway-fleet.ts';
@@ -53,6 +54,8 @@ export interface FrontOptions {
   readonly config: Config;
   /** Of this process: it also takes what another process does not know how to. */
   readonly gateway: Gateway;
+  /** Where calls to be made later are accepted. */
+  readonly door: Pick<AsyncDoor, 'handlePlain'>;
   readonly handleRequest: (request: IncomingMessage, response: ServerResponse) => void;
   /** Takes the port from another server, and keeps who comes waiting until {@link Front.begin}. */
   readonly inherited?: Inheritance | undefined;
@@ -112,12 +115,13 @@ export async function openHere(options: FrontOptions): Promise<Front> {
   };
 }
 
-function doorOptions({ config, gateway, handleRequest }: FrontOptions) {
+function doorOptions({ config, gateway, door, handleRequest }: FrontOptions) {
   const { headersTimeoutMs, maxHeaderBytes } = config;
   return {
     headersTimeoutMs,
     maxHeaderBytes,
-    onPlainRequest: ((caller, request) => gateway.handlePlain(caller, request)) as ListenerOptions['onPlainRequest'],
+    onPlainRequest: ((caller, request) =>
+      gateway.handlePlain(caller, request) || door.handlePlain(caller, request)) as ListenerOptions['onPlainRequest'],
     onRequest: handleRequest,
     onUpgrade: ((request, socket, head) =>
       void gateway.handleUpgrade(request, socket, head)) as ListenerOptions['onUpgrade'],

@@ -14,11 +14,13 @@ import { asEbbError, EbbError } from '../core/errors.ts';
 import { createLogger } from '../core/logger.ts';
 import type { FunctionRegistry } from '../core/ports.ts';
 import { limitedEverywhere } from '../gateways/route-feed.ts';
+import { AsyncDoor } from '../gateway/async-door.ts';
 import type { InstancePools } from '../pool/instance-pools.ts';
 import { withoutRollouts } from '../rollouts/without-rollouts.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
 import { createSecretRegistry } from '../registry/secret-registry.ts';
+import { openLendableQueue } from '../store/lendable-queue.ts';
 import { openLendable } from '../store/lendable.ts';
 import { createLogBook } from '../telemetry/log-book.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
@@ -34,8 +36,10 @@ import { createHandOverSteps, isInUse } from './takeover/hand-over-steps.ts';
 import { inheritanceOf } from './takeover/inheritance.ts';
 import { callPredecessor } from './takeover/predecessor.ts';
 import { openInstallation, readServerFile, removeRunDir, writeServerFile } from './installation.ts';
+import { wireAsync } from './wire/wire-async.ts';
 import { wireEngine } from './wire/wire-engine.ts';
 import { wirePools } from './wire/wire-pools.ts';
+import { wireQueue } from './wire/wire-queue.ts';
 import { wireTraffic } from './wire/wire-traffic.ts';
 import { wireStore } from './wire/wire-store.ts';
 
@@ -46,6 +50,8 @@ const UNUSED_CODE_MS = 3_600_000;
 const SWEEP_EVERY_MS = 600_000;
 /** A server that is replaced closes its metrics when the other serves. */
 const METRICS_TRIES = 20;
+/** Whoever had the store's file may have the queue's for a moment longer. */
+const QUEUE_TRIES = 20;
 /** Half a minute longer than calls with the default timeout take to end in a server that shuts down. */
 const STORE_TRIES = 1_800;
 /** Real code compresses to a fifth, rarely to a fiftieth; an archive beyond this is a bomb. */
@@ -93,6 +99,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   };
   const store = made.use(await openLendable(() => openStore()));
   standing.hasStore = true;
+  const queue = made.use(await openLendableQueue(() => retried(() => wireQueue(config), QUEUE_TRIES, isInUse)));
   made.defer(() => {
     if (standing.isOurs) removeRunDir(runDir);
   });
@@ -185,9 +192,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     localTokenHash: hashLocalToken(localToken),
     clock,
   });
-  const { gateway, feed, everywhere, rollouts, rates, findVersion } = made.use(
+  const { gateway, routes, feed, everywhere, rollouts, rates, findVersion } = made.use(
     wireTraffic({ config, registry, namespaces, store, pools, authenticator, metrics, logs, clock, logger }),
   );
+  const calls = made.use(wireAsync({ config, queue, registry, clock, logger, isShared: predecessor !== undefined }));
   const health = createHealth(engine);
   const api = made.use(
     await createApi({
@@ -198,6 +206,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       code,
       logs,
       instances: pools,
+      invocations: calls.invocations,
       authenticator,
       info: {
         name: 'ebb',
@@ -226,11 +235,14 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   };
   if (!predecessor) await startPools();
 
-  const gate = createApiGate((request, response) => api.handle(request, response));
+  const gate = createApiGate((request, response) => {
+    if (!door.handle(request, response)) api.handle(request, response);
+  });
+  const door = new AsyncDoor({ routes, authenticator, acceptor: calls.acceptance, gateway, enter: () => gate.enter() });
   const handleRequest = (request: IncomingMessage, response: ServerResponse) => {
     if (!gateway.handle(request, response)) gate.handle(request, response);
   };
-  const shared = { config, gateway, handleRequest, inherited };
+  const shared = { config, gateway, door, handleRequest, inherited };
   const opened = feed
     ? await openGateways({
         ...shared,
@@ -275,6 +287,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       startedAt: new Date(clock.now()).toISOString(),
     }),
   );
+  calls.start();
   const sweep = setInterval(() => void sweepCode().catch(() => {}), SWEEP_EVERY_MS).unref();
   made.defer(() => clearInterval(sweep));
   void sweepCode().catch(() => {});
@@ -294,6 +307,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       pools,
       rollouts,
       store,
+      calls,
       front: opened,
       logger,
       onReleased: () => handOver.released(),

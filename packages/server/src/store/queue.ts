@@ -144,7 +144,10 @@ export interface Lease {
 /** What was leased. */
 export interface Leased {
   readonly leases: readonly Lease[];
-  /** When more may be due, if nothing changes until then; absent when nothing waits for a moment. */
+  /**
+   * When more may be due, if nothing changes until then: 0 where more may begin at once; absent when nothing waits for a
+   * moment. Whether a key lets go what waits for its moment shows only then.
+   */
   readonly nextAt?: number | undefined;
 }
 
@@ -206,7 +209,7 @@ export interface LaneStats {
   readonly running: number;
   /** Acceptance of the oldest queued item. */
   readonly oldestAt?: number | undefined;
-  /** When the next item of the lane may be leased; in the past when one may now. Absent when only keys hold it back. */
+  /** When the next item of the lane may be leased: 0 for at once. Absent when only keys hold it back. */
   readonly nextAt?: number | undefined;
 }
 

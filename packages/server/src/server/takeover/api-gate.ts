@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { EbbError } from '../../core/errors.ts';
 
 type Handle = (request: IncomingMessage, response: ServerResponse) => void;
@@ -18,6 +19,11 @@ const STALLED_MS = 2_000;
 /** What stands before the control API, so that the store can be given away without failing a change. */
 export interface ApiGate {
   readonly handle: Handle;
+  /**
+   * For a change that does not come as a request of Node's server: counts it until what is returned is called. Undefined
+   * while changes have to wait, or are another server's.
+   */
+  enter(): (() => void) | undefined;
   /**
    * Keeps new changes waiting, and reads too once no change is under way; resolves when every read has got what it is
    * answered with. Until then rollbacks are let in. A request that has stopped sending its body is cut. Throws
@@ -46,6 +52,7 @@ export function createApiGate(
   let answer: Handle | undefined;
   const changes = new Map<ServerResponse, Change>();
   const reads = new Map<ServerResponse, IncomingMessage>();
+  let entered = 0;
   const waiting: { readonly request: IncomingMessage; readonly response: ServerResponse }[] = [];
 
   const counted = (request: IncomingMessage, response: ServerResponse) => {
@@ -74,12 +81,19 @@ export function createApiGate(
           `${first.method} ${first.url} still runs after ${changesMs / 1000} s; try again when it has ended`,
         );
       }
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      await sleep(LOOK_EVERY_MS);
     }
   };
   use(counted);
   return {
     handle: (request, response) => (answer ?? wait)(request, response),
+    enter() {
+      if (answer !== counted) return undefined;
+      entered += 1;
+      return () => {
+        entered -= 1;
+      };
+    },
     async hold(signal) {
       const before = answer ?? counted;
       const untilMs = performance.now() + changesMs;
@@ -87,6 +101,8 @@ export function createApiGate(
       try {
         await over(() => running(changes.values(), stalledMs), untilMs, signal);
         answer = undefined;
+        // These are quick: nothing of them is still to come.
+        while (entered > 0 && performance.now() < untilMs) await sleep(LOOK_EVERY_MS);
         // A log that is followed has its head long before its end, and needs nothing more.
         await over(() => [...reads].flatMap(([{ headersSent }, read]) => (headersSent ? [] : [read])), untilMs, signal);
       } catch (error) {

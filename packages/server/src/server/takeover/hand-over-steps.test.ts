@@ -24,6 +24,13 @@ test('a server whose store cannot be opened again serves on, refuses changes in 
     {
       gate,
       store,
+      calls: {
+        hold: () => {},
+        lend: () => Promise.resolve(),
+        giveAway: () => {},
+        takeBack: () => Promise.resolve(),
+        goOn: () => void done.push('calls'),
+      },
       pools: { pause: () => Promise.resolve(), release: () => {}, resume: () => void done.push('pools') },
       rollouts: { hold: () => Promise.resolve(), goOn: () => void done.push('rollouts') },
       front: { handOn: () => {}, callsEnded: () => Promise.resolve(), leave: () => {} },

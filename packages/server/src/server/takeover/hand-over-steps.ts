@@ -6,6 +6,7 @@ import type { RolloutEngine } from '../../rollouts/create-rollouts.ts';
 import type { LendableStore } from '../../store/lendable.ts';
 import type { Front } from '../front.ts';
 import { retried } from '../retried.ts';
+import type { HandedCalls } from '../wire/wire-async.ts';
 import type { ApiGate } from './api-gate.ts';
 import type { HandOverSteps } from './hand-over.ts';
 import { relayRequest } from './relay.ts';
@@ -23,6 +24,7 @@ export interface HandedParts {
   readonly pools: Pick<InstancePools, 'pause' | 'release' | 'resume'>;
   readonly rollouts: Pick<RolloutEngine, 'hold' | 'goOn'>;
   readonly store: LendableStore;
+  readonly calls: HandedCalls;
   readonly front: Pick<Front, 'handOn' | 'callsEnded' | 'leave'>;
   readonly logger: Logger;
   /** Called when instances have become free. */
@@ -36,17 +38,26 @@ export interface HandedParts {
  * opened again is tried, by default every second.
  */
 export function createHandOverSteps(
-  { gate, pools, rollouts, store, front, logger, ...told }: HandedParts,
+  { gate, pools, rollouts, store, calls, front, logger, ...told }: HandedParts,
   { takeBackEveryMs = TAKE_BACK_EVERY_MS }: { readonly takeBackEveryMs?: number } = {},
 ): HandOverSteps {
   /** While the store cannot be opened again. */
   let retrying: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
 
+  const giveAway = (error: EbbError) => {
+    store.giveAway(error);
+    calls.giveAway(error);
+  };
+  const takeBack = async () => {
+    await store.takeBack();
+    await calls.takeBack();
+  };
+
   /** Changes are refused until then; calls, and what is known in memory, are served. */
   const takeBackLater = async (cause: unknown, signal: AbortSignal) => {
     const why = asEbbError(cause).message;
     logger.error({ err: cause }, 'the store could not be opened again: functions serve on, changes are refused');
-    store.giveAway(
+    giveAway(
       new EbbError('STORE_FAILED', `nothing can be changed until the store is open again, which is tried: ${why}`, {
         cause,
         retryAfterSeconds: 1,
@@ -56,7 +67,7 @@ export function createHandOverSteps(
       await sleep(takeBackEveryMs, undefined, { ref: false, signal }).catch(() => {});
       if (signal.aborted) return;
       try {
-        await store.takeBack();
+        await takeBack();
         break;
       } catch {
         // Logged once; the next try may succeed.
@@ -64,21 +75,24 @@ export function createHandOverSteps(
     }
     logger.info('the store is open again');
     rollouts.goOn();
+    calls.goOn();
   };
   return {
     async lend(signal) {
       retrying?.stop.abort();
       await retrying?.ended;
       retrying = undefined;
+      calls.hold();
       await gate.hold(signal);
       await rollouts.hold();
       await pools.pause();
       signal.throwIfAborted();
       await store.lend();
+      await calls.lend();
     },
     async give(relay) {
       front.handOn(relay);
-      store.giveAway(
+      giveAway(
         new EbbError('DRAINING', 'another server has taken over the store; send it again', { retryAfterSeconds: 1 }),
       );
       gate.turnOver((request, response) => relayRequest(relay, request, response));
@@ -93,8 +107,9 @@ export function createHandOverSteps(
     async resume() {
       front.handOn(undefined);
       try {
-        await retried(() => store.takeBack(), TAKE_BACK_TRIES, isInUse);
+        await retried(takeBack, TAKE_BACK_TRIES, isInUse);
         rollouts.goOn();
+        calls.goOn();
       } catch (error) {
         const stop = new AbortController();
         retrying = { stop, ended: takeBackLater(error, stop.signal) };

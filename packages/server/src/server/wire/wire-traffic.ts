@@ -32,6 +32,7 @@ export interface WireTrafficOptions {
 /** What decides which version a call goes to, and sees what became of it. */
 export interface Traffic extends AsyncDisposable {
   readonly gateway: Gateway;
+  readonly routes: RouteTable;
   /** Tells gateway processes, where there are any. */
   readonly feed: RouteFeed | undefined;
   /** The registry, whose changes are in force in every gateway when they are done. */
@@ -88,6 +89,7 @@ export function wireTraffic(options: WireTrafficOptions): Traffic {
   made.use(namespaces.watch(limit));
   return {
     gateway,
+    routes,
     feed,
     everywhere,
     rollouts,

@@ -1,0 +1,78 @@
+import { createLending } from './lending.ts';
+import type { Queue } from './queue.ts';
+
+/** Told which lanes have got items; undefined where that is not known and all may have. */
+export type WorkListener = (lanes: readonly string[] | undefined) => void;
+
+/** A queue whose file can be given to another process for a while; see {@link createLending}. */
+export interface LendableQueue extends Queue {
+  lend(): Promise<void>;
+  giveAway(error: Error): void;
+  takeBack(): Promise<void>;
+  /** Calls `listener` after items were queued, until the returned object is disposed. It must not throw. */
+  onWork(listener: WorkListener): Disposable;
+}
+
+/** Makes a queue of one that `open` opens. */
+export async function openLendableQueue(open: () => Promise<Queue>): Promise<LendableQueue> {
+  let name: Queue['name'] = 'memory';
+  const listeners = new Set<WorkListener>();
+  const lending = await createLending(async () => {
+    const queue = await open();
+    ({ name } = queue);
+    return queue;
+  });
+  const { use } = lending;
+  const tell = (lanes: readonly string[] | undefined): void => {
+    for (const listener of listeners) listener(lanes);
+  };
+  return {
+    get name() {
+      return name;
+    },
+    async enqueue(items, limits) {
+      const enqueued = await use((queue) => queue.enqueue(items, limits));
+      if (listeners.size > 0) tell(items.length === 1 ? [items[0]?.lane ?? ''] : lanesOf(items));
+      return enqueued;
+    },
+    lease: (request) => use((queue) => queue.lease(request)),
+    extend: (receipts, untilAt) => use((queue) => queue.extend(receipts, untilAt)),
+    async settle(settlements) {
+      const settled = await use((queue) => queue.settle(settlements));
+      const follow = settlements.flatMap((settlement) => settlement.follow ?? []);
+      if (follow.length > 0) tell(lanesOf(follow));
+      return settled;
+    },
+    async reclaim(options) {
+      const lanes = await use((queue) => queue.reclaim(options));
+      if (lanes.length > 0) tell(lanes);
+      return lanes;
+    },
+    cancel: (id, options) => use((queue) => queue.cancel(id, options)),
+    get: (id) => use((queue) => queue.get(id)),
+    list: (query) => use((queue) => queue.list(query)),
+    lanes: () => use((queue) => queue.lanes()),
+    count: (namespace) => use((queue) => queue.count(namespace)),
+    hasQueued: (target) => use((queue) => queue.hasQueued(target)),
+    async redrive(pairs, now) {
+      const redriven = await use((queue) => queue.redrive(pairs, now));
+      if (redriven.includes(true)) tell(undefined);
+      return redriven;
+    },
+    purge: (ids) => use((queue) => queue.purge(ids)),
+    forget: (retention, now, max) => use((queue) => queue.forget(retention, now, max)),
+    filesInUse: (digests) => use((queue) => queue.filesInUse(digests)),
+    lend: () => lending.lend(),
+    giveAway: (error) => lending.giveAway(error),
+    takeBack: () => lending.takeBack(),
+    onWork(listener) {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => void listeners.delete(listener) };
+    },
+    [Symbol.asyncDispose]: () => lending[Symbol.asyncDispose](),
+  };
+}
+
+function lanesOf(items: readonly { readonly lane: string }[]): readonly string[] {
+  return [...new Set(items.map(({ lane }) => lane))];
+}
