@@ -12,7 +12,13 @@ import {
 import { systemClock } from '../../packages/server/src/core/clock.ts';
 import { EbbError } from '../../packages/server/src/core/errors.ts';
 import { createLogger } from '../../packages/server/src/core/logger.ts';
-import type { Authenticator, CodeStore, FunctionRegistry, LogBook } from '../../packages/server/src/core/ports.ts';
+import type {
+  Authenticator,
+  CodeStore,
+  FunctionRegistry,
+  Invoker,
+  LogBook,
+} from '../../packages/server/src/core/ports.ts';
 import {
   createMemoryEngine,
   type MemoryEngine,
@@ -20,6 +26,7 @@ import {
   type MemoryHost,
 } from '../../packages/server/src/engines/memory/memory-engine.ts';
 import type { MemoryServe } from '../../packages/server/src/engines/memory/memory-instance.ts';
+import { createInvoker } from '../../packages/server/src/gateway/invoker.ts';
 import { Gateway } from '../../packages/server/src/gateway/gateway.ts';
 import { RouteTable } from '../../packages/server/src/gateway/route-table.ts';
 import type { InstancePools } from '../../packages/server/src/pool/instance-pools.ts';
@@ -67,6 +74,7 @@ export interface GatewayHarness extends AsyncDisposable {
   /** Sets the bounds of the host anew. */
   readonly rebound: (bounds: HostBounds) => void;
   readonly gateway: Gateway;
+  readonly invoker: Invoker;
   readonly events: InvocationEvent[];
   readonly lines: LogLine[];
   readonly store: KeyValue;
@@ -173,6 +181,7 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     spares,
     rebound,
     gateway,
+    invoker: createInvoker({ context: gateway, routes, refusal: () => gateway.refusal }),
     events,
     lines,
     store,

@@ -4,7 +4,7 @@ import type { ResponseHead } from '../core/http1/response-head.ts';
 import { newCallId } from '../core/ids.ts';
 import { BUSY_WAIT, type SlotFailure } from '../pool/admission.ts';
 import type { AnswerHandler, InstanceConnection, Reach } from '../pool/instance-connection.ts';
-import type { Caller, CallerEvents } from './caller.ts';
+import type { Attempt, Caller, CallerEvents } from './caller.ts';
 import type { CallHeaders } from './headers.ts';
 import { requestHeaders, responseHeaders, responseTrailers, writeRequestHead } from './headers.ts';
 import type { GatewayContext, HeldSlot, Mirror } from './gateway-context.ts';
@@ -33,12 +33,13 @@ const REQUEST_TARGET = /^[\x21-\xff]+$/;
  * byte and records one event. One object per request and no closures, because this is the warm path.
  */
 export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
-  readonly callId = newCallId();
+  readonly callId: string;
   readonly startTime: string;
   readonly remoteAddress: string;
   readonly protocol = 'http';
   readonly stripAuthorization: boolean;
   readonly shadowOf: string | undefined;
+  readonly attempt: Attempt | undefined;
   deadline = '';
 
   readonly #context: GatewayContext;
@@ -75,6 +76,8 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     this.remoteAddress = caller.remoteAddress;
     this.stripAuthorization = caller.stripAuthorization;
     this.shadowOf = caller.shadowOf;
+    this.attempt = caller.attempt;
+    this.callId = caller.attempt === undefined ? newCallId() : caller.attempt.callId;
     this.#cookie = choice?.cookie;
     const shadow = choice?.shadow;
     this.#mirror = shadow && context.mirrors.open({ caller, route, shadow, path, callId: this.callId });
@@ -116,6 +119,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
     this.#failure = error;
     this.#finish(slotFailure(error.code), error.status);
     this.#connection?.abort();
+    this.#caller.failed?.(error);
     if (this.#caller.headersSent) this.#caller.destroy();
     else answerError(this.#caller, error, this.callId, this.#timing());
   }
@@ -230,7 +234,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
   }
 
   #send(slot: HeldSlot): void {
-    const { method, body, rawHeaders } = this.#caller;
+    const { method, body, rawHeaders, isChunked } = this.#caller;
     const headers = requestHeaders(rawHeaders, this);
     if (!headers || !REQUEST_TARGET.test(this.#path)) {
       const message = headers
@@ -239,8 +243,6 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
       this.fail(new EbbError('BAD_REQUEST', message));
       return;
     }
-    // A body of unknown length is sent on in chunks.
-    const isChunked = typeof body === 'object' && body.headers['transfer-encoding'] !== undefined;
     if (isChunked) headers.push('Transfer-Encoding', 'chunked');
     const head = writeRequestHead(method, this.#path, headers);
     this.#connection = slot.endpoint.connections.send({ method, head, body, isChunked, tap: this.#mirror }, this);
@@ -282,6 +284,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders {
         firstByteMs: this.#firstByteMs === 0 ? undefined : this.#firstByteMs - slotMs,
       },
       bytesOut: this.#bytesOut,
+      attempt: this.attempt?.number,
       shadow: undefined,
     });
   }

@@ -2,7 +2,7 @@ import type { WaitReport } from '@ebb/contract';
 import type { EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Version } from '../core/ports.ts';
-import type { SlotFailure } from '../pool/admission.ts';
+import type { SlotFailure, Standing } from '../pool/admission.ts';
 import type { Ending } from '../pool/ending.ts';
 import type { Endpoint } from '../pool/endpoint.ts';
 import type { BodyTap } from '../pool/request-pump.ts';
@@ -29,8 +29,8 @@ export interface HeldSlot {
 export interface SlotSource {
   /** A slot if one is free now. Throws START_FAILED while starts keep failing. */
   tryAcquire(version: Version): HeldSlot | undefined;
-  /** A slot when one is free; see the pool's admission for the errors. */
-  acquire(version: Version, signal: AbortSignal): HeldSlot | Promise<HeldSlot>;
+  /** A slot when one is free; see the pool's admission for the errors and for `standing`. */
+  acquire(version: Version, signal: AbortSignal, standing?: Standing): HeldSlot | Promise<HeldSlot>;
   /** Whether the version has no instance yet, so that who waits now waits for a start. */
   isCold(version: Version): boolean;
 }

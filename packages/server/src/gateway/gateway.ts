@@ -144,6 +144,11 @@ export class Gateway implements GatewayContext {
     this.#passOn = passOn;
   }
 
+  /** Why no new call may begin here; undefined while it may. */
+  get refusal(): EbbError | undefined {
+    return this.#draining ? this.#refusal(undefined) : undefined;
+  }
+
   /** Takes new calls again. */
   resume(): void {
     this.#draining = false;

@@ -68,6 +68,8 @@ export interface CallHeaders {
   readonly stripAuthorization: boolean;
   /** Id of the call that this one is a copy of, if it is. */
   readonly shadowOf: string | undefined;
+  /** Set where the platform makes the call. */
+  readonly attempt: { readonly number: number } | undefined;
 }
 
 /**
@@ -111,6 +113,7 @@ export function requestHeaders(raw: readonly string[], call: CallHeaders): strin
     traceparent !== '' && TRACEPARENT.test(traceparent) ? traceparent : traceparentOf(call.callId),
   );
   if (call.shadowOf !== undefined) headers.push('X-Ebb-Shadow-Of', call.shadowOf);
+  if (call.attempt !== undefined) headers.push('X-Ebb-Attempt', String(call.attempt.number));
   return headers;
 }
 

@@ -14,6 +14,8 @@ export class MirrorCaller implements Caller {
   readonly stripAuthorization: boolean;
   readonly body: string | undefined;
   readonly shadowOf: string;
+  readonly attempt = undefined;
+  readonly isChunked = false;
   isGone = false;
   readonly isCutOff = false;
   headersSent = false;

@@ -9,6 +9,8 @@ export class NodeCaller implements Caller {
   readonly remoteAddress: string;
   readonly stripAuthorization: boolean;
   readonly shadowOf = undefined;
+  readonly attempt = undefined;
+  readonly isChunked: boolean;
   readonly body: IncomingMessage | undefined;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
@@ -21,6 +23,7 @@ export class NodeCaller implements Caller {
     this.remoteAddress = request.socket.remoteAddress ?? '';
     this.stripAuthorization = isAuthorizationOurs(request, route);
     const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
+    this.isChunked = coding !== undefined;
     this.body = coding !== undefined || (length !== undefined && length !== '0') ? request : undefined;
   }
 

@@ -20,6 +20,8 @@ export class PlainCaller implements Caller {
   readonly remoteAddress: string;
   readonly stripAuthorization = false;
   readonly shadowOf = undefined;
+  readonly attempt = undefined;
+  readonly isChunked = false;
   headersSent = false;
 
   readonly #socket: Socket;

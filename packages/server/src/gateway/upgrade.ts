@@ -40,6 +40,7 @@ export async function tunnel(context: GatewayContext, call: UpgradeCall, choice:
     protocol: 'http',
     stripAuthorization: isAuthorizationOurs(request, route),
     shadowOf: undefined,
+    attempt: undefined,
   };
   context.opened();
   let status: number;

@@ -12,6 +12,9 @@ import { waitInLine, type Waiter } from './wait-in-line.ts';
  */
 export type SlotFailure = 'hard' | 'full' | 'broken' | 'silent' | 'soft';
 
+/** Who is served first: somebody waits for the answer of a `first` call; a `later` one has time. */
+export type Standing = 'first' | 'later';
+
 /** The wait of a call that came when every instance had work. */
 export const BUSY_WAIT: WaitReport = { cause: 'busy' };
 
@@ -94,11 +97,13 @@ export interface AdmissionOptions {
 
 /**
  * Admits requests to the instances of one version: a slot at once where one is free, else a place in a line that
- * is bounded in length and time. Requests are served in the order they came.
+ * is bounded in length and time. Requests are served in the order they came, those that have time after all others.
  */
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #waiting = new Fifo<Waiter<Slot>>();
+  /** Served when nobody else waits. */
+  readonly #later = new Fifo<Waiter<Slot>>();
   readonly #endpoints: Endpoint[] = [];
   readonly #random: () => number;
   #inFlight = 0;
@@ -116,7 +121,7 @@ export class Admission {
 
   /** Requests that wait for one. */
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#waiting.length + this.#later.length;
   }
 
   get endpoints(): readonly Endpoint[] {
@@ -127,8 +132,8 @@ export class Admission {
    * A slot now, or the promise of one. Rejects with QUEUE_FULL, NO_INSTANCE_IN_TIME, or with what
    * {@link rejectWaiting} says; with the signal's reason when it aborts.
    */
-  acquire(signal?: AbortSignal): Slot | Promise<Slot> {
-    return this.tryAcquire() ?? this.#wait(signal);
+  acquire(signal?: AbortSignal, standing: Standing = 'first'): Slot | Promise<Slot> {
+    return this.tryAcquire() ?? this.#wait(signal, standing);
   }
 
   /** A slot if one is free and nobody waits for it. */
@@ -160,14 +165,14 @@ export class Admission {
 
   /** Fails everybody who waits. */
   rejectWaiting(error: EbbError): void {
-    for (let waiter = this.#waiting.shift(); waiter; waiter = this.#waiting.shift()) waiter.reject(error);
+    for (let waiter = this.#next(); waiter; waiter = this.#next()) waiter.reject(error);
   }
 
   /** For {@link Slot} alone. */
   returned(endpoint: Endpoint): void {
     this.#inFlight -= 1;
     endpoint.inFlight -= 1;
-    if (this.#waiting.length > 0) this.#serve();
+    if (this.waiting > 0) this.#serve();
     if (endpoint.inFlight === 0) this.#options.onReturned(endpoint);
   }
 
@@ -198,26 +203,32 @@ export class Admission {
   }
 
   #serve(): void {
-    while (this.#waiting.length > 0) {
+    while (this.waiting > 0) {
       const endpoint = this.#pick();
       if (!endpoint) return;
-      const waiter = this.#waiting.shift();
+      const waiter = this.#next();
       // Who had to wait its turn after a start waited for that start as well.
       waiter?.resolve(this.#take(endpoint, endpoint.cameAt > waiter.after ? (endpoint.came ?? BUSY_WAIT) : BUSY_WAIT));
     }
   }
 
-  #wait(signal: AbortSignal | undefined): Promise<Slot> {
+  #next(): Waiter<Slot> | undefined {
+    return this.#waiting.shift() ?? this.#later.shift();
+  }
+
+  #wait(signal: AbortSignal | undefined, standing: Standing): Promise<Slot> {
     const { label, queueLength, queueWaitMs, concurrency, maxInstances } = this.#options;
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const startable = concurrency * (maxInstances - this.#endpoints.length);
-    const isFull = this.#waiting.length >= Math.max(queueLength, startable);
-    if (isFull && (this.#waiting.length >= CATCH_UP_LENGTH || this.#options.isCatchingUp?.() !== true)) {
-      const message = `${label} is busy: ${this.#waiting.length} calls wait already and "queue.length" is ${queueLength}`;
+    // Those that have time are in nobody's way.
+    const ahead = standing === 'first' ? this.#waiting.length : this.waiting;
+    const isFull = ahead >= Math.max(queueLength, startable);
+    if (isFull && (ahead >= CATCH_UP_LENGTH || this.#options.isCatchingUp?.() !== true)) {
+      const message = `${label} is busy: ${ahead} calls wait already and "queue.length" is ${queueLength}`;
       return Promise.reject(new EbbError('QUEUE_FULL', message, { retryAfterSeconds: 1 }));
     }
     const options = { after: this.#cameLast, label, waitMs: queueWaitMs, signal };
-    const waiting = waitInLine(this.#waiting, options);
+    const waiting = waitInLine(standing === 'first' ? this.#waiting : this.#later, options);
     this.#options.onDemand();
     return waiting;
   }

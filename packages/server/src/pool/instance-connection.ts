@@ -1,10 +1,9 @@
-import type { IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { ChunkedDecoder } from '../core/http1/chunked-decoder.ts';
 import { MalformedMessage } from '../core/http1/malformed-message.ts';
 import { readResponseHead, type ResponseHead } from '../core/http1/response-head.ts';
 import type { Target } from '../engines/engine.ts';
-import { type BodyTap, RequestPump } from './request-pump.ts';
+import { type BodySource, type BodyTap, RequestPump } from './request-pump.ts';
 
 /** Most header bytes an instance may answer with. */
 const MAX_HEAD_BYTES = 65_536;
@@ -18,7 +17,7 @@ export interface InstanceRequest {
   /** Request line and headers with the blank line, one character a byte. */
   readonly head: string;
   /** The whole body, one character a byte, or where it comes from. */
-  readonly body: string | IncomingMessage | undefined;
+  readonly body: string | BodySource | undefined;
   /** Whether a body that is not whole goes out in chunks; else its length is in the head. */
   readonly isChunked: boolean;
   /** Is shown a body that is not whole. */

@@ -16,7 +16,7 @@ import type {
   RegistryChange,
   Version,
 } from '../core/ports.ts';
-import type { Slot } from './admission.ts';
+import type { Slot, Standing } from './admission.ts';
 import { CallLimits } from './call-limits.ts';
 import { isStartFailure } from './classify-start-failure.ts';
 import type { ExitWatch } from './exit-watch.ts';
@@ -106,12 +106,12 @@ export class InstancePools implements DeployGate, AsyncDisposable {
   }
 
   /** A slot of a version; see {@link VersionPool.acquire}. */
-  acquire(version: Version, signal?: AbortSignal): Slot | Promise<Slot> {
+  acquire(version: Version, signal?: AbortSignal, standing?: Standing): Slot | Promise<Slot> {
     const existing = this.#pools.get(version.key);
-    if (existing) return existing.acquire(signal);
+    if (existing) return existing.acquire(signal, standing);
     const pool = this.of(version);
     try {
-      return pool.acquire(signal);
+      return pool.acquire(signal, standing);
     } finally {
       if (this.#servingVersion(version.key) === undefined) {
         if (this.#isCalled(version)) pool.unlist();

@@ -1,8 +1,14 @@
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 
 /** Pieces below this share their memory with others. */
 const OWN_MEMORY_BYTES = 4_096;
+
+/** Where a request's body comes from. The memory of its pieces is given back once they are sent. */
+export type BodySource = Readable & {
+  /** Whether it came to its end before it was destroyed; of a stream that does not say, its end does. */
+  readonly complete?: boolean;
+};
 
 /** Is shown a body as it comes. */
 export interface BodyTap {
@@ -18,7 +24,7 @@ export interface BodyTap {
  * and closes is heard before a write to it fails.
  */
 export class RequestPump {
-  readonly #source: IncomingMessage;
+  readonly #source: BodySource;
   readonly #socket: Socket;
   readonly #isChunked: boolean;
   readonly #tap: BodyTap | undefined;
@@ -62,7 +68,7 @@ export class RequestPump {
   };
 
   /** The body comes in chunks to the instance if `isChunked`, else as it is. */
-  constructor(source: IncomingMessage, socket: Socket, isChunked: boolean, tap?: BodyTap) {
+  constructor(source: BodySource, socket: Socket, isChunked: boolean, tap?: BodyTap) {
     this.#source = source;
     this.#socket = socket;
     this.#isChunked = isChunked;
@@ -79,7 +85,7 @@ export class RequestPump {
     if (this.#isStarted) return;
     this.#isStarted = true;
     this.#source.on('data', this.#onData).once('end', this.#onEnd).once('close', this.#onClose);
-    if (this.#source.destroyed && !this.#source.complete) this.#onClose();
+    if (this.#source.destroyed && this.#source.complete !== true) this.#onClose();
   }
 
   /** Reads on after the instance has taken what there was. */

@@ -4,7 +4,7 @@ import { EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Version } from '../core/ports.ts';
 import type { Engine, Instance } from '../engines/engine.ts';
-import { Admission, type Slot } from './admission.ts';
+import { Admission, type Slot, type Standing } from './admission.ts';
 import type { CallGate, CallLimits } from './call-limits.ts';
 import { describeMembers } from './describe-members.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -212,14 +212,14 @@ export class VersionPool {
    * A slot, at once or when one is free; see {@link Admission.acquire}. While starts keep failing and none is under
    * way, it rejects with what the last one failed with. Throws as {@link tryAcquire} does.
    */
-  acquire(signal?: AbortSignal): Slot | Promise<Slot> {
+  acquire(signal?: AbortSignal, standing?: Standing): Slot | Promise<Slot> {
     if (this.#gate.isLimited && !this.isShadow) this.#gate.check();
     this.#arrivals += 1;
     if (this.#admission.endpoints.length === 0 && this.starting === 0) {
       const { held } = this.#starter;
       if (held) return Promise.reject(this.#starter.refusal(held));
     }
-    return this.#admission.acquire(signal);
+    return this.#admission.acquire(signal, standing);
   }
 
   /**

@@ -4,6 +4,7 @@ import type { InvocationEvent, ShadowReport } from './invocation-event.ts';
 /** The platform's line about a call in the function's log: `GET 200 in 12.3 ms`, and why it waited. */
 export function describeInvocation(event: InvocationEvent): LogLine {
   const parts = [`${event.method} ${event.status} in ${milliseconds(event.durationMs)}`];
+  if (event.attempt !== undefined) parts.push(`attempt ${event.attempt}`);
   if (event.errorCode !== undefined) parts.push(event.errorCode);
   if (event.phases.queueMs >= 1) parts.push(`waited ${milliseconds(event.phases.queueMs)}`);
   if (event.wait) parts.push(describeWait(event.wait));

@@ -64,6 +64,8 @@ export interface InvocationEvent {
   readonly bytesIn?: number | undefined;
   /** Bytes of the answer's body. */
   readonly bytesOut?: number | undefined;
+  /** Number of the attempt, from 1, where the platform made the call for a queue, a job, a trigger or a workflow. */
+  readonly attempt?: number | undefined;
   /** Set where the call was the copy of another: nobody got its answer, and it counts as no call. */
   readonly shadow?: ShadowReport | undefined;
 }

@@ -1,0 +1,65 @@
+import { formatBytes } from '@ebb/contract';
+import { asEbbError } from '../core/errors.ts';
+import type { AnswerSink } from '../core/ports.ts';
+import type { StoredResult } from '../store/queue.ts';
+import type { PayloadWriter } from './payload-files.ts';
+
+/** Headers of an answer that say nothing once it is kept: of the connection, and the platform's own. */
+const NOT_KEPT = /^(?:connection|keep-alive|transfer-encoding|trailer|date|server-timing|x-call-id|x-start-time|x-ebb-.*)$/i;
+
+/** Keeps the answer of one attempt. */
+export interface AnswerKeeper extends AnswerSink, AsyncDisposable {
+  /** `Retry-After` of the answer. */
+  readonly retryAfter: string | undefined;
+  /** What is kept, on disk where it is a file; undefined without an answer. `note` says what is missing and why. */
+  finish(): Promise<{ readonly result: StoredResult | undefined; readonly note: string | undefined }>;
+}
+
+/**
+ * Keeps an answer as far as it can be kept. That it is too long, or that there is no space for it, is no reason to make
+ * the call again: what is missing is said in a note.
+ */
+export function createAnswerKeeper(writer: PayloadWriter, maxBytes: number): AnswerKeeper {
+  let status = 0;
+  let kept: readonly string[] = [];
+  let retryAfter: string | undefined;
+  let note: string | undefined;
+  let hasBody = true;
+
+  const giveUp = (error: unknown): void => {
+    hasBody = false;
+    note ??= `the answer could not be kept: ${asEbbError(error).message}`;
+  };
+  return {
+    get retryAfter() {
+      return retryAfter;
+    },
+    onHead(given, headers) {
+      status = given;
+      const own: string[] = [];
+      for (let i = 0; i + 1 < headers.length; i += 2) {
+        const [name = '', value = ''] = [headers[i], headers[i + 1]];
+        if (name.toLowerCase() === 'retry-after') retryAfter = value;
+        if (!NOT_KEPT.test(name)) own.push(name, value);
+      }
+      kept = own;
+    },
+    onData(chunk) {
+      if (!hasBody || note !== undefined) return undefined;
+      const room = maxBytes - writer.sizeBytes;
+      if (chunk.length > room) note = `the answer is longer than ${formatBytes(maxBytes)} (asyncMaxPayload) and was cut`;
+      try {
+        return writer.write(chunk.length > room ? chunk.subarray(0, room) : chunk)?.catch(giveUp);
+      } catch (error) {
+        giveUp(error);
+        return undefined;
+      }
+    },
+    async finish() {
+      if (status === 0) return { result: undefined, note };
+      const body = hasBody ? await writer.finish().catch(giveUp) : undefined;
+      return { result: { status, headers: kept, body: body ?? { kind: 'none' } }, note };
+    },
+    [Symbol.asyncDispose]: () => writer[Symbol.asyncDispose](),
+  };
+}
