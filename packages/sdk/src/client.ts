@@ -24,6 +24,7 @@ import type {
 import { readApiError } from './api-error.ts';
 import { type InvokeRequest, invokeFunction } from './invoke.ts';
 import { invocationsOf } from './invocations.ts';
+import { jobsOf } from './jobs.ts';
 import { readJsonLines } from './read-lines.ts';
 import { createTransport, type RequestBody, type TransportOptions } from './transport.ts';
 
@@ -208,6 +209,9 @@ export function createEbbClient(options: EbbClientOptions) {
 
     /** Calls that are accepted now and made later. */
     invocations: invocationsOf(transport),
+
+    /** Batches of tasks, each run to completion. */
+    jobs: jobsOf(transport),
 
     /** Calls a function; answers of any status are returned, not thrown. */
     invoke: (ref: FunctionName, call: InvokeRequest = {}) => invokeFunction(transport, ref, call),

@@ -14,6 +14,14 @@ import { logsCommand } from './function/logs.ts';
 import { newCommand } from './function/new.ts';
 import { removeCommand } from './function/remove.ts';
 import { rollbackCommand } from './function/rollback.ts';
+import { cancelJobCommand, removeJobCommand } from './job/change.ts';
+import { listJobsCommand } from './job/list.ts';
+import { jobLogsCommand } from './job/logs.ts';
+import { rerunJobCommand } from './job/rerun.ts';
+import { jobResultCommand } from './job/result.ts';
+import { runJobCommand } from './job/run.ts';
+import { showJobCommand } from './job/show.ts';
+import { listTasksCommand } from './job/tasks.ts';
 import { createNamespaceCommand } from './namespace/create.ts';
 import { limitNamespaceCommand } from './namespace/limits.ts';
 import { listNamespacesCommand } from './namespace/list.ts';
@@ -67,6 +75,15 @@ export const COMMANDS: readonly CommandDefinition[] = [
   resumeRolloutCommand,
   promoteRolloutCommand,
   abortRolloutCommand,
+  runJobCommand,
+  listJobsCommand,
+  showJobCommand,
+  listTasksCommand,
+  jobLogsCommand,
+  jobResultCommand,
+  cancelJobCommand,
+  rerunJobCommand,
+  removeJobCommand,
   setSecretCommand,
   listSecretsCommand,
   removeSecretCommand,

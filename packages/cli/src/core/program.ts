@@ -22,6 +22,7 @@ const NOUNS: Readonly<Record<string, { readonly aliases: readonly string[]; read
     summary: 'look after the versions of functions; alone: show those of the command line and the server',
   },
   alias: { aliases: [], summary: 'point names at versions, or split calls between them' },
+  job: { aliases: [], summary: 'run images and functions as many tasks, each to its end' },
   rollout: { aliases: [], summary: 'watch new versions take over step by step, and decide about them' },
 };
 

@@ -9,10 +9,12 @@ import type {
   Rollouts,
   SecretRegistry,
 } from '../core/ports.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 import { aliasRoutes } from './alias-routes.ts';
 import { codeRoutes } from './code-routes.ts';
 import { functionRoutes } from './function-routes.ts';
 import { invocationRoutes } from './invocation-routes.ts';
+import { jobRoutes } from './job-routes.ts';
 import { namespaceRoutes } from './namespace-routes.ts';
 import { buildOpenApi } from './openapi.ts';
 import { rolloutRoutes } from './rollout-routes.ts';
@@ -27,7 +29,7 @@ export interface ApiLimits {
   readonly bodyMaxBytes?: number;
   /** Values of secrets. Default 1 MiB. */
   readonly secretMaxBytes?: number;
-  /** Submits of asynchronous calls. Default 64 MiB. */
+  /** Submits of asynchronous calls and of jobs. Default 64 MiB. */
   readonly submitMaxBytes?: number;
 }
 
@@ -41,6 +43,7 @@ export interface ApiRoutesOptions {
   readonly logs: LogBook;
   readonly instances: InstanceDirectory;
   readonly invocations: Invocations;
+  readonly jobs: Jobs;
   readonly info: VersionInfo;
   readonly health: () => HealthResource | Promise<HealthResource>;
   readonly engineFindings: () => Promise<readonly Finding[]>;
@@ -64,6 +67,7 @@ export function apiRoutes(options: ApiRoutesOptions): readonly Route[] {
     ...codeRoutes(options),
     ...secretRoutes({ ...options, secretMaxBytes }),
     ...invocationRoutes({ ...options, submitMaxBytes }),
+    ...jobRoutes({ ...options, submitMaxBytes }),
   ];
   return routes;
 }

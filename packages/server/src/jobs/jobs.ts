@@ -1,12 +1,5 @@
-import type { Readable } from 'node:stream';
 import type { JobQuery, JobResource, SubmitJobs, TaskQuery, TaskResource } from '@ebb/contract';
-
-/** The bytes of a task's result. */
-export interface OpenResult {
-  readonly sizeBytes: number;
-  readonly contentType: string | undefined;
-  readonly open: () => Readable;
-}
+import type { KeptBody } from '../core/ports.ts';
 
 /** Batch jobs. What names a job throws JOB_NOT_FOUND where there is none. */
 export interface Jobs {
@@ -33,7 +26,7 @@ export interface Jobs {
   watch(namespace: string, id: string, signal: AbortSignal): AsyncIterable<JobResource>;
   tasks(namespace: string, id: string, query: TaskQuery): Promise<readonly TaskResource[]>;
   /** Throws TASK_NOT_FOUND, TASK_RESULT_NOT_FOUND. */
-  result(namespace: string, id: string, index: number): Promise<OpenResult>;
+  result(namespace: string, id: string, index: number): Promise<KeptBody>;
   /** Begins no more tasks and stops those that run. Throws JOB_ENDED. */
   cancel(namespace: string, id: string): Promise<JobResource>;
   /**

@@ -37,6 +37,7 @@ import { inheritanceOf } from './takeover/inheritance.ts';
 import { callPredecessor } from './takeover/predecessor.ts';
 import { openInstallation, readServerFile, removeRunDir, writeServerFile } from './installation.ts';
 import { wireAsync } from './wire/wire-async.ts';
+import { wireJobs } from './wire/wire-jobs.ts';
 import { wireEngine } from './wire/wire-engine.ts';
 import { wirePools } from './wire/wire-pools.ts';
 import { wireQueue } from './wire/wire-queue.ts';
@@ -147,10 +148,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     }),
   );
   const metrics = createMetrics({ functions: () => gauges(registry, pools), spares: () => spares.ready });
+  const generation = randomUUID();
   const { pools, loop, spares, rebound } = wirePools({
     engine,
     installation: installation.id,
-    generation: randomUUID(),
+    generation,
     code,
     secrets,
     namespaces,
@@ -192,10 +194,25 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     localTokenHash: hashLocalToken(localToken),
     clock,
   });
-  const { gateway, routes, feed, everywhere, rollouts, rates, findVersion } = made.use(
+  const { gateway, routes, invoker, feed, everywhere, rollouts, rates, findVersion } = made.use(
     wireTraffic({ config, registry, namespaces, store, pools, authenticator, metrics, logs, clock, logger }),
   );
   const calls = made.use(wireAsync({ config, queue, registry, clock, logger, isShared: predecessor !== undefined }));
+  const jobs = wireJobs({
+    config,
+    installation: installation.id,
+    generation,
+    engine,
+    store,
+    registry,
+    namespaces,
+    secrets,
+    invoker,
+    pools,
+    logs,
+    clock,
+    logger,
+  });
   const health = createHealth(engine);
   const api = made.use(
     await createApi({
@@ -207,6 +224,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       logs,
       instances: pools,
       invocations: calls.invocations,
+      jobs,
       authenticator,
       info: {
         name: 'ebb',
@@ -227,11 +245,14 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   });
   made.adopt(pools, (all) => all.close());
   made.use(rollouts);
+  // Before the instances that its calls are on are stopped.
+  made.use(jobs);
   const startPools = async () => {
     await pools.start(registry);
     loop.start();
     // Before the first call: it finds the weights as they are meant to be.
     await rollouts.start();
+    await jobs.start();
   };
   if (!predecessor) await startPools();
 
@@ -306,6 +327,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       gate,
       pools,
       rollouts,
+      jobs,
       store,
       calls,
       front: opened,
