@@ -1,5 +1,5 @@
 import type { JobResource } from '@ebb/contract';
-import type { EbbClient } from '@ebb/sdk';
+import type { CommandContext } from '../core/command.ts';
 import type { Output, Sink } from '../terminal/output.ts';
 import { doneOf, formatEnd, formatProgress, formatProgressLine, type JobPace } from './format-job.ts';
 
@@ -8,10 +8,12 @@ const LINE_EVERY_MS = 5_000;
 /** The rate is that of this time. */
 const PACE_MS = 10_000;
 const AGAIN_MS = 500;
+/** A server that does not come back is waited for so long. */
+const GONE_MS = 60_000;
 
 /** What {@link followJobs} needs. */
 export interface FollowOptions {
-  readonly client: EbbClient;
+  readonly connect: CommandContext['connect'];
   readonly output: Output;
   readonly stderr: Sink;
   readonly signal: AbortSignal;
@@ -42,10 +44,13 @@ export async function followJobs(jobs: readonly JobResource[], options: FollowOp
 
   async function follow(job: JobResource): Promise<void> {
     let saidAt = performance.now();
-    for (;;) {
+    let heardAt = saidAt;
+    for (let again = false; ; again = true) {
       try {
-        for await (const now of options.client.jobs.watch(job.namespace, job.id, { signal: options.signal })) {
+        const { client } = await options.connect({ again });
+        for await (const now of client.jobs.watch(job.namespace, job.id, { signal: options.signal })) {
           latest.set(job.id, now);
+          heardAt = performance.now();
           if (output.mode.json) output.resultLine(now, () => '');
           else if (isLive) draw(false);
           else if (now.endedAt !== undefined) output.note(formatEnd(now, output));
@@ -58,7 +63,8 @@ export async function followJobs(jobs: readonly JobResource[], options: FollowOp
       } catch (error) {
         options.signal.throwIfAborted();
         // A server that is being replaced, or restarted, goes on with the job.
-        if (!(error instanceof Error) || error.name !== 'EbbUnreachableError') throw error;
+        const isAnswer = error instanceof Error && error.name === 'EbbApiError';
+        if (isAnswer || performance.now() - heardAt > GONE_MS) throw error;
       }
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }

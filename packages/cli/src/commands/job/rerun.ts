@@ -21,7 +21,7 @@ export const rerunJobCommand = defineCommand({
       return;
     }
     const { followJobs } = await import('../../jobs/follow-jobs.ts');
-    const [ended = job] = await followJobs([job], { client, output, stderr: context.stderr, signal });
+    const [ended = job] = await followJobs([job], { connect: context.connect, output, stderr: context.stderr, signal });
     const code = exitCodeOf(ended);
     if (code !== 0) throw new QuietExit(code);
   },

@@ -62,9 +62,10 @@ export const runJobCommand = defineCommand({
       return;
     }
     const { followJobs } = await import('../../jobs/follow-jobs.ts');
-    const ended = await followJobs(submitted, { client, output, stderr: context.stderr, signal: stop.signal });
-    await showOutput(context, client, ended);
-    await explainFailures(context, client, ended);
+    const ended = await followJobs(submitted, { connect: context.connect, output, stderr: context.stderr, signal: stop.signal });
+    const { client: now } = await context.connect();
+    await showOutput(context, now, ended);
+    await explainFailures(context, now, ended);
     if (ended.some(({ state }) => state !== 'succeeded')) throw new QuietExit(EXIT.failed);
   },
 });

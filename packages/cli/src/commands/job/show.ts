@@ -13,10 +13,10 @@ export const showJobCommand = defineCommand({
   options: [{ flags: '-w, --wait', summary: 'go on until it has ended; exits with 1 when it did not succeed' }],
   async run(context) {
     const { parameters, output, signal } = context;
-    const { client, job } = await findJob(context);
+    const { job } = await findJob(context);
     if (parameters.flag('wait')) {
       const { followJobs } = await import('../../jobs/follow-jobs.ts');
-      const [ended = job] = await followJobs([job], { client, output, stderr: context.stderr, signal });
+      const [ended = job] = await followJobs([job], { connect: context.connect, output, stderr: context.stderr, signal });
       const code = exitCodeOf(ended);
       if (code !== 0) throw new QuietExit(code);
       return;

@@ -1,6 +1,6 @@
 import { chown } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type Dockerode from 'dockerode';
 import { EbbError } from '../../core/errors.ts';
 import { rejectOnAbort } from '../../core/reject-on-abort.ts';
@@ -8,6 +8,7 @@ import type { FoundTask, InstanceExit, TaskIo, TaskRuns, TaskSpec } from '../eng
 import { createInstanceDir, instanceDirPaths } from '../instance-dir.ts';
 import { containerName, type HostFacts, type ImageFacts, tenantUid } from './build-host-config.ts';
 import { buildTaskConfig, readTaskLabels, taskFilter } from './build-task-config.ts';
+import { askStream } from './dial.ts';
 import { type DockerClient, daemonWords, statusOf } from './docker-client.ts';
 import { imageUid } from './image-user.ts';
 import { readFrames } from './logs.ts';
@@ -105,11 +106,11 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
     }
   }
 
-  /** Opens the streams of a container; what it wrote before comes first where it runs already. */
-  function attach(container: Dockerode.Container, hasInput: boolean, logs: boolean): Promise<Duplex> {
+  /** Opens the streams of a container that is not started yet. */
+  function attach(container: Dockerode.Container, hasInput: boolean): Promise<Duplex> {
     return client.call('attach to a container', deadlines.queryMs, async (abortSignal) => {
       // The connection outlives the call, so the signal must not.
-      const opened = container.attach({ stream: true, stdout: true, stderr: true, stdin: hasInput, logs, hijack: true });
+      const opened = container.attach({ stream: true, stdout: true, stderr: true, stdin: hasInput, hijack: true });
       const socket = opened as Promise<unknown> as Promise<Duplex>;
       abortSignal.addEventListener('abort', () => void socket.then((late) => late.destroy()).catch(() => {}));
       return socket;
@@ -151,7 +152,7 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
   /** Follows a container until it has ended and all its output was told. */
   async function follow(
     container: Dockerode.Container,
-    stream: Duplex,
+    stream: Readable,
     graceMs: number,
     io: TaskIo,
     signal: AbortSignal,
@@ -200,7 +201,7 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
     let isStarted = false;
     try {
       await make(spec, preparedNetwork, signal);
-      stream = await attach(container, spec.hasInput, false);
+      stream = await attach(container, spec.hasInput);
       signal.throwIfAborted();
       io.leave?.throwIfAborted();
       await start(spec, container);
@@ -248,13 +249,21 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
     run,
     async join(found, { graceMs, cleanup }, io, signal) {
       const container = containerOf(found.id);
-      const stream = await attach(container, false, true);
+      const over = new AbortController();
+      // Unlike an attached stream it has all from the beginning, and an end where the container has one already.
+      const stream = (await client.call('read the output of a task', deadlines.queryMs, () =>
+        askStream(docker, `/containers/${containerName(installation, found.id)}/logs`, over.signal, {
+          stdout: true,
+          stderr: true,
+          follow: true,
+        }),
+      )) as AsyncIterable<Uint8Array> & Readable;
       try {
         const exit = await Promise.race([follow(container, stream, graceMs, io, signal), left(io)]);
         await finish(found.id, cleanup, exit, true);
         return exit;
       } finally {
-        stream.destroy();
+        over.abort();
       }
     },
     async list() {
@@ -281,7 +290,7 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
 }
 
 /** Tells what a container writes, as fast as it is taken. */
-async function tell(stream: Duplex, io: TaskIo): Promise<void> {
+async function tell(stream: Readable, io: TaskIo): Promise<void> {
   for await (const { source, payload } of readFrames(stream)) await io.onOutput(source, payload);
 }
 
