@@ -1,6 +1,7 @@
 export * from './alias-resource.ts';
 export * from './alias.ts';
 export * from './async-spec.ts';
+export * from './dead-letter.ts';
 export * from './describe-issue.ts';
 export * from './diff-spec.ts';
 export * from './errors.ts';
@@ -12,6 +13,8 @@ export * from './job.ts';
 export * from './limits.ts';
 export * from './manifest.ts';
 export * from './names.ts';
+export * from './outcome-queue.ts';
+export * from './outcome.ts';
 export * from './quantity.ts';
 export * from './resources.ts';
 export * from './rollout-resource.ts';

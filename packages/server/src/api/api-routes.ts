@@ -1,26 +1,33 @@
 import type { Finding, HealthResource, VersionInfo } from '@ebb/contract';
 import type {
+  Captures,
   CodeStore,
+  DeadLetters,
   FunctionRegistry,
   InstanceDirectory,
   Invocations,
   LogBook,
   NamespaceRegistry,
+  OutcomeQueues,
   Rollouts,
   SecretRegistry,
+  SigningKeys,
 } from '../core/ports.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { aliasRoutes } from './alias-routes.ts';
 import { codeRoutes } from './code-routes.ts';
+import { deadLetterRoutes } from './dead-letter-routes.ts';
 import { functionRoutes } from './function-routes.ts';
 import { invocationRoutes } from './invocation-routes.ts';
 import { jobRoutes } from './job-routes.ts';
 import { namespaceRoutes } from './namespace-routes.ts';
 import { buildOpenApi } from './openapi.ts';
+import { queueRoutes } from './queue-routes.ts';
 import { rolloutRoutes } from './rollout-routes.ts';
 import type { Route } from './route.ts';
 import { secretRoutes } from './secret-routes.ts';
 import { serverRoutes } from './server-routes.ts';
+import { signingKeyRoutes } from './signing-key-routes.ts';
 import { versionRoutes } from './version-routes.ts';
 
 /** What a request may be at most; absent ones have defaults. */
@@ -44,6 +51,10 @@ export interface ApiRoutesOptions {
   readonly instances: InstanceDirectory;
   readonly invocations: Invocations;
   readonly jobs: Jobs;
+  readonly captures: Captures;
+  readonly deadLetters: DeadLetters;
+  readonly queues: OutcomeQueues;
+  readonly signingKeys: SigningKeys;
   readonly info: VersionInfo;
   readonly health: () => HealthResource | Promise<HealthResource>;
   readonly engineFindings: () => Promise<readonly Finding[]>;
@@ -68,6 +79,9 @@ export function apiRoutes(options: ApiRoutesOptions): readonly Route[] {
     ...secretRoutes({ ...options, secretMaxBytes }),
     ...invocationRoutes({ ...options, submitMaxBytes }),
     ...jobRoutes({ ...options, submitMaxBytes }),
+    ...deadLetterRoutes({ ...options, bodyMaxBytes }),
+    ...queueRoutes({ ...options, bodyMaxBytes }),
+    ...signingKeyRoutes(options),
   ];
   return routes;
 }

@@ -1,4 +1,5 @@
 import {
+  capturedRequestSchema,
   DEFAULT_NAMESPACE,
   invocationListQuerySchema,
   invocationPageSchema,
@@ -16,7 +17,7 @@ import {
 } from '@ebb/contract';
 import { z } from 'zod';
 import { EbbError } from '../core/errors.ts';
-import type { AcceptedCall, Invocations, LogBook, NamespaceRegistry } from '../core/ports.ts';
+import type { AcceptedCall, Captures, Invocations, LogBook, NamespaceRegistry } from '../core/ports.ts';
 import { jsonBody, submitBody } from './body.ts';
 import { requireNamespace } from './namespace-routes.ts';
 import { defineRoute, type Route } from './route.ts';
@@ -25,6 +26,7 @@ import { defineRoute, type Route } from './route.ts';
 export interface InvocationRouteOptions {
   readonly namespaces: NamespaceRegistry;
   readonly invocations: Invocations;
+  readonly captures: Captures;
   readonly logs: LogBook;
   /** Largest body of a submit. */
   readonly submitMaxBytes: number;
@@ -154,8 +156,20 @@ function readRoutes({ namespaces, invocations, logs }: InvocationRouteOptions): 
   ];
 }
 
-function bodyRoutes({ invocations }: InvocationRouteOptions): readonly Route[] {
+function bodyRoutes({ invocations, captures }: InvocationRouteOptions): readonly Route[] {
   return [
+    defineRoute({
+      method: 'GET',
+      path: `${PATH}/request`,
+      scope: 'invocations:read',
+      operation: 'getInvocationRequest',
+      summary: 'How a call was sent, without credentials: for running it again elsewhere, with its payload.',
+      params: idParams,
+      query: invocationQuerySchema,
+      answer: { kind: 'json', schema: capturedRequestSchema, description: 'Method, path and headers.' },
+      errors: NOT_FOUND,
+      handle: ({ params, query }) => captures.request(params.id, query.namespace),
+    }),
     defineRoute({
       method: 'GET',
       path: `${PATH}/result`,

@@ -5,7 +5,8 @@ import type { StoredResult } from '../store/queue.ts';
 import type { PayloadWriter } from './payload-files.ts';
 
 /** Headers of an answer that say nothing once it is kept: of the connection, and the platform's own. */
-const NOT_KEPT = /^(?:connection|keep-alive|transfer-encoding|trailer|date|server-timing|x-call-id|x-start-time|x-ebb-.*)$/i;
+const NOT_KEPT =
+  /^(?:connection|keep-alive|transfer-encoding|trailer|date|server-timing|x-call-id|x-start-time|x-ebb-.*)$/i;
 
 /** Keeps the answer of one attempt. */
 export interface AnswerKeeper extends AnswerSink, AsyncDisposable {
@@ -47,7 +48,8 @@ export function createAnswerKeeper(writer: PayloadWriter, maxBytes: number): Ans
     onData(chunk) {
       if (!hasBody || note !== undefined) return undefined;
       const room = maxBytes - writer.sizeBytes;
-      if (chunk.length > room) note = `the answer is longer than ${formatBytes(maxBytes)} (asyncMaxPayload) and was cut`;
+      if (chunk.length > room)
+        note = `the answer is longer than ${formatBytes(maxBytes)} (asyncMaxPayload) and was cut`;
       try {
         return writer.write(chunk.length > room ? chunk.subarray(0, room) : chunk)?.catch(giveUp);
       } catch (error) {

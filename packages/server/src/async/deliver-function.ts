@@ -31,7 +31,9 @@ export function createFunctionDeliverer({ invoker, files, clock }: FunctionDeliv
   };
 }
 
-function failureOf(outcome: Exclude<CallOutcome, { readonly kind: 'answered' }>): Omit<Delivered, 'startedAt' | 'endedAt'> {
+function failureOf(
+  outcome: Exclude<CallOutcome, { readonly kind: 'answered' }>,
+): Omit<Delivered, 'startedAt' | 'endedAt'> {
   if (outcome.kind === 'aborted') return { verdict: 'aborted', message: 'it was stopped before it was answered' };
   const { error, retryAfterMs } = outcome;
   const { code, status, message } = error;

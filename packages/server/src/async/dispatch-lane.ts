@@ -40,6 +40,11 @@ export class DispatchLane {
     this.#state = decideLaneLimit(this.#state, sign, this.running, nowMs);
   }
 
+  /** Forgets what it has learnt. */
+  forget(): void {
+    this.#state = NEW_LANE;
+  }
+
   /** Takes note that there may be something at a moment. */
   expect(at: number): void {
     this.nextAt = Math.min(this.nextAt ?? Infinity, at);

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { AsyncPolicy } from '@ebb/contract';
+import type { AsyncPolicy, AttemptResource } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
@@ -7,13 +7,14 @@ import type { Lease, NewItem, Queue, QueueRecord, Settlement, Target } from '../
 import { classifyLaneSign } from './classify-lane-sign.ts';
 import type { LaneRoom } from './decide-lane-limit.ts';
 import { decideSettlement, settleExpired } from './decide-settlement.ts';
-import { decideTurns } from './decide-turns.ts';
+import { decideTurns, type LaneDemand } from './decide-turns.ts';
 import type { Delivered, Deliverer } from './deliverer.ts';
 import { DispatchLane } from './dispatch-lane.ts';
 import { type LaneName, parseLane } from './lane-name.ts';
 import { createLeaseKeeper } from './lease-keeper.ts';
 import { RunningAttempt } from './running-attempt.ts';
 import { createSettler } from './settler.ts';
+import type { Settling } from './settling.ts';
 
 /** A lease lasts so long unless it is extended. */
 const LEASE_MS = 30_000;
@@ -31,12 +32,26 @@ const AGAIN_MS = 1_000;
 /** How a call ended for good. */
 export type Ending = Extract<Settlement['next'], { readonly kind: 'succeeded' | 'dead' }>;
 
-/** Where the outcome of a call goes. */
-export type FollowUps = (record: QueueRecord, ending: Ending, policy: AsyncPolicy) => readonly NewItem[];
+/** A call that has ended for good. */
+export interface EndedCall {
+  /** As it was before it ended. */
+  readonly record: QueueRecord;
+  readonly ending: Ending;
+  /** The attempt that ended it, where there was one. */
+  readonly attempt: AttemptResource | undefined;
+  readonly policy: AsyncPolicy;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: number;
+}
+
+/** Says what is queued with the end of a call: where its outcome goes. */
+export type FollowUps = (ended: EndedCall) => readonly NewItem[];
 
 /** What a {@link Dispatcher} is made with. */
 export interface DispatcherOptions {
-  readonly queue: Queue;
+  readonly queue: Omit<Queue, 'extend' | 'settle'>;
+  /** Where attempts that were begun are extended and settled; another server's queue, once that has taken over. */
+  readonly settling: Settling;
   /** Names this run of the server in leases. */
   readonly owner: string;
   readonly deliverers: Readonly<Record<'function' | 'url', Deliverer>>;
@@ -47,6 +62,8 @@ export interface DispatcherOptions {
   readonly followUps: FollowUps;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'error' | 'info'>;
+  /** Told of each call that has ended, whatever way; must not throw. */
+  readonly onEnded?: (id: string) => void;
   /** Default: Math.random. */
   readonly random?: () => number;
   /** Default: 30 seconds. */
@@ -63,8 +80,12 @@ export interface Dispatcher extends AsyncDisposable {
    * Begins: takes up at once what runs of the server left that are none of `alive`, then everything that is due.
    */
   start(alive?: readonly string[]): Promise<void>;
-  /** There may be something new in these lanes. */
-  poke(lanes: Iterable<string>): void;
+  /** Takes back at once what runs of the server left that are neither this one nor `alive`. */
+  reclaim(alive?: readonly string[]): Promise<void>;
+  /** There may be something new in these lanes, or in any. */
+  poke(lanes?: Iterable<string>): void;
+  /** What a lane calls has changed: what was learnt of it is forgotten, and it is looked at. */
+  changed(lane: string): void;
   /** Takes back calls whose leases ran out, gives up those that are too old, and looks at every lane. */
   sweep(): Promise<void>;
   /** Ends the attempt of a call, which is cancelled with that message; false when none of it runs here. */
@@ -95,15 +116,18 @@ class QueueDispatcher implements Dispatcher {
   #isLeasing = false;
   #hasTurn = false;
   #turn = 0;
-  #wake: NodeJS.Timeout | undefined;
+  #wake: { readonly timer: NodeJS.Timeout; readonly atMs: number } | undefined;
+  /** Questions to the queue under way. */
+  readonly #asking = new Set<Promise<void>>();
   /** Places taken over all lanes. */
   #running = 0;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#leaseMs = options.leaseMs ?? LEASE_MS;
-    this.#keeper = createLeaseKeeper({ ...options, leaseMs: this.#leaseMs });
-    this.#settler = createSettler(options);
+    const { settling, clock, logger } = options;
+    this.#keeper = createLeaseKeeper({ queue: settling, clock, logger, leaseMs: this.#leaseMs });
+    this.#settler = createSettler({ queue: settling, logger });
   }
 
   get running(): number {
@@ -111,7 +135,13 @@ class QueueDispatcher implements Dispatcher {
   }
 
   async start(alive: readonly string[] = []): Promise<void> {
+    this.resume();
+    await this.reclaim(alive);
+  }
+
+  async reclaim(alive: readonly string[] = []): Promise<void> {
     const { queue, clock, owner, logger } = this.#options;
+    if (!this.#isLeasing) return;
     try {
       await queue.reclaim({ now: clock.now(), owners: [owner, ...alive] });
       await this.#lookAtAll();
@@ -119,16 +149,22 @@ class QueueDispatcher implements Dispatcher {
       // The next sweep finds the same.
       logger.error({ err: error }, 'the queue of asynchronous calls could not be read; it is tried again');
     }
-    this.resume();
   }
 
   resume(): void {
     this.#isLeasing = true;
-    this.#soon();
+    this.#wakeUp();
   }
 
-  poke(lanes: Iterable<string>): void {
-    for (const lane of lanes) this.#setDue(this.#laneOf(lane));
+  poke(lanes?: Iterable<string>): void {
+    if (!lanes) this.#track(this.#lookAtAll(), this.#asking);
+    else for (const lane of lanes) this.#setDue(this.#laneOf(lane));
+  }
+
+  changed(name: string): void {
+    const lane = this.#lanes.get(name);
+    lane?.forget();
+    if (lane) this.#setDue(lane);
   }
 
   abort(id: string, message: string): boolean {
@@ -141,7 +177,7 @@ class QueueDispatcher implements Dispatcher {
       const now = clock.now();
       // Ours first and by the same clock: after a jump of the clock they would seem to have run out.
       if (await this.#keeper.extendAll(now)) this.poke(await queue.reclaim({ now }));
-      await this.#lookAtAll();
+      for (const lane of await this.#lookAtAll()) await this.#giveUpExpired(lane);
     } catch (error) {
       logger.error({ err: error }, 'the queue of asynchronous calls could not be looked through; it is tried again');
     }
@@ -151,8 +187,10 @@ class QueueDispatcher implements Dispatcher {
 
   async stop(): Promise<void> {
     this.#isLeasing = false;
-    clearTimeout(this.#wake);
+    clearTimeout(this.#wake?.timer);
     this.#wake = undefined;
+    // What is leased meanwhile is given back.
+    await Promise.all(this.#asking);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -162,13 +200,11 @@ class QueueDispatcher implements Dispatcher {
     this.#keeper[Symbol.dispose]();
   }
 
-  /** Looks at every lane there is; what is too old in it is given up. */
-  async #lookAtAll(): Promise<void> {
-    for (const { lane, queued, nextAt } of await this.#options.queue.lanes()) {
-      if (queued === 0) continue;
-      this.#expect(this.#laneOf(lane), nextAt);
-      await this.#giveUpExpired(lane);
-    }
+  /** Looks at every lane there is, and returns those with something in them. */
+  async #lookAtAll(): Promise<readonly string[]> {
+    const lanes = (await this.#options.queue.lanes()).filter(({ queued }) => queued > 0);
+    for (const { lane, nextAt } of lanes) this.#expect(this.#laneOf(lane), nextAt);
+    return lanes.map(({ lane }) => lane);
   }
 
   async #giveUpExpired(lane: string): Promise<void> {
@@ -178,7 +214,7 @@ class QueueDispatcher implements Dispatcher {
       const { leases } = await queue.lease({ ...request, expired: true });
       if (leases.length === 0) return;
       const heldUntilMs = this.#options.clock.monotonic() + this.#leaseMs;
-      await Promise.all(leases.map((lease) => this.#settleExpired(lease, heldUntilMs)));
+      await Promise.all(leases.map(({ record, receipt }) => this.#settleExpired(record, receipt, heldUntilMs)));
     }
   }
 
@@ -211,7 +247,7 @@ class QueueDispatcher implements Dispatcher {
       return;
     }
     lane.expect(at);
-    this.#setWake();
+    this.#wakeIn(at - this.#options.clock.now());
   }
 
   #soon(): void {
@@ -227,14 +263,18 @@ class QueueDispatcher implements Dispatcher {
   #takeTurn(): void {
     const { clock, roomOf, maxRunning } = this.#options;
     const nowMs = clock.monotonic();
-    const demands = [...this.#due].map((lane) => lane.demand(roomOf(lane.of), nowMs)).filter(({ wants }) => wants > 0);
-    this.#setWake();
+    const demands: LaneDemand[] = [];
+    for (const lane of this.#due) {
+      const demand = lane.demand(roomOf(lane.of), nowMs);
+      if (demand.wants > 0) demands.push(demand);
+      else if (lane.heldUntilMs > nowMs) this.#wakeIn(lane.heldUntilMs - nowMs);
+    }
     if (demands.length === 0) return;
     this.#turn += 1;
     for (const [name, places] of decideTurns(demands, (maxRunning?.() ?? MAX_RUNNING) - this.#running)) {
       const lane = this.#laneOf(name);
       lane.servedAt = this.#turn;
-      this.#track(this.#ask(lane, places));
+      this.#track(this.#ask(lane, places), this.#asking);
     }
   }
 
@@ -247,22 +287,19 @@ class QueueDispatcher implements Dispatcher {
     this.#occupy(lane, places);
     const request = this.#request(lane.lane, places);
     const heldUntilMs = clock.monotonic() + this.#leaseMs;
-    try {
-      const { leases, nextAt } = await queue.lease(request);
-      lane.isAsking = false;
-      lane.nextAt = undefined;
-      this.#occupy(lane, leases.length - places);
-      if (leases.length === places) this.#setDue(lane);
-      else this.#expect(lane, nextAt);
-      // It may have become due while it was asked.
-      if (lane.isDue) this.#soon();
-      await this.#begin(lane, leases, heldUntilMs, request.now);
-    } catch (error) {
+    const leased = await queue.lease(request).catch((error: unknown) => {
       logger.error({ err: error }, 'asynchronous calls could not be leased; it is tried again');
-      lane.isAsking = false;
-      this.#occupy(lane, -places);
-      this.#expect(lane, clock.now() + AGAIN_MS);
-    }
+      return undefined;
+    });
+    lane.isAsking = false;
+    const leases = leased?.leases ?? [];
+    this.#occupy(lane, leases.length - places);
+    lane.nextAt = undefined;
+    if (leases.length === places) this.#setDue(lane);
+    else this.#expect(lane, leased ? leased.nextAt : clock.now() + AGAIN_MS);
+    // It may have become due while it was asked.
+    if (lane.isDue) this.#soon();
+    if (leases.length > 0) await this.#begin(lane, leases, heldUntilMs, request.now);
   }
 
   async #begin(lane: DispatchLane, leases: readonly Lease[], heldUntilMs: number, leasedAt: number): Promise<void> {
@@ -273,11 +310,10 @@ class QueueDispatcher implements Dispatcher {
     }
     const { clock } = this.#options;
     // The clock jumped while the queue was asked: the leases may seem to have run out already.
-    if (attempts.length > 0 && Math.abs(clock.now() - leasedAt) > this.#leaseMs / 3)
-      await this.#keeper.extendAll(clock.now());
+    if (Math.abs(clock.now() - leasedAt) > this.#leaseMs / 3) await this.#keeper.extendAll(clock.now());
     for (const [i, attempt] of attempts.entries()) {
       if (i > 0 && i % BEGIN_AT_ONCE === 0) await nextTurn();
-      this.#track(this.#run(lane, attempt));
+      this.#track(this.#run(lane, attempt), this.#work);
     }
   }
 
@@ -295,7 +331,7 @@ class QueueDispatcher implements Dispatcher {
     };
     try {
       if (record.expiresAt <= clock.now() && !attempt.stopped) {
-        await this.#settleExpired(lease, attempt.heldUntilMs);
+        await this.#settleExpired(record, lease.receipt, attempt.heldUntilMs);
         return;
       }
       // Nothing has begun yet: it is as if it had not been leased.
@@ -308,7 +344,7 @@ class QueueDispatcher implements Dispatcher {
       const sign = classifyLaneSign(delivered);
       if (sign) lane.learn(sign, clock.monotonic());
       if (this.#settler.pending < MAX_UNSETTLED) free();
-      if (attempt.stopped?.kind !== 'lost') await this.#settle(lane, attempt, delivered);
+      if (attempt.stopped?.kind !== 'lost') await this.#settle(attempt, delivered);
     } finally {
       free();
       this.#keeper.remove(attempt);
@@ -331,7 +367,7 @@ class QueueDispatcher implements Dispatcher {
     }
   }
 
-  async #settle(lane: DispatchLane, attempt: RunningAttempt, delivered: Delivered): Promise<void> {
+  async #settle(attempt: RunningAttempt, delivered: Delivered): Promise<void> {
     const { clock, policyOf, random = Math.random } = this.#options;
     const { record, attempt: number, receipt } = attempt.lease;
     const policy = policyOf(record.target);
@@ -347,29 +383,34 @@ class QueueDispatcher implements Dispatcher {
       random: random(),
     });
     const { next } = settlement;
-    const follow = this.#followUps(record, next, policy);
+    const follow = this.#followUps({ record, next, attempt: settlement.attempt, policy, now });
     const isSettled = await this.#settler.settle({ ...settlement, receipt, now, follow }, () => this.#isHeld(attempt));
-    if (!isSettled) return;
-    this.poke(new Set(follow.map((item) => item.lane)));
-    // Whoever waited for the key may begin now.
-    if (record.rules) this.#setDue(lane);
-    if (next.kind === 'retry') this.#expect(lane, next.at);
+    if (isSettled) this.#settled(record, next, follow);
   }
 
-  async #settleExpired({ record, receipt }: Lease, heldUntilMs: number): Promise<void> {
+  async #settleExpired(record: QueueRecord, receipt: string, heldUntilMs: number): Promise<void> {
     const { clock, policyOf } = this.#options;
     const next = settleExpired(record);
-    const follow = this.#followUps(record, next, policyOf(record.target));
+    const now = clock.now();
+    const follow = this.#followUps({ record, next, attempt: undefined, policy: policyOf(record.target), now });
     const isHeld = () => clock.monotonic() < heldUntilMs;
-    const isSettled = await this.#settler.settle({ receipt, now: clock.now(), next, follow }, isHeld);
-    if (isSettled) this.poke(new Set(follow.map((item) => item.lane)));
-    if (isSettled && record.rules) this.#setDue(this.#laneOf(record.lane));
+    const isSettled = await this.#settler.settle({ receipt, now, next, follow }, isHeld);
+    if (isSettled) this.#settled(record, next, follow);
   }
 
+  #settled({ id, rules, lane }: QueueRecord, next: Settlement['next'], follow: readonly NewItem[]): void {
+    for (const item of follow) this.#setDue(this.#laneOf(item.lane));
+    // Whoever waited for the key may begin now.
+    if (rules) this.#setDue(this.#laneOf(lane));
+    if (next.kind === 'retry') this.#expect(this.#laneOf(lane), next.at);
+    else this.#options.onEnded?.(id);
+  }
+
+  /** Has an attempt that did not begin be as if it had not been leased. */
   async #giveBack(attempt: RunningAttempt): Promise<void> {
     const now = this.#options.clock.now();
-    const { receipt, record } = attempt.lease;
-    const next = { kind: 'retry', at: record.nextAt ?? record.runAt, counts: false } as const;
+    const { receipt } = attempt.lease;
+    const next = { kind: 'retry', at: now, counts: false } as const;
     await this.#settler.settle({ receipt, now, next }, () => this.#isHeld(attempt));
   }
 
@@ -377,9 +418,9 @@ class QueueDispatcher implements Dispatcher {
     return attempt.stopped?.kind !== 'lost' && this.#options.clock.monotonic() < attempt.heldUntilMs;
   }
 
-  #followUps(record: QueueRecord, next: Settlement['next'], policy: AsyncPolicy): readonly NewItem[] {
+  #followUps({ next, ...ended }: Omit<EndedCall, 'ending'> & Pick<Settlement, 'next'>): readonly NewItem[] {
     if (next.kind !== 'succeeded' && next.kind !== 'dead') return [];
-    return this.#options.followUps(record, next, policy);
+    return this.#options.followUps({ ...ended, ending: next });
   }
 
   #occupy(lane: DispatchLane, places: number): void {
@@ -389,35 +430,39 @@ class QueueDispatcher implements Dispatcher {
     if (places < 0 && this.#due.size > 0) this.#soon();
   }
 
-  #track(work: Promise<void>): void {
-    this.#work.add(work);
-    void work.finally(() => this.#work.delete(work));
+  #track(work: Promise<unknown>, among: Set<Promise<void>>): void {
+    const ended: Promise<void> = work.then(noted, (error: unknown) => {
+      this.#options.logger.error({ err: error }, 'delivering asynchronous calls met a defect');
+    });
+    among.add(ended);
+    void ended.then(() => among.delete(ended));
   }
 
-  /** Looks again when the next lane has something, or after a second: by then the clock may have jumped. */
-  #setWake(): void {
-    if (this.#wake !== undefined || !this.#isLeasing) return;
-    const { clock } = this.#options;
-    const [now, nowMs] = [clock.now(), clock.monotonic()];
-    let waitMs = Infinity;
-    for (const lane of this.#lanes.values()) {
-      if (lane.nextAt !== undefined) waitMs = Math.min(waitMs, lane.nextAt - now);
-      if (lane.isDue && lane.heldUntilMs > nowMs) waitMs = Math.min(waitMs, lane.heldUntilMs - nowMs);
-    }
-    if (waitMs === Infinity) return;
-    this.#wake = setTimeout(() => this.#wakeUp(), Math.max(1, Math.min(waitMs, LOOK_EVERY_MS)));
-    this.#wake.unref();
+  /** Looks again after a while, or after a second: by then the clock may have jumped. */
+  #wakeIn(ms: number): void {
+    if (!this.#isLeasing) return;
+    const waitMs = Math.max(1, Math.min(ms, LOOK_EVERY_MS));
+    const atMs = performance.now() + waitMs;
+    if (this.#wake && this.#wake.atMs <= atMs) return;
+    clearTimeout(this.#wake?.timer);
+    this.#wake = { timer: setTimeout(() => this.#wakeUp(), waitMs).unref(), atMs };
   }
 
   #wakeUp(): void {
     this.#wake = undefined;
     const now = this.#options.clock.now();
+    let nextAt = Infinity;
     for (const lane of this.#lanes.values()) {
-      if (lane.nextAt === undefined || lane.nextAt > now) continue;
-      lane.nextAt = undefined;
-      this.#setDue(lane);
+      if (lane.nextAt === undefined) continue;
+      if (lane.nextAt > now) nextAt = Math.min(nextAt, lane.nextAt);
+      else {
+        lane.nextAt = undefined;
+        this.#setDue(lane);
+      }
     }
     this.#soon();
-    this.#setWake();
+    if (nextAt !== Infinity) this.#wakeIn(nextAt - now);
   }
 }
+
+function noted(): void {}

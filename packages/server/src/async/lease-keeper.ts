@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Queue } from '../store/queue.ts';
@@ -28,6 +29,7 @@ export interface LeaseKeeperOptions {
  */
 export function createLeaseKeeper({ queue, clock, leaseMs, logger }: LeaseKeeperOptions): LeaseKeeper {
   const attempts = new Set<RunningAttempt>();
+  const beatMs = leaseMs / EXTEND_SHARE;
   let isFailing = false;
 
   const extendAll = async (now: number): Promise<boolean> => {
@@ -54,12 +56,13 @@ export function createLeaseKeeper({ queue, clock, leaseMs, logger }: LeaseKeeper
     }
   };
 
-  const beat = () => {
-    void extendAll(clock.now());
+  const beat = async (): Promise<void> => {
+    // A store that does not answer at all is waited for until the next beat.
+    await Promise.race([extendAll(clock.now()), sleep(beatMs, undefined, { ref: false })]);
     const nowMs = clock.monotonic();
     for (const attempt of attempts) if (attempt.heldUntilMs <= nowMs) attempt.stop({ kind: 'lost' });
   };
-  const timer = setInterval(beat, leaseMs / EXTEND_SHARE).unref();
+  const timer = setInterval(() => void beat(), beatMs).unref();
   return {
     add: (attempt) => void attempts.add(attempt),
     remove: (attempt) => void attempts.delete(attempt),

@@ -2,8 +2,10 @@
 import type { Readable } from 'node:stream';
 import type {
   AliasSpec,
+  CapturedRequest,
   CodeResource,
   ColdStart,
+  DeadReason,
   Destination,
   FileChanges,
   FunctionName,
@@ -14,15 +16,21 @@ import type {
   InvocationPage,
   InvocationResource,
   InvocationState,
+  LeasedItem,
   LogLine,
   LogQuery,
   NamespaceLimits,
   NamespaceResource,
+  Purged,
+  QueueResource,
+  Redriven,
   ResolvedLimits,
   RolloutResource,
   RolloutSpec,
   ScalingResource,
   SecretResource,
+  Settled,
+  SigningKeyResource,
   SubmitCall,
   VersionKey,
 } from '@ebb/contract';
@@ -266,6 +274,17 @@ export interface SecretRegistry {
   reveal(namespace: string, name: string): Promise<Uint8Array>;
 }
 
+/** The keys that namespaces sign what they post with, encrypted at rest. */
+export interface SigningKeys {
+  /** The key of a namespace, made at its first use. Throws NAMESPACE_NOT_FOUND, STORE_FAILED. */
+  get(namespace: string): Promise<SigningKeyResource>;
+  /**
+   * Makes a new key. What is posted within {@link SigningKeyResource.previous} is signed with the old one as well, so
+   * that receivers can change over in between. Throws NAMESPACE_NOT_FOUND, STORE_FAILED.
+   */
+  rotate(namespace: string): Promise<SigningKeyResource>;
+}
+
 /** Uploaded code, unpacked and stored once per digest. */
 export interface CodeStore {
   /**
@@ -478,6 +497,61 @@ export interface Invocations {
     id: string,
     options: { readonly namespace?: string | undefined; readonly target?: string | undefined },
   ): Promise<AcceptedCall>;
+}
+
+/**
+ * Calls that ran out of attempts. With a `namespace`, a letter of another one is not found (T3). Redrive and purge work in
+ * steps that are each on disk or not, and doing them again goes on where they stopped. All throw STORE_FAILED.
+ */
+export interface DeadLetters {
+  /** Newest first. Throws INVALID_REQUEST for a cursor that is none. */
+  list(query: DeadLetterFilter & { readonly redriven: boolean; readonly limit: number }): Promise<InvocationPage>;
+  /** One with every attempt. Throws INVOCATION_NOT_FOUND, INVOCATION_NOT_DEAD. */
+  get(id: string, namespace?: string): Promise<InvocationResource>;
+  /** Queues letters anew under new ids, as many as one step takes. */
+  redrive(selection: DeadLetterChoice): Promise<Redriven>;
+  /** Removes letters, as many as one step takes; also those that were redriven, where they are named. */
+  purge(selection: DeadLetterChoice): Promise<Purged>;
+}
+
+/** Dead letters that match everything given. */
+export interface DeadLetterFilter {
+  readonly namespace: string;
+  readonly function?: string | undefined;
+  readonly reason?: DeadReason | undefined;
+  /** Accepted at or after; milliseconds since the Unix epoch. */
+  readonly sinceAt?: number | undefined;
+  /** Accepted before. */
+  readonly beforeAt?: number | undefined;
+  /** From the step or page before. */
+  readonly cursor?: string | undefined;
+}
+
+/** Dead letters that are named, or that match. */
+export type DeadLetterChoice =
+  | { readonly kind: 'ids'; readonly ids: readonly string[]; readonly namespace?: string | undefined }
+  | { readonly kind: 'filter'; readonly filter: DeadLetterFilter };
+
+/** How calls were sent, for running them again elsewhere. */
+export interface Captures {
+  /** Without credentials. Throws INVOCATION_NOT_FOUND, also for a call of another namespace than `namespace` (T3). */
+  request(id: string, namespace?: string): Promise<CapturedRequest>;
+}
+
+/** Queues that people and programs read from over the API. All throw STORE_FAILED. */
+export interface OutcomeQueues {
+  /** Those of a namespace that hold something, by name. */
+  list(namespace: string): Promise<readonly QueueResource[]>;
+  /** Takes items, oldest first; until `forMs` are over nobody else gets them. */
+  lease(
+    namespace: string,
+    name: string,
+    options: { readonly max: number; readonly forMs: number },
+  ): Promise<readonly LeasedItem[]>;
+  /** Says that items are done with. A receipt of another queue does not count (T3). */
+  ack(namespace: string, name: string, receipts: readonly string[]): Promise<Settled>;
+  /** Gives items back, to be taken again at once. */
+  release(namespace: string, name: string, receipts: readonly string[]): Promise<Settled>;
 }
 
 /** How long a call is waited for. */

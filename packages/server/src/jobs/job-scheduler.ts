@@ -361,7 +361,20 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
     return state === 'exited' && record !== undefined && record.spec.cleanup !== 'always';
   }
 
+  /** Finds the attempts that were left for another server, which did not come. */
+  async function findLeft(): Promise<void> {
+    for (const live of lives.values()) {
+      if (live.counts.running === live.stops.size) continue;
+      await insist(async () => {
+        const rows = await store.tasks(live.record.id);
+        const left = [...rows].filter(([index, { state }]) => state === 'running' && !live.stops.has(index));
+        if (left.length > 0) orphans.set(live.record.id, new Map(left));
+      });
+    }
+  }
+
   function run(): void {
+    if (isClosed) return;
     isHeld = false;
     sweeper = setInterval(() => void sweep(), SWEEP_EVERY_MS).unref();
     void recover().then(sweep);
@@ -414,18 +427,8 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
     goOn() {
       if (!isHeld || isClosed) return;
       leave = new AbortController();
-      for (const live of lives.values()) {
-        if (live.counts.running === 0 || live.record.isStreamed) continue;
-        void store.tasks(live.record.id).then(
-          (rows) => {
-            const running = [...rows].filter(([index, { state }]) => state === 'running' && !live.stops.has(index));
-            if (running.length > 0) orphans.set(live.record.id, new Map(running));
-            void recover();
-          },
-          (error: unknown) => logger.error({ err: asEbbError(error) }, 'the tasks of a job could not be read'),
-        );
-      }
-      run();
+      // Only then is it known which containers are nobody's.
+      void findLeft().then(run);
     },
     async close() {
       if (isClosed) return;

@@ -63,8 +63,9 @@ export class LiveJob {
 
   /** When the next of the tasks that wait for another attempt may begin; undefined when none waits. */
   nextReadyAt(): number | undefined {
-    if (this.#retries.length === 0) return undefined;
-    return Math.min(...this.#retries.map(({ readyAt }) => readyAt));
+    let soonest: number | undefined;
+    for (const { readyAt } of this.#retries) if (soonest === undefined || readyAt < soonest) soonest = readyAt;
+    return soonest;
   }
 
   #nextNew(): number | undefined {

@@ -6,7 +6,7 @@ import type { NamespaceRegistry } from '../core/ports.ts';
 import type { Entry, KeyValue } from '../store/key-value.ts';
 import { decideReserved } from './decide-reserved.ts';
 import { requireName } from './require-name.ts';
-import { functionKey, namespaceKey, NAMESPACES, NEXT_NAMESPACE_ID, secretKey } from './store-keys.ts';
+import { functionKey, namespaceKey, NAMESPACES, NEXT_NAMESPACE_ID, secretKey, signingKeyKey } from './store-keys.ts';
 import { createTurns } from './turns.ts';
 
 type Namespace = NamespaceResource & { readonly id: number };
@@ -107,7 +107,10 @@ export async function createNamespaceRegistry(options: NamespaceRegistryOptions)
     namespaces.delete(name);
     try {
       await requireEmpty(name);
-      await store.commit([{ kind: 'delete', key: namespaceKey(name) }]);
+      await store.commit([
+        { kind: 'delete', key: namespaceKey(name) },
+        { kind: 'delete', key: signingKeyKey(name) },
+      ]);
       // What is made under its name later begins without limits.
       for (const listener of listeners) listener({ name, createdAt: namespace.createdAt });
     } catch (error) {

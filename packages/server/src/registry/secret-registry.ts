@@ -6,13 +6,12 @@ import type { NamespaceRegistry, SecretRegistry } from '../core/ports.ts';
 import type { Entry, KeyValue } from '../store/key-value.ts';
 import { requireName, requireSecretName } from './require-name.ts';
 import { seal, sealedSchema, unseal } from './seal.ts';
-import { createKeyFile, readKeyFile } from './secret-key-file.ts';
-import { SECRET_KEY_CHECK, secretKey, SECRETS } from './store-keys.ts';
+import { openSecretKey } from './open-secret-key.ts';
+import { secretKey } from './store-keys.ts';
 
 /** Largest value of a secret. */
 export const SECRET_MAX_BYTES = 2 ** 20;
 
-const CHECK_VALUE = Buffer.from('ebb');
 const recordSchema = sealedSchema.extend({ updatedAt: z.iso.datetime() });
 type SecretRecord = z.output<typeof recordSchema>;
 
@@ -34,7 +33,7 @@ export interface SecretRegistryOptions {
  */
 export async function createSecretRegistry(options: SecretRegistryOptions): Promise<SecretRegistry> {
   const { store, keyPath, namespaces, clock, usedBy } = options;
-  const key = await openKey(store, keyPath);
+  const key = await openSecretKey(store, keyPath);
 
   const requireNamespace = (namespace: string): void => {
     if (namespaces.get(namespace)) return;
@@ -99,31 +98,6 @@ export async function createSecretRegistry(options: SecretRegistryOptions): Prom
       throw new EbbError('STORE_FAILED', `secret "${name}" of namespace "${namespace}" is damaged; set it again`);
     },
   };
-}
-
-async function openKey(store: KeyValue, path: string): Promise<Uint8Array> {
-  const [key, check, secrets] = await Promise.all([
-    readKeyFile(path),
-    store.get(SECRET_KEY_CHECK),
-    store.list(SECRETS),
-  ]);
-  if (!key && secrets.length > 0) {
-    throw new EbbError(
-      'STORE_FAILED',
-      `the key ${path} is missing, so ${secrets.length} stored secrets cannot be opened; put back the file from a backup`,
-    );
-  }
-  if (key && check) {
-    if (unseal(key, SECRET_KEY_CHECK, sealedSchema.parse(JSON.parse(check.value)))) return key;
-    throw new EbbError(
-      'STORE_FAILED',
-      `the key ${path} is not the one the stored secrets were encrypted with; put back the right file from a backup`,
-    );
-  }
-  const used = key ?? (await createKeyFile(path));
-  const value = JSON.stringify(seal(used, SECRET_KEY_CHECK, CHECK_VALUE));
-  await store.commit([{ kind: 'set', key: SECRET_KEY_CHECK, value }]);
-  return used;
 }
 
 function parse(entry: Entry): SecretRecord {

@@ -17,6 +17,9 @@ export const ROLLOUTS = 'rollout/';
 /** Prefix of every secret. */
 export const SECRETS = 'secret/';
 
+/** Prefix of the key each namespace signs with. */
+export const SIGNING_KEYS = 'signing-key/';
+
 const VERSION_DIGITS = 10;
 
 /** Key of a namespace. */
@@ -52,6 +55,11 @@ export function versionCounterKey(namespace: string, name: string): string {
 /** Key of a secret, or without a name the prefix of all of a namespace. */
 export function secretKey(namespace: string, name = ''): string {
   return `${SECRETS}${namespace}/${name}`;
+}
+
+/** Key of the record of a namespace's signing key. */
+export function signingKeyKey(namespace: string): string {
+  return `${SIGNING_KEYS}${namespace}`;
 }
 
 function padded(version: number): string {

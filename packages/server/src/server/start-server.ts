@@ -20,6 +20,7 @@ import { withoutRollouts } from '../rollouts/without-rollouts.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
 import { createSecretRegistry } from '../registry/secret-registry.ts';
+import { createSigningKeys } from '../registry/signing-keys.ts';
 import { openLendableQueue } from '../store/lendable-queue.ts';
 import { openLendable } from '../store/lendable.ts';
 import { createLogBook } from '../telemetry/log-book.ts';
@@ -131,13 +132,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const preparing = engine.prepare();
   preparing.catch(() => {});
 
+  const keyPath = join(config.dataDir, 'secrets.key');
   const secrets = await createSecretRegistry({
     store,
-    keyPath: join(config.dataDir, 'secrets.key'),
+    keyPath,
     namespaces,
     clock,
     usedBy: (namespace, name) => functions.registry?.secretUser(namespace, name),
   });
+  const signingKeys = await createSigningKeys({ store, keyPath, namespaces, clock });
 
   const logs = made.use(
     createLogBook({
@@ -180,7 +183,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     clock,
     logger,
     retention: { kept: config.versionsKept, maxAgeMs: config.versionsMaxAgeMs },
-    isVersionBusy: ({ key, namespace, name }) => pools.isRunning(key) || rollouts.isRunning(namespace, name),
+    isVersionBusy: ({ key, namespace, name, version }) =>
+      pools.isRunning(key) ||
+      rollouts.isRunning(namespace, name) ||
+      queue.hasQueued({ kind: 'function', namespace, name, qualifier: `@${version}` }),
     isRollingOut: (namespace, name) => rollouts.isRunning(namespace, name),
     stopIdle: (version) => pools.stopIdle(version),
     maxInstances: config.maxInstances,
@@ -194,10 +200,26 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     localTokenHash: hashLocalToken(localToken),
     clock,
   });
-  const { gateway, routes, invoker, feed, everywhere, rollouts, rates, findVersion } = made.use(
+  const { gateway, invoker, routes, feed, everywhere, rollouts, rates, findVersion } = made.use(
     wireTraffic({ config, registry, namespaces, store, pools, authenticator, metrics, logs, clock, logger }),
   );
-  const calls = made.use(wireAsync({ config, queue, registry, clock, logger, isShared: predecessor !== undefined }));
+  const calls = made.use(
+    wireAsync({
+      config,
+      queue,
+      registry,
+      signingKeys,
+      pools,
+      invoker,
+      askSuccessor: async (text) => {
+        if (!standing.handOver) throw new EbbError('DRAINING', 'no server has taken over');
+        return standing.handOver.calls(text);
+      },
+      clock,
+      logger,
+      isShared: predecessor !== undefined,
+    }),
+  );
   const jobs = wireJobs({
     config,
     installation: installation.id,
@@ -225,6 +247,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       instances: pools,
       invocations: calls.invocations,
       jobs,
+      ...calls.outcomes,
+      signingKeys,
       authenticator,
       info: {
         name: 'ebb',
@@ -282,6 +306,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   health.front = opened;
   made.adopt(opened, (open) => open.close());
   if (predecessor) {
+    predecessor.onCalls((text) => calls.settleFor(text));
     await predecessor.take();
     // What it gave up is taken into service before the first call.
     await startPools();
@@ -308,7 +333,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       startedAt: new Date(clock.now()).toISOString(),
     }),
   );
-  calls.start();
+  const alive = () => (predecessor?.isThere === true ? predecessor.owners : []);
+  await calls.start(alive());
+  void predecessor?.gone.then(() => calls.reclaim());
   const sweep = setInterval(() => void sweepCode().catch(() => {}), SWEEP_EVERY_MS).unref();
   made.defer(() => clearInterval(sweep));
   void sweepCode().catch(() => {});
@@ -318,6 +345,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     port: opened.server,
     listen: { host: config.listen.host, port: opened.port },
     localToken,
+    owners: () => [calls.owner, ...alive()],
     held: async () => {
       const before = predecessor ? await predecessor.held() : new Set<string>();
       return before && [...pools.held(), ...before];
@@ -361,8 +389,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     await handOver.close();
     // With a successor nobody is refused anything: calls end by themselves, at the latest by their timeouts.
     health.draining = true;
+    await calls.stop();
     if (standing.isReplaced) await opened.callsEnded(now);
     else await opened.drain();
+    await calls.giveBack();
     // Ends followed logs, which would keep their connections open.
     await api[Symbol.asyncDispose]();
     // What was promised to idle connections is kept: a request may be on its way on one, also on one of the server

@@ -24,11 +24,11 @@ export interface KeyedItem {
 export function mayBegin(item: KeyedItem, load: KeyLoad): boolean {
   if (!item.rules) return true;
   const { order, concurrency } = item.rules;
-  const isFirst = item.begun > 0 || load.firstUnbegun === undefined || load.firstUnbegun >= item.seq;
-  if (order === 'strict') {
-    // What waits for its retry has kept its place all the time.
-    return item.begun > 0 || (isFirst && load.running + load.retrying < (concurrency ?? 1));
+  // What waits for its retry has kept its place all the time.
+  if (order === 'strict' && item.begun > 0) return true;
+  if (order !== 'none' && item.begun === 0 && load.firstUnbegun !== undefined && load.firstUnbegun < item.seq) {
+    return false;
   }
-  const hasRoom = concurrency === undefined || load.running < concurrency;
-  return hasRoom && (order === 'none' || isFirst);
+  if (order === 'strict') return load.running + load.retrying < (concurrency ?? 1);
+  return concurrency === undefined || load.running < concurrency;
 }

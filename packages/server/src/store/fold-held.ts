@@ -8,12 +8,32 @@ export interface HeldLease {
   readonly untilAt: number;
 }
 
+/** What changes of a record, and what decides how: all that most of these functions look at. */
+export type HotRecord = Pick<
+  QueueRecord,
+  | 'id'
+  | 'seq'
+  | 'state'
+  | 'priority'
+  | 'acceptedAt'
+  | 'expiresAt'
+  | 'rules'
+  | 'attempts'
+  | 'begun'
+  | 'failures'
+  | 'nextAt'
+  | 'endedAt'
+  | 'result'
+  | 'dead'
+  | 'cancelled'
+>;
+
 /**
- * A record with what a driver keeps beside it. Every function of this file takes one and gives the next one, so that a
+ * A record, or the hot part of one, with what a driver keeps beside it. Every function of this file takes one and gives the next one, so that a
  * driver only finds, stores and selects.
  */
-export interface Held {
-  readonly record: QueueRecord;
+export interface Held<R extends HotRecord = QueueRecord> {
+  readonly record: R;
   /** Leases of this item so far; never goes down, so that no receipt comes twice (A4). */
   readonly fence: number;
   /** Present exactly while it runs. */
@@ -33,6 +53,12 @@ export interface KeyBefore {
   readonly slotAt?: number | undefined;
 }
 
+/** What {@link acceptItem} looks at of a new item. */
+export type NewHotItem = Pick<
+  NewItem,
+  'id' | 'priority' | 'acceptedAt' | 'runAt' | 'expiresAt' | 'rules' | 'idempotency'
+>;
+
 /** States that may change. */
 export const OPEN_STATES: readonly InvocationState[] = ['queued', 'running'];
 
@@ -42,7 +68,7 @@ export function isOpen(record: Pick<QueueRecord, 'state'>): boolean {
 }
 
 /** Text that the holder of an attempt proves it with. */
-export function receiptOf(held: Held): string {
+export function receiptOf(held: Held<HotRecord>): string {
   return `${held.record.seq}.${held.fence}.${held.record.id}`;
 }
 
@@ -55,27 +81,29 @@ export function parseReceipt(
 }
 
 /** Whether a receipt is the newest of an item that runs (A4). */
-export function holdsLease(held: Held | undefined, receipt: string): held is Held {
+export function holdsLease<R extends HotRecord>(held: Held<R> | undefined, receipt: string): held is Held<R> {
   return held?.lease !== undefined && held.record.state === 'running' && receiptOf(held) === receipt;
 }
 
 /** Takes in a new item: when it may begin goes by `runAt`, its debounce, and its throttle. */
-export function acceptItem(item: NewItem, seq: number, before: KeyBefore): Held {
+export function acceptItem<Item extends NewHotItem>(item: Item, seq: number, before: KeyBefore) {
   const { idempotency: _, ...kept } = item;
   const { rules } = item;
   let nextAt = item.runAt + (rules?.debounceMs ?? 0);
   const throttles = rules !== undefined && rules.throttleMs > 0;
   if (throttles && before.slotAt !== undefined) nextAt = Math.max(nextAt, before.slotAt + rules.throttleMs);
+  const state: InvocationState = 'queued';
+  const attempts: readonly AttemptResource[] = [];
   return {
-    record: { ...kept, seq, state: 'queued', attempts: [], begun: 0, failures: 0, nextAt },
+    record: { ...kept, seq, state, attempts, begun: 0, failures: 0, nextAt },
     fence: 0,
     isDue: nextAt <= item.acceptedAt,
-    ...(throttles && { slotAt: nextAt }),
+    slotAt: throttles ? nextAt : undefined,
   };
 }
 
 /** Whether a new item of the same lane and key with a debounce cancels this one. */
-export function isSuperseded({ record }: Held): boolean {
+export function isSuperseded({ record }: Held<HotRecord>): boolean {
   return record.state === 'queued' && record.begun === 0 && (record.rules?.debounceMs ?? 0) > 0;
 }
 
@@ -85,16 +113,16 @@ export function supersededBy(id: string): string {
 }
 
 /** Notes that the moment of a queued item has come. */
-export function makeDue(held: Held): Held {
+export function makeDue<R extends HotRecord>(held: Held<R>): Held<R> {
   return { ...held, isDue: true };
 }
 
 /** Begins the next attempt. */
-export function beginAttempt(held: Held, lease: HeldLease): Held {
-  const { nextAt: _, ...record } = held.record;
+export function beginAttempt<R extends HotRecord>(held: Held<R>, lease: HeldLease): Held<R> {
+  const { record } = held;
   return {
     ...held,
-    record: { ...record, state: 'running', begun: record.begun + 1 },
+    record: { ...record, state: 'running', nextAt: undefined, begun: record.begun + 1 },
     fence: held.fence + 1,
     lease,
     isDue: false,
@@ -107,10 +135,10 @@ export function leaseOf(held: Held): Lease {
 }
 
 /** Ends the attempt that runs; the caller has checked the receipt. */
-export function settleAttempt(held: Held, { attempt, next, now }: Settlement): Held {
+export function settleAttempt<R extends HotRecord>(held: Held<R>, { attempt, next, now }: Settlement): Held<R> {
   const running = held.record;
   const counts = (next.kind === 'retry' || next.kind === 'dead') && next.counts;
-  const record: QueueRecord = {
+  const record: R = {
     ...running,
     attempts: attempt ? [...running.attempts, attempt] : running.attempts,
     // One that never began is as if it had not been leased.
@@ -125,14 +153,14 @@ export function settleAttempt(held: Held, { attempt, next, now }: Settlement): H
 }
 
 /** Whether {@link reclaimAttempt} is due for what runs. */
-export function isLost(held: Held, now: number, owners?: readonly string[]): boolean {
+export function isLost(held: Held<HotRecord>, now: number, owners?: readonly string[]): boolean {
   const { lease } = held;
   if (!lease) return false;
   return lease.untilAt <= now || (owners !== undefined && !owners.includes(lease.owner));
 }
 
 /** Gives up waiting for an attempt: the item is due at once, and the attempt is noted as lost. */
-export function reclaimAttempt(held: Held, now: number): Held {
+export function reclaimAttempt<R extends HotRecord>(held: Held<R>, now: number): Held<R> {
   const startedAt = held.lease?.startedAt ?? now;
   const attempt: AttemptResource = {
     number: held.record.begun,
@@ -145,17 +173,17 @@ export function reclaimAttempt(held: Held, now: number): Held {
 }
 
 /** Cancels what is queued. */
-export function cancelItem(held: Held, now: number, message: string): Held {
+export function cancelItem<R extends HotRecord>(held: Held<R>, now: number, message: string): Held<R> {
   return end(held, { ...held.record, cancelled: message }, 'cancelled', now);
 }
 
 /** Moves the end of the lease. */
-export function extendLease(held: Held, untilAt: number): Held {
+export function extendLease<R extends HotRecord>(held: Held<R>, untilAt: number): Held<R> {
   return held.lease ? { ...held, lease: { ...held.lease, untilAt } } : held;
 }
 
 /** Whether a record can be redriven. */
-export function isRedrivable(record: QueueRecord): boolean {
+export function isRedrivable(record: HotRecord): boolean {
   return record.state === 'dead' && record.dead?.redrivenAs === undefined;
 }
 
@@ -182,7 +210,7 @@ export function redriveItem(record: QueueRecord, newId: string, now: number): Ne
 }
 
 /** Notes as what a dead letter was redriven. */
-export function markRedriven(held: Held, newId: string): Held {
+export function markRedriven<R extends HotRecord>(held: Held<R>, newId: string): Held<R> {
   const { dead } = held.record;
   return dead ? { ...held, record: { ...held.record, dead: { ...dead, redrivenAs: newId } } } : held;
 }
@@ -191,7 +219,7 @@ export function markRedriven(held: Held, newId: string): Held {
  * Whether a record is over and may be forgotten. One that bounds when the next of its key may begin is kept until it
  * does so no more.
  */
-export function isForgettable(held: Held, retention: Retention, now: number): boolean {
+export function isForgettable(held: Held<HotRecord>, retention: Retention, now: number): boolean {
   const { state, endedAt, rules } = held.record;
   if (endedAt === undefined || isOpen(held.record)) return false;
   const before = {
@@ -236,15 +264,18 @@ export function filesOf({ body, result }: Pick<QueueRecord, 'body' | 'result'>):
   return bodies.flatMap((one) => (one.kind === 'file' ? [one.digest] : []));
 }
 
-function queueAgain(held: Held, record: QueueRecord, at: number, now: number): Held {
-  const { lease: _, ...rest } = held;
-  return { ...rest, record: { ...record, state: 'queued', nextAt: at }, isDue: at <= now };
+function queueAgain<R extends HotRecord>(held: Held<R>, record: R, at: number, now: number): Held<R> {
+  return { ...held, record: { ...record, state: 'queued', nextAt: at }, lease: undefined, isDue: at <= now };
 }
 
-function end(held: Held, record: QueueRecord, state: InvocationState, now: number): Held {
-  const { lease: _lease, slotAt, ...rest } = held;
-  const { nextAt: _nextAt, ...ended } = record;
+function end<R extends HotRecord>(held: Held<R>, record: R, state: InvocationState, now: number): Held<R> {
   // One that was cancelled before it began bounds nobody.
-  const keepsSlot = slotAt !== undefined && !(state === 'cancelled' && record.begun === 0);
-  return { ...rest, record: { ...ended, state, endedAt: now }, isDue: false, ...(keepsSlot && { slotAt }) };
+  const keepsSlot = state !== 'cancelled' || record.begun > 0;
+  return {
+    ...held,
+    record: { ...record, state, nextAt: undefined, endedAt: now },
+    lease: undefined,
+    isDue: false,
+    slotAt: keepsSlot ? held.slotAt : undefined,
+  };
 }

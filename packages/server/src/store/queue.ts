@@ -52,7 +52,7 @@ export interface NewItem {
   /** The call id, kept over all attempts. Chosen by the caller, unique. */
   readonly id: string;
   readonly namespace: string;
-  /** What takes turns with other lanes; items of one lane are leased together. At most 200 characters. */
+  /** What takes turns with other lanes; items of one lane are leased together. At most 200 characters; it belongs to one namespace. */
   readonly lane: string;
   readonly target: Target;
   readonly method: string;
@@ -128,7 +128,10 @@ export interface LeaseRequest {
   readonly untilAt: number;
   /** Who leases: a run of the server. */
   readonly owner: string;
-  /** Only items whose `expiresAt` is over, also those that wait for a moment or for their key. Default: false. */
+  /**
+   * Only items whose `expiresAt` is over, those that are over longest first, also those that wait for a moment or for
+   * their key. Default: false.
+   */
   readonly expired?: boolean | undefined;
 }
 

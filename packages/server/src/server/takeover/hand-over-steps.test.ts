@@ -25,10 +25,11 @@ test('a server whose store cannot be opened again serves on, refuses changes in 
       gate,
       store,
       calls: {
-        hold: () => {},
+        hold: () => Promise.resolve(),
         lend: () => Promise.resolve(),
         giveAway: () => {},
         takeBack: () => Promise.resolve(),
+        passOn: () => {},
         goOn: () => void done.push('calls'),
       },
       jobs: { hold: () => Promise.resolve(), goOn: () => {} },

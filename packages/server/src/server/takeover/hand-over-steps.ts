@@ -85,7 +85,7 @@ export function createHandOverSteps(
       retrying?.stop.abort();
       await retrying?.ended;
       retrying = undefined;
-      calls.hold();
+      await calls.hold();
       await gate.hold(signal);
       await rollouts.hold();
       await jobs.hold();
@@ -99,6 +99,7 @@ export function createHandOverSteps(
       giveAway(
         new EbbError('DRAINING', 'another server has taken over the store; send it again', { retryAfterSeconds: 1 }),
       );
+      calls.passOn();
       gate.turnOver((request, response) => relayRequest(relay, request, response));
       // What short calls are on is warm for the successor as well.
       await front.callsEnded(AbortSignal.timeout(SHORT_CALLS_MS));

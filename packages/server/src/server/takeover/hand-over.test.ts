@@ -19,6 +19,7 @@ async function open(lend: HandOverSteps['lend']) {
     port: createServer(),
     listen: { host: '127.0.0.1', port: 1 },
     localToken: 'x',
+    owners: () => [],
     held: () => Promise.resolve([]),
     logger: createLogger('silent'),
     steps: {

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { asEbbError } from '../../core/errors.ts';
+import { asEbbError, EbbError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import { createLineChannel, type LineChannel } from './line-channel.ts';
 import { type FromPredecessor, type FromSuccessor, portSocketName, takeoverSocketName } from './messages.ts';
@@ -29,6 +29,8 @@ export interface HandOverOptions {
   readonly port: Server;
   readonly listen: { readonly host: string; readonly port: number };
   readonly localToken: string;
+  /** Runs of the server that may still have asynchronous calls. */
+  readonly owners: () => readonly string[];
   readonly steps: HandOverSteps;
   /** Instances that this server still has, or the one before it; undefined when that one does not say. */
   readonly held: () => Promise<readonly string[] | undefined>;
@@ -41,6 +43,8 @@ export interface HandOver extends AsyncDisposable {
   readonly replaced: Promise<number>;
   /** Tells the successor that instances have become free. */
   released(): void;
+  /** Has the successor do something in the queue of asynchronous calls. Rejects when it cannot. */
+  calls(text: string): Promise<string>;
   /** Lets no successor begin any more; resolves when one that has begun serves, or is gone. */
   close(): Promise<void>;
 }
@@ -77,6 +81,7 @@ export async function openHandOver(options: HandOverOptions): Promise<HandOver> 
   return {
     replaced: replaced.promise,
     released: () => current?.released(),
+    calls: (text) => current?.calls(text) ?? Promise.reject(unreachable()),
     async close() {
       isClosed = true;
       await current?.over;
@@ -95,6 +100,7 @@ interface Successor {
   /** Resolves when it serves or is gone. */
   readonly over: Promise<unknown>;
   released(): void;
+  calls(text: string): Promise<string>;
   close(): void;
 }
 
@@ -102,7 +108,7 @@ interface Successor {
 function follow(
   channel: LineChannel<FromSuccessor, FromPredecessor>,
   pid: number,
-  { steps, held, listen, localToken, logger }: HandOverOptions,
+  { steps, held, listen, localToken, owners, logger }: HandOverOptions,
   onReplaced: (pid: number) => void,
 ): Successor {
   const gone = Promise.withResolvers<void>();
@@ -110,6 +116,8 @@ function follow(
   let stage: 'greeted' | 'lending' | 'given' | 'replaced' = 'greeted';
   let lending: Promise<void> | undefined;
   const alone = new AbortController();
+  const asked = new Map<number, PromiseWithResolvers<string>>();
+  let asks = 0;
 
   const lend = async () => {
     stage = 'lending';
@@ -142,10 +150,17 @@ function follow(
         // Without an answer the successor leaves alone what it does not know.
         void held().then((ids) => ids && channel.send({ kind: 'held', ask: message.ask, ids }));
         return;
+      case 'calls':
+        if (message.text === undefined) asked.get(message.ask)?.reject(unreachable());
+        else asked.get(message.ask)?.resolve(message.text);
+        asked.delete(message.ask);
+        return;
       default:
     }
   });
   void channel.closed.then(async () => {
+    for (const { reject } of asked.values()) reject(unreachable());
+    asked.clear();
     if (stage === 'replaced') return;
     alone.abort();
     if (stage !== 'greeted') {
@@ -157,14 +172,28 @@ function follow(
     }
     gone.resolve();
   });
-  channel.send({ kind: 'welcome', pid: process.pid, ...listen, localToken });
+  channel.send({ kind: 'welcome', pid: process.pid, ...listen, localToken, owners: owners() });
   return {
     pid,
     gone: gone.promise,
     over: Promise.race([gone.promise, serves.promise]),
     released: () => channel.send({ kind: 'released' }),
+    calls(text) {
+      asks += 1;
+      const answer = Promise.withResolvers<string>();
+      asked.set(asks, answer);
+      channel.send({ kind: 'calls', ask: asks, text });
+      return answer.promise;
+    },
     close: () => channel.close(),
   };
+}
+
+function unreachable(): EbbError {
+  return new EbbError(
+    'STORE_FAILED',
+    'the server that took over the queue cannot be reached, or could not write to it',
+  );
 }
 
 async function listenOn(path: string, onConnection: (socket: Socket) => void): Promise<AsyncDisposable> {

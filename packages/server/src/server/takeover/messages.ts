@@ -24,7 +24,9 @@ export type FromSuccessor =
   /** It accepts connections. From here on the old server only finishes. */
   | { readonly kind: 'open' }
   /** Which instances are still the old server's? Answered with `held`. */
-  | { readonly kind: 'held'; readonly ask: number };
+  | { readonly kind: 'held'; readonly ask: number }
+  /** The answer to `calls`; without a text the queue failed. */
+  | { readonly kind: 'calls'; readonly ask: number; readonly text?: string };
 
 /** What the server that runs says to its successor. */
 export type FromPredecessor =
@@ -35,6 +37,8 @@ export type FromPredecessor =
       readonly port: number;
       /** Clients on this machine have it already. */
       readonly localToken: string;
+      /** Runs of the server that may still have asynchronous calls: its own, and that of the one before it. */
+      readonly owners: readonly string[];
     }
   | { readonly kind: 'refused'; readonly message: string }
   /** It is shutting down: instead of `welcome`. */
@@ -42,5 +46,7 @@ export type FromPredecessor =
   | { readonly kind: 'lent' }
   | { readonly kind: 'given' }
   | { readonly kind: 'held'; readonly ask: number; readonly ids: readonly string[] }
+  /** Something is to be done in the queue of asynchronous calls, for one that still runs there. */
+  | { readonly kind: 'calls'; readonly ask: number; readonly text: string }
   /** Instances have become free. */
   | { readonly kind: 'released' };

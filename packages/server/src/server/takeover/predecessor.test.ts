@@ -28,7 +28,7 @@ async function openServer(answer: (message: FromSuccessor) => FromPredecessor | 
   };
 }
 
-const WELCOME: FromPredecessor = { kind: 'welcome', pid: 1, host: '127.0.0.1', port: 1, localToken: 'x' };
+const WELCOME: FromPredecessor = { kind: 'welcome', pid: 1, host: '127.0.0.1', port: 1, localToken: 'x', owners: [] };
 
 test('a server that does not say what it still has is not waited for, and its next answer counts', async () => {
   let isSilent = true;

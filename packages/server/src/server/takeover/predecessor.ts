@@ -24,6 +24,8 @@ export interface Predecessor extends Disposable {
   readonly host: string;
   readonly port: number;
   readonly localToken: string;
+  /** Runs of the server that may still have asynchronous calls while it is there. */
+  readonly owners: readonly string[];
   /** Unix socket where it gives its port away. */
   readonly portSocket: string;
   /** Unix socket where this server is to take what the other passes on. */
@@ -40,6 +42,8 @@ export interface Predecessor extends Disposable {
   open(): void;
   /** The instances it still has, none when it has ended; undefined when it does not say so within two seconds. */
   held(): Promise<ReadonlySet<string> | undefined>;
+  /** Has `answer` do what it wants done in the queue of asynchronous calls; what it rejects with is told as a failure. */
+  onCalls(answer: (text: string) => Promise<string>): void;
   /** Calls `listener` when instances have become free, and when the server has ended. */
   onReleased(listener: () => void): void;
 }
@@ -65,11 +69,18 @@ export async function callPredecessor(options: {
   let asks = 0;
   let isThere = true;
   let onReleased = () => {};
+  let answerCalls: ((text: string) => Promise<string>) | undefined;
   channel.onMessage((message) => {
     if (message.kind === 'released') onReleased();
     else if (message.kind === 'held') {
       asked.get(message.ask)?.(new Set(message.ids));
       asked.delete(message.ask);
+    } else if (message.kind === 'calls') {
+      const { ask, text } = message;
+      const answered = answerCalls?.(text) ?? Promise.resolve(undefined);
+      void answered
+        .catch(() => undefined)
+        .then((answer) => channel.send({ kind: 'calls', ask, ...(answer === undefined ? {} : { text: answer }) }));
     } else if (expected?.kinds.includes(message.kind)) expected.resolve(message);
   });
   void channel.closed.then(() => {
@@ -102,12 +113,13 @@ export async function callPredecessor(options: {
     return undefined;
   }
   if (welcome.kind !== 'welcome') throw refusal(pid, 'it gave an answer that is not known here');
-  const { host, port, localToken } = welcome;
+  const { host, port, localToken, owners } = welcome;
   return {
     pid,
     host,
     port,
     localToken,
+    owners,
     portSocket: join(runDir, portSocketName(pid)),
     relaySocket: join(runDir, relaySocketName(process.pid)),
     get isThere() {
@@ -133,6 +145,9 @@ export async function callPredecessor(options: {
       });
       channel.send({ kind: 'held', ask });
       return promise;
+    },
+    onCalls: (answer) => {
+      answerCalls = answer;
     },
     onReleased: (listener) => {
       onReleased = listener;

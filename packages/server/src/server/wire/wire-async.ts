@@ -1,23 +1,39 @@
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { createAcceptance, type Acceptance } from '../../async/accept.ts';
+import { createEgress } from '../../async/egress/egress.ts';
 import { startHousekeeping } from '../../async/housekeeping.ts';
 import { createInvocations } from '../../async/invocations.ts';
 import { createPayloadFiles, type PayloadFiles } from '../../async/payload-files.ts';
+import {
+  answerSettling,
+  type AskSettling,
+  createRemoteSettling,
+  createSwitchedSettling,
+} from '../../async/settling.ts';
 import { createWaiters, type Waiters } from '../../async/waiters.ts';
 import type { Config } from '../../config/config-schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
-import type { FunctionRegistry, Invocations } from '../../core/ports.ts';
+import type { FunctionRegistry, Invocations, Invoker, SigningKeys } from '../../core/ports.ts';
+import type { InstancePools } from '../../pool/instance-pools.ts';
 import type { LendableQueue } from '../../store/lendable-queue.ts';
+import { type Dispatch, wireDispatch } from './wire-dispatch.ts';
+import { type Outcomes, wireOutcomes } from './wire-outcomes.ts';
 
 /** What {@link wireAsync} joins. */
 export interface WireAsyncOptions {
   readonly config: Pick<
     Config,
-    'dataDir' | 'asyncMaxPayloadBytes' | 'asyncMaxQueued' | 'asyncKeptMs' | 'deadLettersKeptMs'
+    'dataDir' | 'asyncMaxPayloadBytes' | 'asyncMaxQueued' | 'asyncKeptMs' | 'deadLettersKeptMs' | 'callbackAllow'
   >;
   readonly queue: LendableQueue;
   readonly registry: FunctionRegistry;
+  readonly signingKeys: SigningKeys;
+  readonly pools: Pick<InstancePools, 'find'>;
+  readonly invoker: Invoker;
+  /** Asks the server that has taken over from this one. */
+  readonly askSuccessor: AskSettling;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Whether a server that is replaced still uses the data directory. */
@@ -27,11 +43,13 @@ export interface WireAsyncOptions {
 /** What a server hands over to its successor of its asynchronous calls; see the steps of a takeover. */
 export interface HandedCalls {
   /** Begins nothing new and lets nobody wait long, so that the queue comes free. */
-  hold(): void;
+  hold(): Promise<void>;
   /** Closes the queue; what is asked of it waits. */
   lend(): Promise<void>;
   giveAway(error: Error): void;
   takeBack(): Promise<void>;
+  /** Has the successor write down what still runs here. */
+  passOn(): void;
   /** Goes on as before {@link hold}. */
   goOn(): void;
 }
@@ -42,36 +60,96 @@ export interface AsyncCalls extends HandedCalls, AsyncDisposable {
   readonly files: PayloadFiles;
   readonly waiters: Waiters;
   readonly invocations: Invocations;
-  /** Begins to clear away what is old. */
-  start(): void;
+  readonly outcomes: Outcomes;
+  /** Begins to deliver calls, and to clear away what is old. */
+  start(alive?: readonly string[]): Promise<void>;
+  /** Begins no attempt any more. */
+  stop(): Promise<void>;
+  /** Gives back the calls that still run: whoever comes next makes them anew. */
+  giveBack(): Promise<void>;
+  /** Names this run of the server in leases. */
+  readonly owner: string;
+  /** Does what a server that was replaced wants done in the queue. Rejects as the queue does. */
+  settleFor(text: string): Promise<string>;
+  /** Takes back at once what runs of the server left that are none of these. */
+  reclaim(alive?: readonly string[]): Promise<void>;
 }
 
-/** Joins what accepts, keeps and shows asynchronous calls. Throws STORE_FAILED. */
+/** Joins what accepts, keeps and shows asynchronous calls. Throws STORE_FAILED, and CONFIG_INVALID for `callbackAllow`. */
 export function wireAsync(options: WireAsyncOptions): AsyncCalls {
-  const { config, queue, registry, clock, logger, isShared } = options;
+  const { config, queue, registry, signingKeys, pools, invoker, askSuccessor, clock, logger, isShared } = options;
+  const owner = randomUUID();
+  const egress = createEgress({ allow: config.callbackAllow });
   const made = new AsyncDisposableStack();
   const files = createPayloadFiles({
     directory: join(config.dataDir, 'payloads'),
     maxBytes: config.asyncMaxPayloadBytes,
     isShared,
   });
-  const acceptance = createAcceptance({ registry, queue, files, clock, maxQueued: config.asyncMaxQueued });
+  const acceptance = createAcceptance({
+    registry,
+    queue,
+    files,
+    clock,
+    maxQueued: config.asyncMaxQueued,
+    checkCallback: (url) => egress.check(url),
+  });
   const waiters = createWaiters();
-  const invocations = createInvocations({ queue, acceptance, files, waiters, clock });
+  const outcomes = wireOutcomes({ queue, files, egress, signingKeys, clock, owner, onQueued: () => {} });
+  const settling = createSwitchedSettling(queue);
+  const dispatch: Dispatch = made.use(
+    wireDispatch({
+      queue,
+      settling,
+      owner,
+      registry,
+      pools,
+      invoker,
+      files,
+      url: outcomes.urlDeliverer,
+      onEnded: (id) => waiters.ended(id),
+      clock,
+      logger,
+    }),
+  );
+  const { dispatcher } = dispatch;
+  const invocations = createInvocations({ queue, acceptance, files, waiters, clock, running: dispatcher });
   return {
     acceptance,
     files,
     waiters,
     invocations,
-    start() {
+    outcomes,
+    async start(alive) {
+      await dispatch.start(alive);
       const { asyncKeptMs: keptMs, deadLettersKeptMs: deadKeptMs } = config;
       made.use(startHousekeeping({ queue, files, clock, logger, keptMs, deadKeptMs }));
     },
-    hold: () => waiters.hold(),
+    stop: () => dispatcher.stop(),
+    giveBack: () => dispatcher[Symbol.asyncDispose](),
+    async hold() {
+      waiters.hold();
+      await dispatcher.stop();
+    },
     lend: () => queue.lend(),
     giveAway: (error) => queue.giveAway(error),
-    takeBack: () => queue.takeBack(),
-    goOn: () => waiters.goOn(),
+    async takeBack() {
+      settling.use(queue);
+      await queue.takeBack();
+    },
+    passOn: () => settling.use(createRemoteSettling(askSuccessor)),
+    async settleFor(text) {
+      const answer = await answerSettling(settling, text);
+      // What it settled may have made something due.
+      dispatcher.poke();
+      return answer;
+    },
+    reclaim: (alive) => dispatcher.reclaim(alive),
+    owner,
+    goOn() {
+      waiters.goOn();
+      dispatcher.resume();
+    },
     [Symbol.asyncDispose]: () => made.disposeAsync(),
   };
 }

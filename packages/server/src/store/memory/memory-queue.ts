@@ -222,7 +222,7 @@ function leaseExpired(index: QueueIndex, request: LeaseRequest): Leased {
   const queued = [...(lane?.due ?? []), ...(lane?.delayed ?? [])].map((item) => item.record);
   const expired = queued
     .filter(({ expiresAt }) => expiresAt <= request.now)
-    .toSorted((left, right) => right.priority - left.priority || left.seq - right.seq);
+    .toSorted((left, right) => left.expiresAt - right.expiresAt || left.seq - right.seq);
   const leases = expired.slice(0, request.max).flatMap(({ id }) => {
     const item = index.get(id);
     return item ? [begin(index, item, request)] : [];

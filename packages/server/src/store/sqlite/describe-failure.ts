@@ -31,7 +31,8 @@ export function describeFailure(path: string, error: unknown): Failure {
       cause,
     };
   }
-  return { kind: 'failed', code: 'STORE_FAILED', message: `${path} ${sentence(error, cause)}`, cause };
+  const code = isFull(error) ? 'STORAGE_FULL' : 'STORE_FAILED';
+  return { kind: 'failed', code, message: `${path} ${sentence(error, cause)}`, cause };
 }
 
 function sentence(error: unknown, cause: string): string {
@@ -40,12 +41,16 @@ function sentence(error: unknown, cause: string): string {
   if (error instanceof DamageError || code === SQLITE_CORRUPT || code === SQLITE_NOTADB) {
     return `is damaged (${cause}); nothing in it was changed: put back a backup, or move the file away to start empty`;
   }
-  if (code === SQLITE_FULL) return 'could not be written because the disk is full; free some space';
+  if (isFull(error)) return 'could not be written because the disk is full; free some space';
   if (code === SQLITE_READONLY) return 'cannot be written; give the user of the server write permission on it';
   if (code === SQLITE_CANTOPEN || nodeCode(error)) {
     return `cannot be opened (${cause}); check that its folder is there and belongs to the user of the server`;
   }
   return `could not be read or written (${cause}); check the disk it is on`;
+}
+
+function isFull(error: unknown): boolean {
+  return primaryCode(error) === SQLITE_FULL || (error instanceof Error && 'code' in error && error.code === 'ENOSPC');
 }
 
 /** The low byte of SQLite's extended code: https://www.sqlite.org/rescode.html */

@@ -1,0 +1,123 @@
+import { DEAD_LETTERS_MAX_STEP } from '@ebb/contract';
+import type { Clock } from '../core/clock.ts';
+import { EbbError } from '../core/errors.ts';
+import { newCallId } from '../core/ids.ts';
+import type { DeadLetterChoice, DeadLetterFilter, DeadLetters } from '../core/ports.ts';
+import type { Queue, QueueRecord, RecordQuery } from '../store/queue.ts';
+import { functionLane } from './accept.ts';
+import { showInvocation } from './show-invocation.ts';
+
+/** What the service of dead letters is made with. */
+export interface DeadLettersOptions {
+  readonly queue: Pick<Queue, 'get' | 'list' | 'redrive' | 'purge'>;
+  readonly clock: Pick<Clock, 'now'>;
+  /** Told of lanes that have new work. */
+  readonly onQueued: (lanes: readonly string[]) => void;
+  /** Letters of one step. Default: as many as a request may name. */
+  readonly maxStep?: number | undefined;
+}
+
+/** The letters that a step is for, and where the next one begins. */
+interface Step {
+  readonly letters: readonly QueueRecord[];
+  /** Named ones that are left out. */
+  readonly skipped: number;
+  readonly next?: string | undefined;
+}
+
+/**
+ * Makes the service behind the routes of dead letters. A step reads what it is for, then has the queue change it: each
+ * letter with the call it becomes in one commit. A server that dies in between has done some of them; the same request
+ * again finds only the others.
+ */
+export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
+  const { queue, clock, onQueued, maxStep = DEAD_LETTERS_MAX_STEP } = options;
+
+  const find = async (id: string, namespace: string | undefined): Promise<QueueRecord | undefined> => {
+    const record = await queue.get(id);
+    return record && (namespace === undefined || record.namespace === namespace) ? record : undefined;
+  };
+
+  const page = async (filter: DeadLetterFilter, redriven: boolean | undefined, limit: number): Promise<Step> => {
+    const records = await queue.list({ ...queryOf(filter), redriven, limit: limit + 1 });
+    const letters = records.slice(0, limit);
+    const last = records.length > limit ? letters.at(-1) : undefined;
+    return { letters, skipped: 0, ...(last && { next: String(last.seq) }) };
+  };
+
+  const stepOf = async (choice: DeadLetterChoice, redriven: false | undefined): Promise<Step> => {
+    if (choice.kind === 'filter') return page(choice.filter, redriven, maxStep);
+    const ids = [...new Set(choice.ids)];
+    const found = await Promise.all(ids.map((id) => find(id, choice.namespace)));
+    const letters = found.filter((record) => record?.state === 'dead') as QueueRecord[];
+    return { letters, skipped: ids.length - letters.length };
+  };
+
+  return {
+    async list({ redriven, limit, ...filter }) {
+      const { letters, next } = await page(filter, redriven, limit);
+      return {
+        invocations: letters.map((record) => showInvocation(record, true)),
+        ...(next !== undefined && { next }),
+      };
+    },
+
+    async get(id, namespace) {
+      const record = await find(id, namespace);
+      if (record?.state === 'dead') return showInvocation(record);
+      const shown = id.slice(0, 80);
+      if (record)
+        throw new EbbError('INVOCATION_NOT_DEAD', `the call "${shown}" is ${record.state}, not in the dead letters`);
+      throw new EbbError(
+        'INVOCATION_NOT_FOUND',
+        `there is no call "${shown}" in the dead letters; "ebb dead-letters list" shows them`,
+      );
+    },
+
+    async redrive(choice) {
+      const { letters, skipped, next } = await stepOf(choice, false);
+      const pairs = letters.map(({ id }) => ({ id, newId: newCallId() }));
+      const done = await queue.redrive(pairs, clock.now());
+      const calls = pairs.filter((_, index) => done[index] === true).map(({ id, newId }) => ({ id, as: newId }));
+      const lanes = new Set(letters.filter((_, index) => done[index] === true).map(({ lane }) => lane));
+      if (lanes.size > 0) onQueued([...lanes]);
+      return {
+        count: calls.length,
+        skipped: skipped + pairs.length - calls.length,
+        calls,
+        ...(next !== undefined && { next }),
+      };
+    },
+
+    async purge(choice) {
+      const { letters, skipped, next } = await stepOf(choice, undefined);
+      const done = await queue.purge(letters.map(({ id }) => id));
+      const count = done.filter(Boolean).length;
+      return { count, skipped: skipped + letters.length - count, ...(next !== undefined && { next }) };
+    },
+  };
+}
+
+function queryOf({
+  namespace,
+  function: name,
+  reason,
+  sinceAt,
+  beforeAt,
+  cursor,
+}: DeadLetterFilter): Omit<RecordQuery, 'limit'> {
+  return {
+    namespace,
+    lane: name === undefined ? undefined : functionLane(namespace, name),
+    states: ['dead'],
+    reason,
+    sinceAt,
+    beforeAt,
+    beforeSeq: cursor === undefined ? undefined : readCursor(cursor),
+  };
+}
+
+function readCursor(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new EbbError('INVALID_REQUEST', '"cursor" must be the "next" of the answer before');
+}

@@ -1,0 +1,104 @@
+import { createFunctionDeliverer } from '../../async/deliver-function.ts';
+import type { Deliverer } from '../../async/deliverer.ts';
+import { followUps } from '../../async/decide-follow-ups.ts';
+import { createDispatcher, type Dispatcher } from '../../async/dispatcher.ts';
+import type { LaneName } from '../../async/lane-name.ts';
+import type { LaneRoom } from '../../async/decide-lane-limit.ts';
+import type { PayloadFiles } from '../../async/payload-files.ts';
+import type { Settling } from '../../async/settling.ts';
+import { createPolicies } from '../../async/policies.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Logger } from '../../core/logger.ts';
+import type { FunctionRegistry, Invoker } from '../../core/ports.ts';
+import type { InstancePools } from '../../pool/instance-pools.ts';
+import type { LendableQueue } from '../../store/lendable-queue.ts';
+
+/** An address is not called more often at once. */
+const ADDRESS_ROOM: LaneRoom = { perInstance: 4, ready: 4, most: 16 };
+/** Calls of what is gone only have to be buried. */
+const GONE_ROOM: LaneRoom = { perInstance: 100, ready: 1, most: 100 };
+/** How often leases that ran out and calls that grew too old are looked for. */
+const SWEEP_EVERY_MS = 5_000;
+
+/** What {@link wireDispatch} joins. */
+export interface WireDispatchOptions {
+  readonly queue: LendableQueue;
+  readonly settling: Settling;
+  /** Names this run of the server. */
+  readonly owner: string;
+  readonly registry: Pick<FunctionRegistry, 'resolve' | 'watch'>;
+  readonly pools: Pick<InstancePools, 'find'>;
+  readonly invoker: Invoker;
+  readonly files: PayloadFiles;
+  /** Posts to addresses. */
+  readonly url: Deliverer;
+  /** Told of each call that has ended. */
+  readonly onEnded: (id: string) => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** What delivers asynchronous calls. */
+export interface Dispatch extends AsyncDisposable {
+  readonly dispatcher: Dispatcher;
+  /** Begins; runs of the server that still have calls are `alive`. */
+  start(alive?: readonly string[]): Promise<void>;
+}
+
+/** Joins the dispatcher with queue, functions and instances. */
+export function wireDispatch(options: WireDispatchOptions): Dispatch {
+  const { queue, registry, pools, invoker, files, url, clock, logger } = options;
+  const made = new AsyncDisposableStack();
+  const policies = createPolicies(registry);
+  const policyOf = (namespace: string, name: string) =>
+    policies.of({ kind: 'function', namespace, name, qualifier: '' });
+  const dispatcher = made.use(
+    createDispatcher({
+      ...options,
+      deliverers: { function: createFunctionDeliverer({ invoker, files, clock }), url },
+      policyOf: (target) => policies.of(target),
+      roomOf,
+      followUps: (ended) => {
+        const { items, dropped } = followUps({ ...ended, policyOf: (name) => policyOf(ended.record.namespace, name) });
+        const { id, namespace } = ended.record;
+        if (dropped.length > 0)
+          logger.warn({ callId: id, namespace }, 'an outcome came of too many others and is not sent on');
+        return items;
+      },
+    }),
+  );
+  made.use(queue.onWork((lanes) => dispatcher.poke(lanes)));
+  made.use(
+    registry.watch(({ previous }) => {
+      // What was held because the function could not be called may begin, and what is for nobody ends.
+      if (previous) dispatcher.changed(`${previous.namespace}/${previous.name}`);
+    }),
+  );
+  return {
+    dispatcher,
+    async start(alive) {
+      await dispatcher.start(alive);
+      let sweeping: Promise<void> | undefined;
+      const sweep = setInterval(() => {
+        sweeping ??= dispatcher.sweep().finally(() => (sweeping = undefined));
+      }, SWEEP_EVERY_MS).unref();
+      made.defer(() => clearInterval(sweep));
+    },
+    [Symbol.asyncDispose]: () => made.disposeAsync(),
+  };
+
+  function roomOf({ kind, namespace, name }: LaneName): LaneRoom {
+    if (kind !== 'function') return ADDRESS_ROOM;
+    const record = registry.resolve(namespace, name);
+    if (!record) return GONE_ROOM;
+    const { concurrency, scaleMax, calls } = record.live.limits;
+    let ready = 0;
+    for (const { key } of record.versions) ready += pools.find(key)?.ready ?? 0;
+    return {
+      perInstance: concurrency,
+      ready,
+      most: Math.min(scaleMax * concurrency, calls.concurrency ?? Infinity),
+      given: policyOf(namespace, name).concurrency,
+    };
+  }
+}

@@ -1,0 +1,41 @@
+import { createCaptures } from '../../async/captures.ts';
+import { createDeadLetters } from '../../async/dead-letters.ts';
+import { createUrlDeliverer } from '../../async/deliver-url.ts';
+import type { Deliverer } from '../../async/deliverer.ts';
+import type { Egress } from '../../async/egress/egress.ts';
+import { createOutcomeQueues } from '../../async/outcome-queues.ts';
+import type { PayloadFiles } from '../../async/payload-files.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Captures, DeadLetters, OutcomeQueues, SigningKeys } from '../../core/ports.ts';
+import type { Queue } from '../../store/queue.ts';
+
+/** What {@link wireOutcomes} joins. */
+export interface WireOutcomesOptions {
+  readonly queue: Queue;
+  readonly files: Pick<PayloadFiles, 'open'>;
+  readonly egress: Egress;
+  readonly signingKeys: SigningKeys;
+  readonly clock: Clock;
+  /** Names this run of the server in leases. */
+  readonly owner: string;
+  /** Told of lanes that have new work. */
+  readonly onQueued: (lanes: readonly string[]) => void;
+}
+
+/** What becomes of calls after they have ended. */
+export interface Outcomes {
+  readonly urlDeliverer: Deliverer;
+  readonly deadLetters: DeadLetters;
+  readonly queues: OutcomeQueues;
+  readonly captures: Captures;
+}
+
+/** Joins what sends outcomes out and lets people look after them. */
+export function wireOutcomes(options: WireOutcomesOptions): Outcomes {
+  return {
+    urlDeliverer: createUrlDeliverer(options),
+    deadLetters: createDeadLetters(options),
+    queues: createOutcomeQueues(options),
+    captures: createCaptures(options),
+  };
+}

@@ -1,0 +1,137 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { beginAttempt, makeDue, receiptOf } from '../fold-held.ts';
+import type { LeaseRequest } from '../queue.ts';
+import { DamageError } from './describe-failure.ts';
+import type { QueueKeys } from './queue-keys.ts';
+import type { LeaseRow, QueueCalls } from './queue-protocol.ts';
+import type { QueueTables, Row, Stored } from './queue-tables.ts';
+
+/** Most items that one lease makes due; the rest come with the next, which the answer asks for. */
+const PROMOTED = 1000;
+/** Most items whose key turns out to hold them back that one lease or look passes by. */
+const PASSED_BY = 5000;
+
+/** Taking work out of lanes. */
+export interface QueueLeases {
+  lease(lane: number, request: LeaseRequest): QueueCalls['lease'][1];
+  /** When something of a lane may begin: 0 for at once. */
+  nextOf(lane: number): number | undefined;
+}
+
+/** What leasing needs of the file. */
+export interface QueueLeasesOptions {
+  readonly database: DatabaseSync;
+  readonly tables: QueueTables;
+  readonly keys: QueueKeys;
+  /** Writes the next state of an item and lets go what it held back; says whether that was anything. */
+  readonly change: (before: Stored, after: Stored) => boolean;
+  readonly block: (stored: Stored) => void;
+  readonly setAside: (row: Row) => void;
+  readonly leaseRowOf: (stored: Stored) => LeaseRow['row'];
+}
+
+/** Prepares the statements. */
+export function createQueueLeases(options: QueueLeasesOptions): QueueLeases {
+  const { database, keys, change } = options;
+  const selectReady = database.prepare(
+    'SELECT * FROM states WHERE lane = ? AND phase = 0 AND sort IS NOT NULL ORDER BY sort, seq LIMIT ?',
+  );
+  const selectDelayed = database.prepare(
+    'SELECT * FROM states WHERE lane = ? AND phase = 2 AND sort <= ? ORDER BY sort, seq LIMIT ?',
+  );
+  const selectMoment = database.prepare(
+    'SELECT sort FROM states WHERE lane = ? AND phase = 2 AND sort IS NOT NULL ORDER BY sort LIMIT 1',
+  );
+  const selectExpired = database.prepare(
+    'SELECT * FROM states WHERE lane = ? AND phase <= 2 AND expires_at <= ? ORDER BY expires_at, seq LIMIT ?',
+  );
+  const selectExpiry = database.prepare(
+    'SELECT expires_at FROM states WHERE lane = ? AND phase <= 2 ORDER BY expires_at LIMIT 1',
+  );
+
+  /** Reads rows; those that are damaged are set aside, so that the others go on (fault case 10). */
+  const readAll = (rows: readonly Row[]): Stored[] =>
+    rows.flatMap((row) => {
+      try {
+        return [options.tables.read(row)];
+      } catch (error) {
+        if (!(error instanceof DamageError)) throw error;
+        options.setAside(row);
+        return [];
+      }
+    });
+
+  const begin = (stored: Stored, { owner, now, untilAt }: LeaseRequest) => {
+    let leased: LeaseRow | undefined;
+    const running = beginAttempt(stored, { owner, startedAt: now, untilAt });
+    try {
+      leased = { row: options.leaseRowOf(running), receipt: receiptOf(running) };
+    } catch (error) {
+      if (!(error instanceof DamageError)) throw error;
+      options.setAside({ seq: stored.record.seq, lane: stored.record.laneId, phase: stored.record.phase });
+    }
+    return { leased, hasReleased: leased !== undefined && change(stored, running) };
+  };
+
+  const promote = (lane: number, now: number): void => {
+    for (const stored of readAll(selectDelayed.all(lane, now, PROMOTED))) change(stored, makeDue(stored));
+  };
+
+  const leaseDue = (lane: number, request: LeaseRequest): LeaseRow[] => {
+    const leases: LeaseRow[] = [];
+    let passedBy = 0;
+    promote(lane, request.now);
+    while (leases.length < request.max && passedBy < PASSED_BY) {
+      const rows = selectReady.all(lane, request.max - leases.length);
+      if (rows.length === 0) break;
+      for (const stored of readAll(rows)) {
+        if (stored.record.rules && !keys.lets(keyRow(stored))) {
+          options.block(stored);
+          passedBy += 1;
+          continue;
+        }
+        const { leased, hasReleased } = begin(stored, request);
+        if (leased) leases.push(leased);
+        // What was let go may come before the rest of these.
+        if (hasReleased) break;
+      }
+    }
+    return leases;
+  };
+
+  const nextOf = (lane: number): number | undefined => {
+    let passedBy = 0;
+    for (const row of selectReady.iterate(lane, PASSED_BY)) {
+      passedBy += 1;
+      if (row['key'] === null || keys.lets(row)) return 0;
+    }
+    if (passedBy === PASSED_BY) return 0;
+    const moment = selectMoment.get(lane)?.['sort'];
+    return typeof moment === 'number' ? moment : undefined;
+  };
+
+  return {
+    lease(lane, request) {
+      if (!request.expired) return { leases: leaseDue(lane, request), nextAt: nextOf(lane) };
+      const leases = readAll(selectExpired.all(lane, request.now, request.max)).flatMap(
+        (stored) => begin(stored, request).leased ?? [],
+      );
+      const expiry = selectExpiry.get(lane)?.['expires_at'];
+      const nextAt = typeof expiry === 'number' ? expiry : undefined;
+      return { leases, nextAt: nextAt !== undefined && nextAt <= request.now ? 0 : nextAt };
+    },
+    nextOf,
+  };
+}
+
+function keyRow({ record }: Stored): Row {
+  const { seq, laneId, begun, rules } = record;
+  return {
+    seq,
+    lane: laneId,
+    begun,
+    key: rules?.key,
+    key_order: rules?.order,
+    key_concurrency: rules?.concurrency,
+  };
+}

@@ -1,0 +1,90 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { LaneStats, RecordQuery } from '../queue.ts';
+import { PHASE } from './queue-schema.ts';
+import type { Row } from './queue-tables.ts';
+import type { LaneTally, QueueTally } from './queue-tally.ts';
+
+/** Looking at many records at once. */
+export interface QueueLists {
+  /** `seq` of the records of a list, newest first. */
+  list(query: RecordQuery): readonly number[];
+  lanes(): readonly LaneStats[];
+}
+
+const QUEUED = [PHASE.ready, PHASE.blocked, PHASE.delayed] as const;
+const PHASES_OF = {
+  queued: QUEUED,
+  running: [PHASE.running],
+  succeeded: [PHASE.succeeded],
+  dead: [PHASE.dead],
+  cancelled: [PHASE.cancelled],
+} as const;
+
+/** Prepares the statements; `nextOf` says when something of a lane may begin. */
+export function createQueueLists(
+  database: DatabaseSync,
+  tally: QueueTally,
+  nextOf: (lane: number) => number | undefined,
+): QueueLists {
+  const selectListed = database.prepare(
+    `SELECT seq FROM states INDEXED BY states_listed
+     WHERE lane = :lane AND phase = :phase AND seq < :beforeSeq AND accepted_at >= :sinceAt AND accepted_at < :beforeAt
+       AND (:key IS NULL OR key = :key) AND (:reason IS NULL OR reason = :reason)
+       AND (:redriven IS NULL OR redriven = :redriven)
+     ORDER BY seq DESC LIMIT :limit`,
+  );
+  const selectOldest = database.prepare(
+    'SELECT seq, accepted_at FROM states INDEXED BY states_listed WHERE lane = ? AND phase = ? ORDER BY seq LIMIT 1',
+  );
+
+  const oldestOf = (lane: number): number | undefined => {
+    let oldest: Row | undefined;
+    for (const phase of QUEUED) {
+      const first = selectOldest.get(lane, phase);
+      if (first && (!oldest || Number(first['seq']) < Number(oldest['seq']))) oldest = first;
+    }
+    return oldest && Number(oldest['accepted_at']);
+  };
+
+  const statsOf = ({ id, lane, namespace, counts }: LaneTally): LaneStats => ({
+    lane,
+    namespace,
+    queued: QUEUED.reduce<number>((sum, phase) => sum + (counts[phase] ?? 0), 0),
+    running: counts[PHASE.running] ?? 0,
+    oldestAt: oldestOf(id),
+    nextAt: nextOf(id),
+  });
+
+  return {
+    list(query) {
+      const { namespace, lane, states, reason, key, redriven } = query;
+      const phases: readonly number[] = states?.flatMap((state) => PHASES_OF[state]) ?? Object.values(PHASES_OF).flat();
+      const lanes = [...tally.all()].filter(
+        (one) => one.namespace === namespace && (lane === undefined || one.lane === lane),
+      );
+      const parts = lanes.flatMap(({ id, counts }) =>
+        phases.flatMap((phase) =>
+          (counts[phase] ?? 0) === 0
+            ? []
+            : selectListed.all({
+                lane: id,
+                phase,
+                beforeSeq: query.beforeSeq ?? Number.MAX_SAFE_INTEGER,
+                sinceAt: query.sinceAt ?? Number.MIN_SAFE_INTEGER,
+                beforeAt: query.beforeAt ?? Number.MAX_SAFE_INTEGER,
+                key: key ?? null,
+                reason: reason ?? null,
+                redriven: redriven === undefined ? null : Number(redriven),
+                limit: query.limit,
+              }),
+        ),
+      );
+      return parts
+        .map(({ seq }) => Number(seq))
+        .toSorted((left, right) => right - left)
+        .slice(0, query.limit);
+    },
+
+    lanes: () => [...tally.all()].map(statsOf).filter(({ queued, running }) => queued + running > 0),
+  };
+}

@@ -1,0 +1,136 @@
+import { type Transferable, Worker } from 'node:worker_threads';
+import { EbbError } from '../../core/errors.ts';
+import type { Failure, Outcome, Reply, Request } from './protocol.ts';
+
+/** What a {@link SqliteClient} is made of. */
+export interface SqliteClientOptions<Operation> {
+  /** Path of the database file, for the worker and for errors. */
+  readonly path: string;
+  /** Name of the worker's file beside this one, without its extension. */
+  readonly worker: string;
+  /** What the thread is called. */
+  readonly threadName: string;
+  /** Memory that goes over to the worker with an operation instead of being copied. */
+  readonly transferOf?: ((operation: Operation) => readonly Transferable[]) | undefined;
+}
+
+/** One SQLite file in a thread of its own. */
+export interface SqliteClient<Operation, Result> extends AsyncDisposable {
+  /** Does one operation. Throws STORE_FAILED, or STORAGE_FULL where there is no space to write. */
+  ask(operation: Operation): Promise<Result>;
+}
+
+interface Waiting<Operation, Result> {
+  readonly operation: Operation;
+  readonly resolve: (outcome: Outcome<Result>) => void;
+  readonly reject: (error: EbbError) => void;
+}
+
+/**
+ * Opens a file by a worker that `serveFile`s it, so that no fsync holds up a request. Operations that arrive while
+ * others are being done go together, in order: one message, one transaction and one fsync. Throws STORE_FAILED for a
+ * file that is damaged or cannot be opened, and DATA_DIR_IN_USE when another process has it open.
+ */
+export async function openSqliteClient<Operation, Result>(
+  options: SqliteClientOptions<Operation>,
+): Promise<SqliteClient<Operation, Result>> {
+  const { path, transferOf } = options;
+  const worker = new Worker(fileOf(options.worker), {
+    workerData: { path },
+    name: options.threadName,
+    execArgv: [],
+  });
+  const waiting: Waiting<Operation, Result>[] = [];
+  let inFlight: Waiting<Operation, Result>[] = [];
+  let broken: EbbError | undefined;
+  let closing: Promise<void> | undefined;
+
+  const { promise: opened, resolve: onOpened, reject: onFailed } = Promise.withResolvers<void>();
+  const { promise: exited, resolve: onExit } = Promise.withResolvers<void>();
+  const { promise: drained, resolve: onDrained } = Promise.withResolvers<void>();
+
+  const post = (request: Request<Operation>, transfer: readonly Transferable[] = []): void => {
+    worker.postMessage(request, transfer);
+  };
+
+  const fail = (error: EbbError): void => {
+    broken ??= error;
+    onFailed(error);
+    for (const { reject } of [...inFlight.splice(0), ...waiting.splice(0)]) reject(error);
+    onDrained();
+  };
+
+  const send = (): void => {
+    if (inFlight.length > 0 || broken) return;
+    if (waiting.length === 0) {
+      if (closing) onDrained();
+      worker.unref();
+      return;
+    }
+    inFlight = waiting.splice(0);
+    worker.ref();
+    const operations = inFlight.map(({ operation }) => operation);
+    post({ kind: 'batch', operations }, transferOf && operations.flatMap(transferOf));
+  };
+
+  worker.on('message', (reply: Reply<Result>) => {
+    if (reply.kind === 'opened') onOpened();
+    else if (reply.kind === 'failed') fail(asError(reply));
+    else {
+      const answered = inFlight;
+      inFlight = [];
+      for (const [index, { resolve }] of answered.entries()) resolve(reply.outcomes[index] ?? missingOutcome(path));
+      send();
+    }
+  });
+  worker.on('error', (cause) => {
+    fail(new EbbError('STORE_FAILED', `the thread that keeps ${path} failed; restart the server`, { cause }));
+  });
+  worker.on('exit', () => {
+    fail(new EbbError('STORE_FAILED', `the store ${path} is closed`));
+    onExit();
+  });
+
+  const close = async (): Promise<void> => {
+    send();
+    await drained;
+    worker.ref();
+    post({ kind: 'close' });
+    await exited;
+  };
+
+  await opened;
+  send();
+
+  return {
+    async ask(operation) {
+      if (broken) throw broken;
+      if (closing) throw new EbbError('STORE_FAILED', `the store ${path} is closed`);
+      const outcome = await new Promise<Outcome<Result>>((resolve, reject) => {
+        waiting.push({ operation, resolve, reject });
+        send();
+      });
+      if (outcome.kind === 'failed') throw asError(outcome);
+      return outcome.result;
+    },
+
+    [Symbol.asyncDispose]() {
+      closing ??= Promise.resolve().then(close);
+      return closing;
+    },
+  };
+}
+
+/** The worker's file beside this one, as source or as emitted JavaScript. */
+function fileOf(worker: string): URL {
+  const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+  return new URL(`./${worker}${extension}`, import.meta.url);
+}
+
+function asError(failure: Failure): EbbError {
+  return new EbbError(failure.code, failure.message, { cause: new Error(failure.cause) });
+}
+
+function missingOutcome(path: string): Failure {
+  return { kind: 'failed', code: 'STORE_FAILED', message: `the store ${path} did not answer`, cause: 'no outcome' };
+}

@@ -1,0 +1,37 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, beforeAll } from 'vitest';
+import { queueConformance } from '../../../../../testing/conformance/queue.ts';
+import type { Queue } from '../queue.ts';
+import { migrate } from './migrate.ts';
+import { QUEUE_FILE } from './queue-file.ts';
+import { createSqliteQueue, queueOn } from './sqlite-queue.ts';
+
+let folder = '';
+let opened = 0;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'ebb-queue-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+queueConformance(
+  'sqlite',
+  async () => {
+    const path = join(folder, `${(opened += 1)}`, 'queue.db');
+    return { queue: await createSqliteQueue({ path }), reopen: () => createSqliteQueue({ path }) };
+  },
+  { openForModel: async () => openInMemory() },
+);
+
+/** The same tables and statements without a thread and a disk, so that many histories take seconds. */
+function openInMemory(): Queue {
+  const database = new DatabaseSync(':memory:');
+  migrate(database, QUEUE_FILE.schema);
+  const { perform } = QUEUE_FILE.connect(database);
+  return queueOn({
+    ask: async (operation) => structuredClone(perform(structuredClone(operation))),
+    [Symbol.asyncDispose]: async () => database.close(),
+  });
+}
