@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
 import type Dockerode from 'dockerode';
 import { EbbError } from '../../core/errors.ts';
-import { rejectOnAbort } from '../../core/reject-on-abort.ts';
 import type { FoundTask, InstanceExit, TaskIo, TaskRuns, TaskSpec } from '../engine.ts';
 import { createInstanceDir, instanceDirPaths } from '../instance-dir.ts';
 import { containerName, type HostFacts, type ImageFacts, tenantUid } from './build-host-config.ts';
@@ -118,7 +117,12 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
   }
 
   /** Waits for the end of a container that was started, stopping it when `signal` aborts. */
-  async function exitOf(container: Dockerode.Container, graceMs: number, signal: AbortSignal): Promise<InstanceExit> {
+  async function exitOf(
+    container: Dockerode.Container,
+    graceMs: number,
+    leave: AbortSignal | undefined,
+    signal: AbortSignal,
+  ): Promise<InstanceExit> {
     const over = new AbortController();
     const stop = async () => {
       const kill = (name: 'SIGTERM' | 'SIGKILL') =>
@@ -140,7 +144,7 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
         'wait for the end of a container',
         FOR_EVER_MS,
         (abortSignal) => container.wait({ condition: 'not-running', abortSignal }),
-        over.signal,
+        leave ? AbortSignal.any([over.signal, leave]) : over.signal,
       )) as { readonly StatusCode: number };
       const info = code === 0 ? undefined : await inspectContainer(client, container).catch(() => undefined);
       return toExit(code, info?.State.OOMKilled ?? false);
@@ -159,7 +163,7 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
   ): Promise<InstanceExit> {
     const told = tell(stream, io);
     told.catch(() => {});
-    const exit = await exitOf(container, graceMs, signal);
+    const exit = await exitOf(container, graceMs, io.leave, signal);
     const late = setTimeout(() => stream.destroy(), LAST_WORDS_MS);
     try {
       await told;
@@ -188,8 +192,6 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
     if (hasDir) await options.removeDir(id);
   }
 
-  const left = (io: TaskIo): Promise<never> => (io.leave ? rejectOnAbort(io.leave) : new Promise<never>(() => {}));
-
   async function runIn(
     spec: TaskSpec,
     preparedNetwork: PreparedNetwork | undefined,
@@ -207,7 +209,7 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
       await start(spec, container);
       isStarted = true;
       void send(stream, spec.hasInput ? io.input : undefined).catch(() => {});
-      return await Promise.race([follow(container, stream, spec.graceMs, io, signal), left(io)]);
+      return await follow(container, stream, spec.graceMs, io, signal);
     } catch (error) {
       if (!isStarted) {
         await removeOwn({ client, container, installation }).catch(() => {});
@@ -259,7 +261,7 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
         }),
       )) as AsyncIterable<Uint8Array> & Readable;
       try {
-        const exit = await Promise.race([follow(container, stream, graceMs, io, signal), left(io)]);
+        const exit = await follow(container, stream, graceMs, io, signal);
         await finish(found.id, cleanup, exit, true);
         return exit;
       } finally {
