@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DEFAULT_NAMESPACE } from '@ebb/contract';
 import { expect, test } from 'vitest';
 import { startHistory } from '../harness/history.ts';
 import { startTestServer } from '../harness/server.ts';
@@ -24,4 +26,44 @@ test('A2, A3: calls are made, tried again with the next number, and end once eac
   expect(of(wrong)).toMatchObject({ state: 'dead', dead: { reason: 'status' } });
   const answer = await server.client.invocations.result(again ?? '');
   expect(await answer.body.text()).toBe('5 bytes at attempt 3');
+});
+
+test('with gateway processes: calls are made, cancelled while they run, and buried with their function', async () => {
+  await using server = await startTestServer({ engine: 'process', args: ['--gateways', '1'] });
+  const history = await startHistory(server, 'recorder', { async: { concurrency: 2 } });
+  const { invocations, functions } = server.client;
+
+  const running = (await history.submit({ path: '/?slow=1' })) ?? '';
+  while ((await history.seen()).length === 0) await sleep(10);
+  const cancelled = await invocations.cancel(running);
+  expect(cancelled).toMatchObject({ state: 'cancelled', attempts: [{ number: 1, end: 'cancelled' }] });
+  await history.submit({ path: '/?fail=1' });
+  await history.settled();
+  expect(await history.violations()).toEqual([]);
+
+  // Two run, the others wait for them; then there is nobody to call.
+  const left = await Promise.all(Array.from({ length: 5 }, () => history.submit({ path: '/?ms=1500' })));
+  while ((await history.seen()).length < 5) await sleep(10);
+  await functions.remove({ namespace: DEFAULT_NAMESPACE, name: 'recorder' });
+  const ended = await Promise.all(left.map((id) => invocations.wait(id ?? '', { limitMs: 20_000 })));
+  const states = ended.map(({ state, dead }) => dead?.reason ?? state).toSorted();
+  expect(states).toEqual(['gone', 'gone', 'gone', 'succeeded', 'succeeded']);
+});
+
+test('32: poison messages that end their instances hold up neither other functions nor good calls behind them', async () => {
+  await using server = await startTestServer({ engine: 'process' });
+  const quick = { retry: { attempts: 2, minWait: '10ms', maxWait: '50ms' } };
+  // One call an instance: one that ends it takes nobody else along.
+  const poisoned = await startHistory(server, 'poisoned', { concurrency: 1, scale: { max: 2 }, async: quick });
+  const healthy = await startHistory(server, 'healthy', { async: quick });
+  for (let i = 0; i < 2; i += 1) await poisoned.submit({ path: '/?crash=99' });
+  for (let i = 0; i < 20; i += 1) await poisoned.submit({ path: '/?fail=99' });
+  const behind = await poisoned.submit({ path: '/' });
+  for (let i = 0; i < 10; i += 1) await healthy.submit({ path: '/' });
+  expect((await healthy.settled()).every(({ state }) => state === 'succeeded')).toBe(true);
+  // Starts are held back for a moment after each instance that ended; that counts against no call.
+  const settled = await poisoned.settled(30_000);
+  expect(settled.find(({ id }) => id === behind)).toMatchObject({ state: 'succeeded' });
+  expect(settled.filter(({ id }) => id !== behind).map(({ dead }) => dead?.reason)).toEqual(Array(22).fill('attempts'));
+  expect([...(await poisoned.violations()), ...(await healthy.violations())]).toEqual([]);
 });

@@ -6,7 +6,7 @@ import type { PayloadWriter } from './payload-files.ts';
 
 /** Headers of an answer that say nothing once it is kept: of the connection, and the platform's own. */
 const NOT_KEPT =
-  /^(?:connection|keep-alive|transfer-encoding|trailer|date|server-timing|x-call-id|x-start-time|x-ebb-.*)$/i;
+  /^(?:connection|content-length|keep-alive|transfer-encoding|trailer|date|server-timing|x-call-id|x-start-time|x-ebb-.*)$/i;
 
 /** Keeps the answer of one attempt. */
 export interface AnswerKeeper extends AnswerSink, AsyncDisposable {

@@ -28,7 +28,10 @@ export function classifyLaneSign(delivered: Delivered): LaneSign | undefined {
         ? { kind: 'broken', retryAfterMs: retryAfterMs ?? RETRY_AFTER_MS }
         : { kind: 'taken' };
     case 'platform':
-      return { kind: 'full', retryAfterMs: retryAfterMs ?? RETRY_AFTER_MS };
+      return {
+        kind: errorCode === 'INSTANCE_CRASHED' ? 'broken' : 'full',
+        retryAfterMs: retryAfterMs ?? RETRY_AFTER_MS,
+      };
     case 'refused':
     case 'gone':
       return { kind: 'taken' };

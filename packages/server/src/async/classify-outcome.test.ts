@@ -51,7 +51,7 @@ describe('classifyOutcome', () => {
 describe('classifyCallError', () => {
   const codesOf = (verdict: string) =>
     (Object.keys(ERRORS) as ErrorCode[]).filter(
-      (code) => ERRORS[code].component === 'gateway' && classifyCallError(code) === verdict,
+      (code) => ERRORS[code].component === 'gateway' && classifyCallError(code, true) === verdict,
     );
 
   test('tells the function’s faults from the platform’s and from limits, by the catalog', () => {
@@ -76,15 +76,18 @@ describe('classifyCallError', () => {
     ]);
     expect(
       ['ENGINE_UNAVAILABLE', 'ENGINE_TIMEOUT', 'ENGINE_FAILED', 'STORE_FAILED', 'INTERNAL'].map((code) =>
-        classifyCallError(code as ErrorCode),
+        classifyCallError(code as ErrorCode, false),
       ),
     ).toEqual(Array(5).fill('platform'));
     expect(
       ['FUNCTION_NOT_FOUND', 'ALIAS_NOT_FOUND', 'VERSION_NOT_FOUND'].map((code) =>
-        classifyCallError(code as ErrorCode),
+        classifyCallError(code as ErrorCode, false),
       ),
     ).toEqual(Array(3).fill('gone'));
-    expect(classifyCallError('BAD_REQUEST')).toBe('refused');
+    expect(classifyCallError('BAD_REQUEST', false)).toBe('refused');
+    // Others ended the instances; this call reached none.
+    expect(classifyCallError('INSTANCE_CRASHED', false)).toBe('platform');
+    expect(classifyCallError('START_FAILED', false)).toBe('failed');
   });
 });
 
@@ -105,6 +108,7 @@ describe('classifyLaneSign', () => {
     expect(signOf({ verdict: 'failed', errorCode: 'INSTANCE_CRASHED', instance: 'i' })).toBe('taken');
     expect(signOf({ verdict: 'failed', errorCode: 'OUT_OF_MEMORY', instance: 'i' })).toBe('taken');
     expect(signOf({ verdict: 'platform', errorCode: 'QUEUE_FULL' })).toBe('full');
+    expect(signOf({ verdict: 'platform', errorCode: 'INSTANCE_CRASHED' })).toBe('broken');
     expect(signOf({ verdict: 'aborted' })).toBeUndefined();
   });
 });

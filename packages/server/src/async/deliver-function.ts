@@ -37,7 +37,13 @@ function failureOf(
   if (outcome.kind === 'aborted') return { verdict: 'aborted', message: 'it was stopped before it was answered' };
   const { error, retryAfterMs } = outcome;
   const { code, status, message } = error;
-  return { verdict: classifyCallError(code), status, errorCode: code, message, retryAfterMs };
+  return {
+    verdict: classifyCallError(code, outcome.instance !== undefined),
+    status,
+    errorCode: code,
+    message,
+    retryAfterMs,
+  };
 }
 
 /** What is said of an answer that is an error. */

@@ -287,7 +287,7 @@ describe('how many', () => {
         begun.push(record.namespace);
         return hold.promise.then(() => ({}));
       },
-      maxRunning: () => 10,
+      maxRunning: 10,
     });
     const queued: Promise<void>[] = [];
     for (const [lane, namespace] of [

@@ -1,17 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { AsyncPolicy, AttemptResource } from '@ebb/contract';
-import type { Clock } from '../core/clock.ts';
-import { asEbbError } from '../core/errors.ts';
-import type { Logger } from '../core/logger.ts';
-import type { Lease, NewItem, Queue, QueueRecord, Settlement, Target } from '../store/queue.ts';
+import type { Lease, NewItem, Queue, QueueRecord, Settlement } from '../store/queue.ts';
+import { AttemptRunner, type AttemptRunnerOptions } from './attempt-runner.ts';
 import { classifyLaneSign } from './classify-lane-sign.ts';
 import type { LaneRoom } from './decide-lane-limit.ts';
-import { decideSettlement, settleExpired } from './decide-settlement.ts';
 import { decideTurns, type LaneDemand } from './decide-turns.ts';
-import type { Delivered, Deliverer } from './deliverer.ts';
 import { DispatchLane } from './dispatch-lane.ts';
 import { type LaneName, parseLane } from './lane-name.ts';
 import { createLeaseKeeper } from './lease-keeper.ts';
+import type { Pace } from './pace.ts';
 import { RunningAttempt } from './running-attempt.ts';
 import { createSettler } from './settler.ts';
 import type { Settling } from './settling.ts';
@@ -22,6 +18,8 @@ const LEASE_MS = 30_000;
 const MAX_RUNNING = 2_000;
 /** The wall clock is looked at this often while something waits for a moment: it may jump. */
 const LOOK_EVERY_MS = 1_000;
+/** With nothing left of the pace it is asked again so soon. */
+const PACE_MS = 10;
 /** Attempts that begin in one turn of the event loop, so that calls from outside get theirs. */
 const BEGIN_AT_ONCE = 8;
 /** With more outcomes than this on their way to the disk, places become free only when they are there. */
@@ -29,47 +27,23 @@ const MAX_UNSETTLED = 1_000;
 /** How long after the queue failed it is asked again. */
 const AGAIN_MS = 1_000;
 
-/** How a call ended for good. */
-export type Ending = Extract<Settlement['next'], { readonly kind: 'succeeded' | 'dead' }>;
-
-/** A call that has ended for good. */
-export interface EndedCall {
-  /** As it was before it ended. */
-  readonly record: QueueRecord;
-  readonly ending: Ending;
-  /** The attempt that ended it, where there was one. */
-  readonly attempt: AttemptResource | undefined;
-  readonly policy: AsyncPolicy;
-  /** Milliseconds since the Unix epoch. */
-  readonly now: number;
-}
-
-/** Says what is queued with the end of a call: where its outcome goes. */
-export type FollowUps = (ended: EndedCall) => readonly NewItem[];
-
 /** What a {@link Dispatcher} is made with. */
-export interface DispatcherOptions {
+export interface DispatcherOptions extends AttemptRunnerOptions {
   readonly queue: Omit<Queue, 'extend' | 'settle'>;
   /** Where attempts that were begun are extended and settled; another server's queue, once that has taken over. */
   readonly settling: Settling;
   /** Names this run of the server in leases. */
   readonly owner: string;
-  readonly deliverers: Readonly<Record<'function' | 'url', Deliverer>>;
-  /** What holds for calls of a target, also of one that is gone. */
-  readonly policyOf: (target: Target) => AsyncPolicy;
   /** What those a lane calls can take now. */
   readonly roomOf: (lane: LaneName) => LaneRoom;
-  readonly followUps: FollowUps;
-  readonly clock: Clock;
-  readonly logger: Pick<Logger, 'error' | 'info'>;
   /** Told of each call that has ended, whatever way; must not throw. */
   readonly onEnded?: (id: string) => void;
-  /** Default: Math.random. */
-  readonly random?: () => number;
   /** Default: 30 seconds. */
   readonly leaseMs?: number;
+  /** How fast attempts may begin. Default: as fast as can be. */
+  readonly pace?: Pick<Pace, 'allowance' | 'spend'>;
   /** Most attempts at once, over all lanes. Default: 2,000. */
-  readonly maxRunning?: () => number;
+  readonly maxRunning?: number;
 }
 
 /** Takes due calls from the queue and makes attempts of them. */
@@ -113,6 +87,7 @@ class QueueDispatcher implements Dispatcher {
   readonly #work = new Set<Promise<void>>();
   readonly #keeper;
   readonly #settler;
+  readonly #runner;
   #isLeasing = false;
   #hasTurn = false;
   #turn = 0;
@@ -128,6 +103,7 @@ class QueueDispatcher implements Dispatcher {
     const { settling, clock, logger } = options;
     this.#keeper = createLeaseKeeper({ queue: settling, clock, logger, leaseMs: this.#leaseMs });
     this.#settler = createSettler({ queue: settling, logger });
+    this.#runner = new AttemptRunner(options, this.#settler, (...settled) => this.#settled(...settled));
   }
 
   get running(): number {
@@ -214,7 +190,7 @@ class QueueDispatcher implements Dispatcher {
       const { leases } = await queue.lease({ ...request, expired: true });
       if (leases.length === 0) return;
       const heldUntilMs = this.#options.clock.monotonic() + this.#leaseMs;
-      await Promise.all(leases.map(({ record, receipt }) => this.#settleExpired(record, receipt, heldUntilMs)));
+      await Promise.all(leases.map((lease) => this.#runner.expire(lease, heldUntilMs)));
     }
   }
 
@@ -261,7 +237,7 @@ class QueueDispatcher implements Dispatcher {
 
   /** Shares the free places out and asks the queue for work for them. */
   #takeTurn(): void {
-    const { clock, roomOf, maxRunning } = this.#options;
+    const { clock, roomOf, pace, maxRunning = MAX_RUNNING } = this.#options;
     const nowMs = clock.monotonic();
     const demands: LaneDemand[] = [];
     for (const lane of this.#due) {
@@ -271,7 +247,10 @@ class QueueDispatcher implements Dispatcher {
     }
     if (demands.length === 0) return;
     this.#turn += 1;
-    for (const [name, places] of decideTurns(demands, (maxRunning?.() ?? MAX_RUNNING) - this.#running)) {
+    const allowance = pace?.allowance ?? Infinity;
+    if (allowance < 1) this.#wakeIn(PACE_MS);
+    for (const [name, places] of decideTurns(demands, Math.min(maxRunning - this.#running, allowance))) {
+      pace?.spend(places);
       const lane = this.#laneOf(name);
       lane.servedAt = this.#turn;
       this.#track(this.#ask(lane, places), this.#asking);
@@ -294,6 +273,7 @@ class QueueDispatcher implements Dispatcher {
     lane.isAsking = false;
     const leases = leased?.leases ?? [];
     this.#occupy(lane, leases.length - places);
+    this.#options.pace?.spend(leases.length - places);
     lane.nextAt = undefined;
     if (leases.length === places) this.#setDue(lane);
     else this.#expect(lane, leased ? leased.nextAt : clock.now() + AGAIN_MS);
@@ -331,71 +311,25 @@ class QueueDispatcher implements Dispatcher {
     };
     try {
       if (record.expiresAt <= clock.now() && !attempt.stopped) {
-        await this.#settleExpired(record, lease.receipt, attempt.heldUntilMs);
+        await this.#runner.expire(lease, attempt.heldUntilMs);
         return;
       }
       // Nothing has begun yet: it is as if it had not been leased.
       if (!this.#isLeasing || attempt.stopped?.kind === 'returned') {
-        await this.#giveBack(attempt);
+        await this.#runner.giveBack(attempt);
         return;
       }
-      const delivered = await this.#deliver(lease, attempt.signal);
+      const delivered = await this.#runner.deliver(lease, attempt.signal);
       attempt.isEnded = true;
       const sign = classifyLaneSign(delivered);
       if (sign) lane.learn(sign, clock.monotonic());
       if (this.#settler.pending < MAX_UNSETTLED) free();
-      if (attempt.stopped?.kind !== 'lost') await this.#settle(attempt, delivered);
+      if (attempt.stopped?.kind !== 'lost') await this.#runner.settle(attempt, delivered);
     } finally {
       free();
       this.#keeper.remove(attempt);
       if (this.#attempts.get(record.id) === attempt) this.#attempts.delete(record.id);
     }
-  }
-
-  async #deliver(lease: Lease, signal: AbortSignal): Promise<Delivered> {
-    const { deliverers, clock, logger } = this.#options;
-    const { kind } = lease.record.target;
-    const startedAt = clock.now();
-    try {
-      if (kind === 'queue') throw new Error('a queue delivers nothing');
-      return await deliverers[kind].deliver(lease, signal);
-    } catch (error) {
-      const { id } = lease.record;
-      logger.error({ err: error, callId: id }, 'an asynchronous call met a defect');
-      const { code, message, status } = asEbbError(error);
-      return { verdict: 'platform', startedAt, endedAt: clock.now(), errorCode: code, status, message };
-    }
-  }
-
-  async #settle(attempt: RunningAttempt, delivered: Delivered): Promise<void> {
-    const { clock, policyOf, random = Math.random } = this.#options;
-    const { record, attempt: number, receipt } = attempt.lease;
-    const policy = policyOf(record.target);
-    const { stopped } = attempt;
-    const now = clock.now();
-    const settlement = decideSettlement({
-      record,
-      attempt: number,
-      delivered,
-      policy,
-      cancelled: stopped?.kind === 'cancelled' ? stopped.message : undefined,
-      now,
-      random: random(),
-    });
-    const { next } = settlement;
-    const follow = this.#followUps({ record, next, attempt: settlement.attempt, policy, now });
-    const isSettled = await this.#settler.settle({ ...settlement, receipt, now, follow }, () => this.#isHeld(attempt));
-    if (isSettled) this.#settled(record, next, follow);
-  }
-
-  async #settleExpired(record: QueueRecord, receipt: string, heldUntilMs: number): Promise<void> {
-    const { clock, policyOf } = this.#options;
-    const next = settleExpired(record);
-    const now = clock.now();
-    const follow = this.#followUps({ record, next, attempt: undefined, policy: policyOf(record.target), now });
-    const isHeld = () => clock.monotonic() < heldUntilMs;
-    const isSettled = await this.#settler.settle({ receipt, now, next, follow }, isHeld);
-    if (isSettled) this.#settled(record, next, follow);
   }
 
   #settled({ id, rules, lane }: QueueRecord, next: Settlement['next'], follow: readonly NewItem[]): void {
@@ -404,23 +338,6 @@ class QueueDispatcher implements Dispatcher {
     if (rules) this.#setDue(this.#laneOf(lane));
     if (next.kind === 'retry') this.#expect(this.#laneOf(lane), next.at);
     else this.#options.onEnded?.(id);
-  }
-
-  /** Has an attempt that did not begin be as if it had not been leased. */
-  async #giveBack(attempt: RunningAttempt): Promise<void> {
-    const now = this.#options.clock.now();
-    const { receipt } = attempt.lease;
-    const next = { kind: 'retry', at: now, counts: false } as const;
-    await this.#settler.settle({ receipt, now, next }, () => this.#isHeld(attempt));
-  }
-
-  #isHeld(attempt: RunningAttempt): boolean {
-    return attempt.stopped?.kind !== 'lost' && this.#options.clock.monotonic() < attempt.heldUntilMs;
-  }
-
-  #followUps({ next, ...ended }: Omit<EndedCall, 'ending'> & Pick<Settlement, 'next'>): readonly NewItem[] {
-    if (next.kind !== 'succeeded' && next.kind !== 'dead') return [];
-    return this.#options.followUps({ ...ended, ending: next });
   }
 
   #occupy(lane: DispatchLane, places: number): void {

@@ -79,7 +79,7 @@ export interface GatewayContext {
   expected(error: unknown, callId: string): EbbError;
   /** Takes the event of a call; never throws and never waits. */
   record(event: InvocationEvent): void;
-  /** Counts requests that run, for the drain. */
-  opened(): void;
+  /** Counts requests that run, for the drain, and those from outside. */
+  opened(by?: 'outside' | 'platform'): void;
   closed(): void;
 }

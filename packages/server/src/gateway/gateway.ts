@@ -43,6 +43,7 @@ export class Gateway implements GatewayContext {
   readonly #hosts: { readonly domain: string; readonly isFunction: (segment: string) => boolean } | undefined;
   readonly mirrors: GatewayContext['mirrors'];
   #running = 0;
+  #outside = 0;
   #draining = false;
   #passOn: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
   #drained: (() => void) | undefined;
@@ -56,6 +57,11 @@ export class Gateway implements GatewayContext {
     const { domain, routes } = options;
     this.#hosts = domain === undefined ? undefined : { domain, isFunction: (segment) => routes.has(segment) };
     this.mirrors = createMirrors(this);
+  }
+
+  /** Calls that came from outside until now. */
+  get outside(): number {
+    return this.#outside;
   }
 
   /** Calls that run or wait now. */
@@ -73,8 +79,9 @@ export class Gateway implements GatewayContext {
     return this.#hosts !== undefined && splitHost(host, '/', this.#hosts) !== undefined;
   }
 
-  opened(): void {
+  opened(by: 'outside' | 'platform' = 'outside'): void {
     this.#running += 1;
+    if (by === 'outside') this.#outside += 1;
   }
 
   closed(): void {

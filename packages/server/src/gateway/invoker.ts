@@ -87,7 +87,7 @@ async function exchange({ context, slots, call, choice, sink, signal, startedAt 
       event = told;
       context.record(told);
     },
-    opened: () => context.opened(),
+    opened: () => context.opened('platform'),
     closed: () => context.closed(),
   };
   const leave = () => caller.leave();

@@ -211,6 +211,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       signingKeys,
       pools,
       invoker,
+      outside: () => gateway.outside,
       askSuccessor: async (text) => {
         if (!standing.handOver) throw new EbbError('DRAINING', 'no server has taken over');
         return standing.handOver.calls(text);

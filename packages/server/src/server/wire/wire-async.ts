@@ -32,6 +32,8 @@ export interface WireAsyncOptions {
   readonly signingKeys: SigningKeys;
   readonly pools: Pick<InstancePools, 'find'>;
   readonly invoker: Invoker;
+  /** Counts the calls from outside. */
+  readonly outside: () => number;
   /** Asks the server that has taken over from this one. */
   readonly askSuccessor: AskSettling;
   readonly clock: Clock;
@@ -77,7 +79,8 @@ export interface AsyncCalls extends HandedCalls, AsyncDisposable {
 
 /** Joins what accepts, keeps and shows asynchronous calls. Throws STORE_FAILED, and CONFIG_INVALID for `callbackAllow`. */
 export function wireAsync(options: WireAsyncOptions): AsyncCalls {
-  const { config, queue, registry, signingKeys, pools, invoker, askSuccessor, clock, logger, isShared } = options;
+  const { config, queue, registry, signingKeys, pools, invoker, outside, askSuccessor, clock, logger, isShared } =
+    options;
   const owner = randomUUID();
   const egress = createEgress({ allow: config.callbackAllow });
   const made = new AsyncDisposableStack();
@@ -105,6 +108,7 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
       registry,
       pools,
       invoker,
+      outside,
       files,
       url: outcomes.urlDeliverer,
       onEnded: (id) => waiters.ended(id),

@@ -6,6 +6,7 @@ import type { LaneName } from '../../async/lane-name.ts';
 import type { LaneRoom } from '../../async/decide-lane-limit.ts';
 import type { PayloadFiles } from '../../async/payload-files.ts';
 import type { Settling } from '../../async/settling.ts';
+import { createPace } from '../../async/pace.ts';
 import { createPolicies } from '../../async/policies.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
@@ -29,6 +30,8 @@ export interface WireDispatchOptions {
   readonly registry: Pick<FunctionRegistry, 'resolve' | 'watch'>;
   readonly pools: Pick<InstancePools, 'find'>;
   readonly invoker: Invoker;
+  /** Counts the calls from outside. */
+  readonly outside: () => number;
   readonly files: PayloadFiles;
   /** Posts to addresses. */
   readonly url: Deliverer;
@@ -47,7 +50,7 @@ export interface Dispatch extends AsyncDisposable {
 
 /** Joins the dispatcher with queue, functions and instances. */
 export function wireDispatch(options: WireDispatchOptions): Dispatch {
-  const { queue, registry, pools, invoker, files, url, clock, logger } = options;
+  const { registry, pools, invoker, outside, files, url, clock, logger, queue } = options;
   const made = new AsyncDisposableStack();
   const policies = createPolicies(registry);
   const policyOf = (namespace: string, name: string) =>
@@ -55,6 +58,7 @@ export function wireDispatch(options: WireDispatchOptions): Dispatch {
   const dispatcher = made.use(
     createDispatcher({
       ...options,
+      pace: made.use(createPace({ outside, clock })),
       deliverers: { function: createFunctionDeliverer({ invoker, files, clock }), url },
       policyOf: (target) => policies.of(target),
       roomOf,

@@ -1,0 +1,35 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { decidePace } from './decide-pace.ts';
+
+const ALONE = { isShared: false, lagMs: 0 };
+const ON_TIME = { isShared: true, lagMs: 0 };
+const LATE = { isShared: true, lagMs: 30 };
+
+const after = (start: number, ...facts: readonly Parameters<typeof decidePace>[1][]) => facts.reduce(decidePace, start);
+
+test('without calls from outside nothing is bounded, and soon again after the last of them', () => {
+  expect(after(Infinity, ALONE)).toBe(Infinity);
+  expect(after(1, ...Array.from({ length: 8 }, () => ALONE))).toBe(Infinity);
+});
+
+test('beside calls from outside it is few at once, fewer while the loop is late, more while it is not', () => {
+  const first = decidePace(Infinity, LATE);
+  expect(first).toBeLessThan(10);
+  expect(decidePace(first, LATE)).toBeLessThan(first);
+  expect(decidePace(first, ON_TIME)).toBeGreaterThan(first);
+});
+
+test('something always begins, and beside calls from outside never without bound', () => {
+  const facts = fc.record({ isShared: fc.boolean(), lagMs: fc.double({ min: -20, max: 10_000, noNaN: true }) });
+  fc.assert(
+    fc.property(fc.array(facts, { minLength: 1 }), (all) => {
+      let pace = Infinity;
+      for (const one of all) {
+        pace = decidePace(pace, one);
+        expect(pace).toBeGreaterThanOrEqual(1);
+        if (one.isShared) expect(pace).toBeLessThanOrEqual(40);
+      }
+    }),
+  );
+});

@@ -1,0 +1,67 @@
+import type { Clock } from '../core/clock.ts';
+import { decidePace } from './decide-pace.ts';
+
+/** How often the pace is looked at while attempts begin. */
+const LOOK_MS = 20;
+/** Calls from outside count so long. */
+const SHARED_MS = 500;
+/** Without anybody who asks it is not looked at any more. */
+const UNUSED_MS = 2_000;
+
+/** How fast attempts may begin, so that calls from outside do not notice. */
+export interface Pace extends Disposable {
+  /** How many may begin now. */
+  readonly allowance: number;
+  /** Takes note that so many begin. */
+  spend(count: number): void;
+}
+
+/** Makes a {@link Pace}; `outside` counts the calls from outside, from any time on. */
+export function createPace({
+  outside,
+  clock,
+}: {
+  readonly outside: () => number;
+  readonly clock: Pick<Clock, 'monotonic'>;
+}): Pace {
+  let perLook = Infinity;
+  let spent = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let lookedMs = 0;
+  let usedMs = 0;
+  let seen = outside();
+  let sharedUntilMs = 0;
+
+  const observe = (nowMs: number): void => {
+    const count = outside();
+    if (count !== seen) sharedUntilMs = nowMs + SHARED_MS;
+    seen = count;
+  };
+  const look = (): void => {
+    const nowMs = clock.monotonic();
+    observe(nowMs);
+    perLook = decidePace(perLook, { isShared: nowMs < sharedUntilMs, lagMs: nowMs - lookedMs - LOOK_MS });
+    lookedMs = nowMs;
+    // What is left of a fraction counts on.
+    spent = Math.max(0, spent - perLook);
+    if (nowMs - usedMs < UNUSED_MS) return;
+    clearInterval(timer);
+    timer = undefined;
+  };
+  return {
+    get allowance() {
+      usedMs = clock.monotonic();
+      if (timer === undefined) {
+        lookedMs = usedMs;
+        timer = setInterval(look, LOOK_MS).unref();
+        // Those that came while nobody looked may be long gone.
+        seen = outside();
+      }
+      return perLook === Infinity ? Infinity : Math.max(0, Math.ceil(perLook - spent));
+    },
+    spend(count) {
+      spent += count;
+    },
+    [Symbol.dispose]: () => clearInterval(timer),
+  };
+}
