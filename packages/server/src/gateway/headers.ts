@@ -69,7 +69,7 @@ export interface CallHeaders {
   /** Id of the call that this one is a copy of, if it is. */
   readonly shadowOf: string | undefined;
   /** Set where the platform makes the call. */
-  readonly attempt: { readonly number: number } | undefined;
+  readonly attempt: { readonly number: number; readonly platformHeaders?: readonly string[] | undefined } | undefined;
 }
 
 /**
@@ -113,7 +113,9 @@ export function requestHeaders(raw: readonly string[], call: CallHeaders): strin
     traceparent !== '' && TRACEPARENT.test(traceparent) ? traceparent : traceparentOf(call.callId),
   );
   if (call.shadowOf !== undefined) headers.push('X-Ebb-Shadow-Of', call.shadowOf);
-  if (call.attempt !== undefined) headers.push('X-Ebb-Attempt', String(call.attempt.number));
+  if (call.attempt !== undefined) {
+    headers.push('X-Ebb-Attempt', String(call.attempt.number), ...(call.attempt.platformHeaders ?? []));
+  }
   return headers;
 }
 

@@ -7,7 +7,7 @@ import { classifyCall, classifyError, classifyExit, type StopReason } from './cl
 import type { AttemptEnd } from './decide-task-end.ts';
 import { createLineSplitter } from './line-splitter.ts';
 import type { ResultCollector, ResultFiles } from './result-files.ts';
-import { runIdOf, taskCallId, type TaskAttempt, taskEnvironment, taskHeaders } from './task-context.ts';
+import { inputHeaders, runIdOf, taskCallId, type TaskAttempt, taskEnvironment, taskHeaders } from './task-context.ts';
 
 /** What {@link createAttemptRunner} needs. */
 export interface AttemptRunnerOptions {
@@ -141,7 +141,8 @@ export function createAttemptRunner(options: AttemptRunnerOptions): AttemptRunne
         qualifier,
         method: 'POST',
         path: '/',
-        headers: taskHeaders(attempt),
+        headers: inputHeaders(attempt),
+        platformHeaders: taskHeaders(attempt),
         body: input === undefined ? { kind: 'none' } : { kind: 'bytes', bytes: Buffer.from(input) },
       },
       {

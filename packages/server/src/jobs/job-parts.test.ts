@@ -39,7 +39,7 @@ describe('what a task is told', () => {
       AWS_BATCH_JOB_ARRAY_SIZE: '12',
       SLURM_ARRAY_TASK_ID: '3',
     });
-    expect(taskHeaders(attempt)).toContain('x-ebb-task-attempt');
+    expect(taskHeaders(attempt)).toContain('X-Ebb-Task-Attempt');
   });
 
   test('an input too long for an environment comes on standard input alone', () => {

@@ -47,17 +47,22 @@ export function taskEnvironment({ job, index, attempt, input }: TaskAttempt): Re
   };
 }
 
-/** The same as headers of a call. */
-export function taskHeaders({ job, index, attempt, input }: TaskAttempt): readonly string[] {
+/** What the body of a task’s call is. */
+export function inputHeaders({ input }: TaskAttempt): readonly string[] {
+  if (input === undefined) return [];
+  return ['content-type', isJson(input) ? 'application/json' : 'text/plain; charset=utf-8'];
+}
+
+/** What the platform says to a task that is a call. */
+export function taskHeaders({ job, index, attempt }: TaskAttempt): readonly string[] {
   return [
-    ...(input === undefined ? [] : ['content-type', isJson(input) ? 'application/json' : 'text/plain; charset=utf-8']),
-    'x-ebb-job',
+    'X-Ebb-Job',
     job.id,
-    'x-ebb-task-index',
+    'X-Ebb-Task-Index',
     String(index),
-    'x-ebb-task-count',
+    'X-Ebb-Task-Count',
     String(job.count),
-    'x-ebb-task-attempt',
+    'X-Ebb-Task-Attempt',
     String(attempt),
   ];
 }
