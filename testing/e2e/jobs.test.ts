@@ -39,12 +39,16 @@ test('a directory is run over the lines of a file; what failed is run again alon
   const at = { cwd: server.dataDir };
   const run = await server.ebb(['job', 'run', './shout', '--inputs-file', 'lines.txt', '--retries', '1'], at);
   expect(run.code).toBe(1);
-  expect(run.stderr).toMatch(/shout-\w+ failed in .*: 3 of 4 tasks succeeded, 1 failed\n {2}task 2: the function answered 500/);
+  expect(run.stderr).toMatch(
+    /shout-\w+ failed in .*: 3 of 4 tasks succeeded, 1 failed\n {2}task 2: the function answered 500/,
+  );
   const [job] = JSON.parse(await server.ebbOk(['job', 'list', '--json'])) as JobResource[];
   expect(job).toMatchObject({ state: 'failed', count: 4, tasks: { succeeded: 3, failed: 1 } });
   expect(await server.ebbOk(['job', 'result', 'shout', '3'])).toBe('D 3/4');
   expect(await server.ebbOk(['job', 'tasks', 'shout', '--state', 'failed'])).toMatch(/2 {2}failed +2 .*answered 500/);
-  expect(await server.ebbOk(['job', 'logs', 'shout'])).toContain('task 2, attempt 1: the function answered 500; it is tried again');
+  expect(await server.ebbOk(['job', 'logs', 'shout'])).toContain(
+    'task 2, attempt 1: the function answered 500; it is tried again',
+  );
 
   // What was wrong is mended by a deploy.
   await writeFile(join(server.dataDir, 'shout/index.js'), HANDLER.replace("'bad'", "'nothing'"));
@@ -52,7 +56,7 @@ test('a directory is run over the lines of a file; what failed is run again alon
   const again = await server.ebb(['job', 'rerun', job?.id ?? '', '--failed'], at);
   expect([again.code, again.stderr]).toEqual([0, expect.stringContaining('4 of 4 tasks succeeded')]);
   expect(await server.ebbOk(['job', 'result', 'shout', '--out', join(server.dataDir, 'out')])).toContain('4 results');
-  expect(await server.ebbOk(['job', 'show', 'shout'])).toContain(`re-run of:  ${job?.id ?? ''}`);
+  expect(await server.ebbOk(['job', 'show', 'shout'])).toContain(`re-run of: ${job?.id ?? ''}`);
   await server.ebbOk(['job', 'remove', job?.id ?? '']);
   expect((await server.ebb(['job', 'show', job?.id ?? ''])).code).toBe(3);
   // An image needs another engine.
@@ -64,7 +68,9 @@ test('J1 J3: a job goes on after kill -9: each task ends once, lost attempts are
   await using server = await start();
   await server.ebbOk(['deploy', './shout', '--name', 'shout', '--concurrency', '4'], { cwd: server.dataDir });
   const inputs = Array.from({ length: 24 }, (_, index) => `slow${index}`);
-  const [job] = await server.client.jobs.submit(DEFAULT_NAMESPACE, [{ spec: { function: 'shout', inputs, parallelism: 6 } }]);
+  const [job] = await server.client.jobs.submit(DEFAULT_NAMESPACE, [
+    { spec: { function: 'shout', inputs, parallelism: 6 } },
+  ]);
   const id = job?.id ?? '';
   await sleep(1_000);
   await server.kill();

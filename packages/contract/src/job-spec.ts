@@ -96,7 +96,9 @@ export const jobSpecSchema = z
       .describe('Longest time one attempt of a task may run.'),
     deadline: duration(100, 365 * DAY, 'a duration from 100ms to 365d, such as "6h"')
       .optional()
-      .describe('Longest time from the job’s first task to its last; then what runs is stopped and the job has failed.'),
+      .describe(
+        'Longest time from the job’s first task to its last; then what runs is stopped and the job has failed.',
+      ),
     grace: duration(0, 3_600_000, 'a duration from 0s to 1h, such as "10s"')
       .default('10s')
       .describe('Time between SIGTERM and SIGKILL for a task that is stopped.'),
@@ -185,7 +187,6 @@ export const jobSpecSchema = z
 export type JobSpec = z.output<typeof jobSpecSchema>;
 /** A job's spec as a user may write it. */
 export type JobSpecInput = z.input<typeof jobSpecSchema>;
-
 
 /** A job's limits and times in plain units. */
 export interface ResolvedJob {

@@ -72,7 +72,9 @@ services:
   });
 
   test('keys that mean nothing are named, not silently dropped', () => {
-    const { warnings } = read('services:\n  a:\n    image: i\n    ports: ["80:80"]\n    restart: always\nnetworks: {}\n');
+    const { warnings } = read(
+      'services:\n  a:\n    image: i\n    ports: ["80:80"]\n    restart: always\nnetworks: {}\n',
+    );
     expect(warnings).toEqual([
       '"networks" means nothing for jobs',
       '"services.a.ports" means nothing for jobs',

@@ -110,7 +110,15 @@ function toJob(name: string, service: Service, warnings: string[]): NamedJob {
     after: after.length > 0 ? after : undefined,
     labels: otherLabels(labels, used, short),
   };
-  const known = new Set([...used, ...Object.keys(DANGEROUS), 'labels', 'deploy', 'read_only', 'network_mode', 'container_name']);
+  const known = new Set([
+    ...used,
+    ...Object.keys(DANGEROUS),
+    'labels',
+    'deploy',
+    'read_only',
+    'network_mode',
+    'container_name',
+  ]);
   for (const key of Object.keys(service)) {
     if (!known.has(key)) warnings.push(`"${at}.${key}" means nothing for jobs`);
   }
@@ -183,7 +191,9 @@ function cleanupOf(at: string, value: unknown): 'always' | 'on-success' | 'never
   if (word === 'always' || word === 'true') return 'always';
   if (word === 'onsuccess' || word === 'success') return 'on-success';
   if (word === 'never' || word === 'false') return 'never';
-  throw new Refusal(`"${at}.remove_containers" is ${JSON.stringify(value)} but must be "always", "on-success" or "never"`);
+  throw new Refusal(
+    `"${at}.remove_containers" is ${JSON.stringify(value)} but must be "always", "on-success" or "never"`,
+  );
 }
 
 function cpuOf(at: string, cpus: unknown, shares: unknown): number | undefined {
@@ -221,7 +231,11 @@ function wholeNumber(at: string, value: unknown, min: number): number | undefine
 /** Services may be called what jobs may not. */
 function jobName(service: string): string {
   if (NAME_PATTERN.test(service)) return service;
-  const name = service.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-+|-+$/g, '').slice(0, 63);
+  const name = service
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+    .slice(0, 63);
   if (NAME_PATTERN.test(name)) return name;
   throw new Refusal(`the service "${service}" has a name that no job can have`);
 }

@@ -23,7 +23,10 @@ export interface FollowOptions {
  * Shows how jobs go on until all have ended: bars on a terminal, plain lines elsewhere, the jobs themselves with `--json`.
  * Returns them as they ended, in the given order.
  */
-export async function followJobs(jobs: readonly JobResource[], options: FollowOptions): Promise<readonly JobResource[]> {
+export async function followJobs(
+  jobs: readonly JobResource[],
+  options: FollowOptions,
+): Promise<readonly JobResource[]> {
   const { output, stderr } = options;
   const isLive = stderr.isTTY === true && !output.mode.quiet && !output.mode.json;
   const latest = new Map(jobs.map((job) => [job.id, job]));

@@ -38,16 +38,27 @@ export function formatProgress(job: JobResource, pace: JobPace, output: Pick<Out
     output.style('green', '━'.repeat(good)) +
     output.style('red', '━'.repeat(Math.max(cells - good, 0))) +
     output.style('dim', '─'.repeat(BAR_CELLS - Math.max(cells, good)));
-  return [`${job.id}  ${bar}  ${done}/${count}`, ...facts(job, pace, output), ...(state === 'queued' && reason ? [reason] : [])].join('  ');
+  return [
+    `${job.id}  ${bar}  ${done}/${count}`,
+    ...facts(job, pace, output),
+    ...(state === 'queued' && reason ? [reason] : []),
+  ].join('  ');
 }
 
 /** The same as one plain line, for logs. */
 export function formatProgressLine(job: JobResource, pace: JobPace): string {
   const percent = Math.floor((doneOf(job) / job.count) * 100);
-  return [`${job.id}: ${doneOf(job)}/${job.count} (${percent} %)`, ...facts(job, pace, { style: (_, text) => text })].join(', ');
+  return [
+    `${job.id}: ${doneOf(job)}/${job.count} (${percent} %)`,
+    ...facts(job, pace, { style: (_, text) => text }),
+  ].join(', ');
 }
 
-function facts({ tasks, count, lost, startedAt }: JobResource, { perSecond }: JobPace, output: Pick<Output, 'style'>): string[] {
+function facts(
+  { tasks, count, lost, startedAt }: JobResource,
+  { perSecond }: JobPace,
+  output: Pick<Output, 'style'>,
+): string[] {
   const left = tasks.queued + tasks.running;
   const known: (string | false | undefined)[] = [
     tasks.failed > 0 && output.style('red', `${tasks.failed} failed`),
@@ -67,7 +78,10 @@ function rate(perSecond: number): string {
 /** How a job ended, in a line. */
 export function formatEnd(job: JobResource, output: Pick<Output, 'style'>): string {
   const { tasks, count, startedAt, endedAt, reason, state } = job;
-  const took = startedAt === undefined || endedAt === undefined ? '' : ` in ${formatDuration(Date.parse(endedAt) - Date.parse(startedAt))}`;
+  const took =
+    startedAt === undefined || endedAt === undefined
+      ? ''
+      : ` in ${formatDuration(Date.parse(endedAt) - Date.parse(startedAt))}`;
   const parts = [
     `${tasks.succeeded} of ${count} ${count === 1 ? 'task' : 'tasks'} succeeded`,
     ...(tasks.failed > 0 ? [`${tasks.failed} failed`] : []),

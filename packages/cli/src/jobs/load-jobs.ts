@@ -37,7 +37,8 @@ export async function loadJobs(
   } catch (cause) {
     throw new CliError('FILE_FAILED', `the file ${path} cannot be read`, { cause });
   }
-  const refuse = (message: string, cause?: unknown) => new CliError('MANIFEST_INVALID', `${file}: ${message}`, { cause });
+  const refuse = (message: string, cause?: unknown) =>
+    new CliError('MANIFEST_INVALID', `${file}: ${message}`, { cause });
   const documents = parseAllDocuments(source, { merge: true, prettyErrors: false });
   const contents: unknown[] = [];
   if ('empty' in documents) throw refuse('it is empty');
@@ -49,7 +50,9 @@ export async function loadJobs(
       Scalar(key, node, path_) {
         if (key === 'key') return;
         // An environment variable that looks like a number is the text that was written.
-        const isText = path_.some((step) => isPair(step) && isScalar(step.key) && TEXT_MAPS.has(String(step.key.value)));
+        const isText = path_.some(
+          (step) => isPair(step) && isScalar(step.key) && TEXT_MAPS.has(String(step.key.value)),
+        );
         if (typeof node.value === 'number' || typeof node.value === 'boolean') {
           if (isText) node.value = node.source ?? String(node.value);
         } else if (typeof node.value === 'string' && node.value.includes('$')) {
@@ -77,7 +80,12 @@ export async function loadJobs(
     const checked = documentSchema.safeParse(content);
     if (!checked.success) throw refuse(describeProblem(checked.error, content, 'the job').message, checked.error);
     namespace = checked.data.namespace ?? namespace;
-    const { kind: _, name, namespace: __, ...spec } = content as { kind: string; name: string; namespace?: string } & NamedJob['spec'];
+    const {
+      kind: _,
+      name,
+      namespace: __,
+      ...spec
+    } = content as { kind: string; name: string; namespace?: string } & NamedJob['spec'];
     return { name, spec };
   });
   return { jobs, warnings: [], ...(namespace === undefined ? {} : { namespace }) };

@@ -44,10 +44,14 @@ export async function selectJobs(context: CommandContext): Promise<SelectedJobs>
     return { namespace: await namespaceOf(context), jobs: [job], warnings: [], deploy: { name: called, codeDir } };
   }
   if (word !== undefined) {
-    throw new CliError('USAGE', `"${word}" is no directory; name what runs with --image, --function, -f or a directory`);
+    throw new CliError(
+      'USAGE',
+      `"${word}" is no directory; name what runs with --image, --function, -f or a directory`,
+    );
   }
   const file = parameters.text('file');
-  const path = file === undefined ? FILES.map((one) => join(cwd, one)).find((one) => existsSync(one)) : resolve(cwd, file);
+  const path =
+    file === undefined ? FILES.map((one) => join(cwd, one)).find((one) => existsSync(one)) : resolve(cwd, file);
   if (path === undefined) {
     throw new CliError('USAGE', 'nothing says what to run: give --image, --function, -f or a directory');
   }

@@ -54,7 +54,11 @@ export interface AttemptRunner {
 export function createAttemptRunner(options: AttemptRunnerOptions): AttemptRunner {
   const { runs, invoker, results, clock } = options;
 
-  const appendLine = (attempt: Parameters<AttemptRunner['say']>[0], source: 'stdout' | 'stderr' | 'platform', text: string) =>
+  const appendLine = (
+    attempt: Parameters<AttemptRunner['say']>[0],
+    source: 'stdout' | 'stderr' | 'platform',
+    text: string,
+  ) =>
     options.logs.append({
       at: new Date(clock.now()).toISOString(),
       namespace: attempt.job.namespace,

@@ -107,7 +107,10 @@ async function start({ store = createMemoryKeyValue(), runs = new FakeRuns(), ma
   const results = createResultFiles(directory, 4096);
   const invoker = new FakeFunction();
   const lines: string[] = [];
-  const logs = { append: ({ text }: { readonly text: string }) => void lines.push(text), forget: () => Promise.resolve() };
+  const logs = {
+    append: ({ text }: { readonly text: string }) => void lines.push(text),
+    forget: () => Promise.resolve(),
+  };
   const jobs = createJobs({
     store: createJobStore(store),
     results,
@@ -158,13 +161,13 @@ describe('a job of an image', () => {
     runs.decide = () => ({ code: 0 });
     const id = await submit(image({ inputs: ['a', 'b', 'c'], env: { MINE: '1' } }));
     expect(await ended(id)).toMatchObject({ state: 'succeeded', count: 3, tasks: { succeeded: 3 } });
-    expect(runs.started.map(({ env }) => [env['EBB_TASK_INDEX'], env['EBB_TASK_INPUT'], env['MINE']]).toSorted()).toEqual(
-      [
-        ['0', 'a', '1'],
-        ['1', 'b', '1'],
-        ['2', 'c', '1'],
-      ],
-    );
+    expect(
+      runs.started.map(({ env }) => [env['EBB_TASK_INDEX'], env['EBB_TASK_INPUT'], env['MINE']]).toSorted(),
+    ).toEqual([
+      ['0', 'a', '1'],
+      ['1', 'b', '1'],
+      ['2', 'c', '1'],
+    ]);
     expect(runs.started[0]?.env).toMatchObject({ EBB_JOB: id, EBB_TASK_COUNT: '3', EBB_TASK_ATTEMPT: '1' });
     const result = await jobs.result(NS, id, 1);
     expect((await Array.fromAsync(result.open() as AsyncIterable<Buffer>)).join('')).toBe('task 1\n');
@@ -213,7 +216,11 @@ describe('a job of an image', () => {
     expect(await ended(slow)).toMatchObject({ state: 'failed' });
     expect(await tasks(slow)).toMatchObject([{ exitCode: 143, message: 'did not end within its timeout of 100 ms' }]);
     const late = await submit(image({ tasks: 200, parallelism: 2, deadline: '150ms' }));
-    expect(await ended(late)).toMatchObject({ state: 'failed', reason: 'it did not end within its deadline of 150ms', tasks: { cancelled: 200 } });
+    expect(await ended(late)).toMatchObject({
+      state: 'failed',
+      reason: 'it did not end within its deadline of 150ms',
+      tasks: { cancelled: 200 },
+    });
   });
 
   test('cancelling stops what runs and begins nothing more', async () => {
@@ -255,7 +262,10 @@ describe('a job of an image', () => {
     await until(() => runs.started.length === 2);
     for (const { end } of runs.running.values()) end({ code: 4 });
     expect(await ended(b?.id ?? '')).toMatchObject({ state: 'failed' });
-    expect(await ended(c?.id ?? '')).toMatchObject({ state: 'failed', reason: `skipped: the job "${b?.id}" that it comes after failed` });
+    expect(await ended(c?.id ?? '')).toMatchObject({
+      state: 'failed',
+      reason: `skipped: the job "${b?.id}" that it comes after failed`,
+    });
     expect(runs.started).toHaveLength(2);
   });
 });

@@ -190,7 +190,9 @@ export function createJobs(options: JobsOptions): JobEngine {
       const found = scheduler
         .all()
         .filter((record) => record.namespace === namespace)
-        .filter((record) => (state === undefined || record.state === state) && (name === undefined || record.name === name));
+        .filter(
+          (record) => (state === undefined || record.state === state) && (name === undefined || record.name === name),
+        );
       return found.slice(-limit).toReversed().map(show);
     },
     get: (namespace, id) => show(require(namespace, id)),
@@ -222,7 +224,10 @@ export function createJobs(options: JobsOptions): JobEngine {
       const row = await rowOf(require(namespace, id), index);
       const { result } = row ?? {};
       if (!result) {
-        throw new EbbError('TASK_RESULT_NOT_FOUND', `task ${index} of "${id}" has no result; "ebb job tasks ${id}" shows why`);
+        throw new EbbError(
+          'TASK_RESULT_NOT_FOUND',
+          `task ${index} of "${id}" has no result; "ebb job tasks ${id}" shows why`,
+        );
       }
       const { sizeBytes, contentType } = result;
       return { sizeBytes, contentType, open: () => results.open(id, index, result) };
@@ -230,7 +235,10 @@ export function createJobs(options: JobsOptions): JobEngine {
     async cancel(namespace, id) {
       const record = require(namespace, id);
       if (record.endedAt !== undefined) {
-        throw new EbbError('JOB_ENDED', `the job "${id}" has ended: it ${record.state === 'cancelled' ? 'was ' : ''}${record.state}`);
+        throw new EbbError(
+          'JOB_ENDED',
+          `the job "${id}" has ended: it ${record.state === 'cancelled' ? 'was ' : ''}${record.state}`,
+        );
       }
       await scheduler.end(id, { state: 'cancelled', reason: 'it was cancelled' });
       return show(require(namespace, id));
@@ -241,7 +249,10 @@ export function createJobs(options: JobsOptions): JobEngine {
         throw new EbbError('JOB_NOT_ENDED', `the job "${id}" has not ended, so it cannot be run again yet`);
       }
       if (record.isStreamed) {
-        throw new EbbError('INVALID_REQUEST', `the input of "${id}" was streamed and is gone, so it cannot be run again`);
+        throw new EbbError(
+          'INVALID_REQUEST',
+          `the input of "${id}" was streamed and is gone, so it cannot be run again`,
+        );
       }
       if (failedOnly && record.counts?.succeeded === record.count) {
         throw new EbbError('NOTHING_TO_RERUN', `all ${record.count} tasks of "${id}" succeeded`);
@@ -292,8 +303,16 @@ export function createJobs(options: JobsOptions): JobEngine {
 
 /** A name for a job of an image or function: the last part of its own, as far as it can be one. */
 function nameOf(reference: string): string {
-  const last = reference.replace(/[@:][^/]*$/, '').split('/').at(-1) ?? '';
-  const name = last.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 40);
+  const last =
+    reference
+      .replace(/[@:][^/]*$/, '')
+      .split('/')
+      .at(-1) ?? '';
+  const name = last
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 40);
   return name.replace(/-+$/, '') || 'job';
 }
 

@@ -39,9 +39,19 @@ describe('the order of jobs', () => {
   });
 
   test('a job waits for all, and is skipped with the reason once one of them did not succeed', () => {
-    expect(decideAfter([{ id: 'a', state: 'succeeded' }, { id: 'b', state: 'running' }])).toEqual({ kind: 'wait' });
+    expect(
+      decideAfter([
+        { id: 'a', state: 'succeeded' },
+        { id: 'b', state: 'running' },
+      ]),
+    ).toEqual({ kind: 'wait' });
     expect(decideAfter([{ id: 'a', state: 'succeeded' }])).toEqual({ kind: 'begin' });
-    expect(decideAfter([{ id: 'a', state: 'running' }, { id: 'b', state: 'failed' }])).toEqual({
+    expect(
+      decideAfter([
+        { id: 'a', state: 'running' },
+        { id: 'b', state: 'failed' },
+      ]),
+    ).toEqual({
       kind: 'skip',
       reason: 'skipped: the job "b" that it comes after failed',
     });

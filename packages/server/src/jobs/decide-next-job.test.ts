@@ -67,27 +67,37 @@ describe('the choice of the next task', () => {
 
   test('is fair: namespaces, and the jobs of one, differ by one task at most where nothing else bounds them', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 40 }), (a, b, room) => {
-        const jobs = [...Array.from({ length: a }, () => 'a'), ...Array.from({ length: b }, () => 'b')].map(
-          (namespace, order): JobView => ({
-            id: `job-${order}`,
-            namespace,
-            isContainer: true,
-            running: 0,
-            isReady: true,
-            parallelism: Infinity,
-            memoryBytes: 1,
-            order,
-          }),
-        );
-        const views = fill(jobs, { maxContainers: room, maxCalls: 1, namespaceLimit: () => undefined, memoryBytes: Infinity });
-        const [first, second] = ['a', 'b'].map((name) => views.filter(({ namespace }) => namespace === name));
-        expect(Math.abs(sum(first ?? []) - sum(second ?? []))).toBeLessThanOrEqual(1);
-        for (const group of [first ?? [], second ?? []]) {
-          const running = group.map((job) => job.running);
-          expect(Math.max(...running) - Math.min(...running)).toBeLessThanOrEqual(1);
-        }
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 4 }),
+        fc.integer({ min: 1, max: 4 }),
+        fc.integer({ min: 1, max: 40 }),
+        (a, b, room) => {
+          const jobs = [...Array.from({ length: a }, () => 'a'), ...Array.from({ length: b }, () => 'b')].map(
+            (namespace, order): JobView => ({
+              id: `job-${order}`,
+              namespace,
+              isContainer: true,
+              running: 0,
+              isReady: true,
+              parallelism: Infinity,
+              memoryBytes: 1,
+              order,
+            }),
+          );
+          const views = fill(jobs, {
+            maxContainers: room,
+            maxCalls: 1,
+            namespaceLimit: () => undefined,
+            memoryBytes: Infinity,
+          });
+          const [first, second] = ['a', 'b'].map((name) => views.filter(({ namespace }) => namespace === name));
+          expect(Math.abs(sum(first ?? []) - sum(second ?? []))).toBeLessThanOrEqual(1);
+          for (const group of [first ?? [], second ?? []]) {
+            const running = group.map((job) => job.running);
+            expect(Math.max(...running) - Math.min(...running)).toBeLessThanOrEqual(1);
+          }
+        },
+      ),
     );
   });
 });

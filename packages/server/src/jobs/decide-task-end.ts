@@ -39,7 +39,11 @@ export function decideTaskEnd(
   const again = { ...base, lost: lost + 1 };
   if (lost + 1 >= MOST_LOST) {
     return {
-      row: { ...again, state: 'failed', message: `given up after ${lost + 1} lost attempts, the last one: ${end.message}` },
+      row: {
+        ...again,
+        state: 'failed',
+        message: `given up after ${lost + 1} lost attempts, the last one: ${end.message}`,
+      },
     };
   }
   return { row: { ...again, state: 'queued' }, waitMs: Math.max(end.retryAfterMs ?? 0, waitAfter(lost)) };

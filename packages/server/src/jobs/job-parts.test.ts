@@ -56,17 +56,22 @@ describe('the result of a task', () => {
     const directory = await mkdtemp(join(tmpdir(), 'ebb-results-'));
     try {
       await fc.assert(
-        fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 70_000 }), { maxLength: 4 }), fc.nat(200_000), async (pieces, max) => {
-          const results = createResultFiles(directory, max);
-          const collector = results.collect('job', 1, 1);
-          for (const piece of pieces) await collector.write(piece);
-          const result = await collector.finish();
-          const all = Buffer.concat(pieces);
-          const read = result && Buffer.concat(await Array.fromAsync(results.open('job', 1, result) as AsyncIterable<Buffer>));
-          expect(read?.equals(all.subarray(0, max))).toBe(true);
-          expect(result?.truncated ?? false).toBe(all.length > max);
-          expect(result?.sizeBytes).toBe(Math.min(all.length, max));
-        }),
+        fc.asyncProperty(
+          fc.array(fc.uint8Array({ maxLength: 70_000 }), { maxLength: 4 }),
+          fc.nat(200_000),
+          async (pieces, max) => {
+            const results = createResultFiles(directory, max);
+            const collector = results.collect('job', 1, 1);
+            for (const piece of pieces) await collector.write(piece);
+            const result = await collector.finish();
+            const all = Buffer.concat(pieces);
+            const read =
+              result && Buffer.concat(await Array.fromAsync(results.open('job', 1, result) as AsyncIterable<Buffer>));
+            expect(read?.equals(all.subarray(0, max))).toBe(true);
+            expect(result?.truncated ?? false).toBe(all.length > max);
+            expect(result?.sizeBytes).toBe(Math.min(all.length, max));
+          },
+        ),
         { numRuns: 25 },
       );
       const given = createResultFiles(directory, 2 ** 20).collect('job', 2, 1);

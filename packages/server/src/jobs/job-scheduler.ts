@@ -259,7 +259,10 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
     if (ended.kind === 'lost') live.lost += 1;
     if (ended.kind === 'failed' || ended.kind === 'lost') {
       const again = stays.state === 'queued' ? '; it is tried again' : '';
-      runner.say({ job: record, index, attempt: row.attempt }, `task ${index}, attempt ${row.attempt}: ${ended.message}${again}`);
+      runner.say(
+        { job: record, index, attempt: row.attempt },
+        `task ${index}, attempt ${row.attempt}: ${ended.message}${again}`,
+      );
     }
     await completeIfDone(live);
   }
@@ -337,8 +340,8 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
       if (live.record.ending) live.stops.get(index)?.({ kind: 'ended', reason: live.record.ending.reason });
       return;
     }
-    const work = settle(live, index, row, { kind: 'lost', message: 'the server was stopped while it ran' }).finally(() =>
-      attempts.delete(work),
+    const work = settle(live, index, row, { kind: 'lost', message: 'the server was stopped while it ran' }).finally(
+      () => attempts.delete(work),
     );
     attempts.add(work);
   }
@@ -349,7 +352,9 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
     try {
       const found = await runs.list();
       await Promise.all(
-        found.filter((task) => !isHeld && !inUse.has(task.id) && !isKept(task)).map(({ id }) => runs.stop(id, { graceMs: 0 })),
+        found
+          .filter((task) => !isHeld && !inUse.has(task.id) && !isKept(task))
+          .map(({ id }) => runs.stop(id, { graceMs: 0 })),
       );
     } catch (error) {
       logger.debug({ err: asEbbError(error) }, 'containers of tasks could not be looked through');

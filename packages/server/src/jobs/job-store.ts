@@ -90,13 +90,11 @@ export function createJobStore(store: KeyValue): JobStore {
             const value = JSON.stringify(inputs.slice(from, from + INPUTS_PER_ENTRY));
             return { kind: 'set', key: inputsKey(record.id, entry), value };
           }),
-          ...[...tasks].map(
-            ([index, row]): Write => ({
-              kind: 'set',
-              key: taskKey(record.id, index),
-              value: JSON.stringify(row),
-            }),
-          ),
+          ...[...tasks].map(([index, row]): Write => ({
+            kind: 'set',
+            key: taskKey(record.id, index),
+            value: JSON.stringify(row),
+          })),
         ]),
       );
       await store.commit(jobs.map(({ record }) => jobWrite(record)));

@@ -11,7 +11,9 @@ export const cancelJobCommand = defineCommand({
     const { client, namespace, id } = await findJob(context);
     const job = await client.jobs.cancel(namespace, id, { signal: context.signal });
     context.output.result(job, () =>
-      job.endedAt === undefined ? `${id} is being cancelled: ${job.tasks.running} tasks are stopped` : formatEnd(job, context.output),
+      job.endedAt === undefined
+        ? `${id} is being cancelled: ${job.tasks.running} tasks are stopped`
+        : formatEnd(job, context.output),
     );
   },
 });

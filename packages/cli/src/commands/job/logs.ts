@@ -22,7 +22,11 @@ export const jobLogsCommand = defineCommand({
     const follow = parameters.flag('follow') && job.endedAt === undefined;
     const over = new AbortController();
     const signal = AbortSignal.any([context.signal, over.signal]);
-    const query = { ...(task !== undefined && { task }), ...(tail !== undefined && { tail }), ...(follow && { follow }) };
+    const query = {
+      ...(task !== undefined && { task }),
+      ...(tail !== undefined && { tail }),
+      ...(follow && { follow }),
+    };
     if (follow) {
       void (async () => {
         for await (const now of client.jobs.watch(namespace, id, { signal })) {

@@ -17,7 +17,9 @@ export const jobResultCommand = defineCommand({
     { name: 'job', summary: 'id, or name for the newest one' },
     { name: 'task', summary: 'index of the task (default 0)', kind: 'optional' },
   ],
-  options: [{ flags: '-o, --out <dir>', summary: 'write the results of all tasks into this directory, one file a task' }],
+  options: [
+    { flags: '-o, --out <dir>', summary: 'write the results of all tasks into this directory, one file a task' },
+  ],
   examples: ['ebb job result thumbs 7 > 7.webp', 'ebb job result thumbs --out ./thumbs'],
   async run(context) {
     const { parameters, output, signal, stdout, cwd } = context;
@@ -33,12 +35,16 @@ export const jobResultCommand = defineCommand({
     const directory = resolve(cwd, out);
     await mkdir(directory, { recursive: true });
     let written = 0;
-    for (let from = 0; from < job.count; ) {
+    for (let from = 0; from < job.count;) {
       const tasks = await client.jobs.tasks(namespace, id, { from, limit: 1000 }, { signal });
       for (const task of tasks) {
         if (!task.result) continue;
         const { body } = await client.jobs.result(namespace, id, task.index, { signal });
-        if (body) await pipeline(Readable.fromWeb(body as ReadableStream), createWriteStream(join(directory, String(task.index))));
+        if (body)
+          await pipeline(
+            Readable.fromWeb(body as ReadableStream),
+            createWriteStream(join(directory, String(task.index))),
+          );
         written += 1;
       }
       from = (tasks.at(-1)?.index ?? job.count) + 1;

@@ -62,7 +62,12 @@ export const runJobCommand = defineCommand({
       return;
     }
     const { followJobs } = await import('../../jobs/follow-jobs.ts');
-    const ended = await followJobs(submitted, { connect: context.connect, output, stderr: context.stderr, signal: stop.signal });
+    const ended = await followJobs(submitted, {
+      connect: context.connect,
+      output,
+      stderr: context.stderr,
+      signal: stop.signal,
+    });
     const { client: now } = await context.connect();
     await showOutput(context, now, ended);
     await explainFailures(context, now, ended);
@@ -116,7 +121,11 @@ async function explainFailures({ output }: CommandContext, client: EbbClient, jo
     const failed = await client.jobs.tasks(job.namespace, job.id, { state: 'failed', limit: 3 });
     for (const { index, message = '' } of failed) output.note(`  task ${index}: ${message}`);
     const more = job.tasks.failed > failed.length ? ` and ${job.tasks.failed - failed.length} more` : '';
-    output.note(`  ${more}`.trimEnd() === '' ? `  "ebb job logs ${job.id}" shows what they wrote` : `${more}; "ebb job logs ${job.id}" shows what they wrote`);
+    output.note(
+      `  ${more}`.trimEnd() === ''
+        ? `  "ebb job logs ${job.id}" shows what they wrote`
+        : `${more}; "ebb job logs ${job.id}" shows what they wrote`,
+    );
   }
 }
 

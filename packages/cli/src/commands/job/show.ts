@@ -16,7 +16,12 @@ export const showJobCommand = defineCommand({
     const { job } = await findJob(context);
     if (parameters.flag('wait')) {
       const { followJobs } = await import('../../jobs/follow-jobs.ts');
-      const [ended = job] = await followJobs([job], { connect: context.connect, output, stderr: context.stderr, signal });
+      const [ended = job] = await followJobs([job], {
+        connect: context.connect,
+        output,
+        stderr: context.stderr,
+        signal,
+      });
       const code = exitCodeOf(ended);
       if (code !== 0) throw new QuietExit(code);
       return;

@@ -23,7 +23,11 @@ export interface TaskInput {
  * port, labels of its own, and standard input where something is sent to it.
  */
 export function buildTaskConfig({ spec, image, host, dir, network, preparedNetwork }: TaskInput): ContainerConfig {
-  const { HostConfig, Env: _, ...base } = buildContainerConfig({
+  const {
+    HostConfig,
+    Env: _,
+    ...base
+  } = buildContainerConfig({
     spec: asInstance(spec),
     image,
     host,

@@ -307,13 +307,14 @@ async function send(stream: Duplex, input: TaskIo['input']): Promise<void> {
   }
   for await (const chunk of input) {
     if (stream.destroyed) return;
-    if (!stream.write(chunk)) await new Promise<void>((resolve) => {
-      const go = () => {
-        stream.off('drain', go).off('close', go);
-        resolve();
-      };
-      stream.once('drain', go).once('close', go);
-    });
+    if (!stream.write(chunk))
+      await new Promise<void>((resolve) => {
+        const go = () => {
+          stream.off('drain', go).off('close', go);
+          resolve();
+        };
+        stream.once('drain', go).once('close', go);
+      });
   }
   stream.end();
 }

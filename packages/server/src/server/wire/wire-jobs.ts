@@ -20,7 +20,10 @@ const TASKS_A_CORE = 4;
 
 /** What {@link wireJobs} joins. */
 export interface WireJobsOptions {
-  readonly config: Pick<Config, 'dataDir' | 'jobMaxTasks' | 'jobsKeptMs' | 'asyncMaxPayloadBytes' | 'memoryBudgetBytes'>;
+  readonly config: Pick<
+    Config,
+    'dataDir' | 'jobMaxTasks' | 'jobsKeptMs' | 'asyncMaxPayloadBytes' | 'memoryBudgetBytes'
+  >;
   readonly installation: string;
   readonly generation: string;
   readonly engine: Engine;
