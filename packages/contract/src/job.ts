@@ -8,9 +8,7 @@ export const JOB_STATES = ['queued', 'running', 'succeeded', 'failed', 'cancelle
 export type JobState = (typeof JOB_STATES)[number];
 
 /** Where a task stands; the same words as for jobs. */
-export const TASK_STATES = JOB_STATES;
-/** Where a task stands. */
-export type TaskState = (typeof TASK_STATES)[number];
+export type TaskState = JobState;
 
 /** How many tasks of a job are in each state. */
 export const taskCountsSchema = z.object({
@@ -55,7 +53,7 @@ export const taskResultSchema = z.object({
 /** A task as the API shows it. */
 export const taskResourceSchema = z.object({
   index: z.number().int().describe('From 0.'),
-  state: z.enum(TASK_STATES),
+  state: z.enum(JOB_STATES),
   /** Number of the last attempt, from 1; 0 when none was made. */
   attempt: z.number().int(),
   /** Attempts that failed by the task's own fault. */
@@ -102,7 +100,7 @@ export type JobQuery = z.output<typeof jobQuerySchema>;
 
 /** Which tasks are asked for; by index. */
 export const taskQuerySchema = z.strictObject({
-  state: z.enum(TASK_STATES).optional(),
+  state: z.enum(JOB_STATES).optional(),
   /** The first index. */
   from: z.coerce.number().int().min(0).default(0),
   limit: z.coerce.number().int().min(1).max(10_000).default(100),

@@ -124,7 +124,7 @@ function toJob(name: string, service: Service, warnings: string[]): NamedJob {
   }
   return {
     name: jobName(name),
-    spec: Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== undefined)) as JobSpecInput,
+    spec: Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== undefined)),
   };
 }
 

@@ -51,7 +51,7 @@ export async function specFromOptions(context: CommandContext): Promise<JobSpecI
     ...(secrets.length > 0 && { secrets }),
     ...(after.length > 0 && { after }),
   };
-  return Object.fromEntries(Object.entries(written).filter(([, value]) => value !== undefined)) as JobSpecInput;
+  return Object.fromEntries(Object.entries(written).filter(([, value]) => value !== undefined));
 }
 
 async function inputsOf({ parameters, cwd, stdin }: CommandContext): Promise<readonly string[] | undefined> {

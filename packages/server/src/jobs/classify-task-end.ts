@@ -31,7 +31,7 @@ export function classifyExit(exit: TaskExit, stop: StopReason | undefined): Atte
 }
 
 /** The end of an attempt that was told to stop. */
-export function classifyStop(stop: StopReason): AttemptEnd {
+function classifyStop(stop: StopReason): AttemptEnd {
   if (stop.kind === 'ended') return { kind: 'cancelled', message: stop.reason };
   if (stop.kind === 'closing') return { kind: 'lost', message: 'the server was stopped' };
   return { kind: 'failed', message: `did not end within its timeout of ${formatDuration(stop.timeoutMs)}` };

@@ -161,13 +161,8 @@ describe('a job of an image', () => {
     runs.decide = () => ({ code: 0 });
     const id = await submit(image({ inputs: ['a', 'b', 'c'], env: { MINE: '1' } }));
     expect(await ended(id)).toMatchObject({ state: 'succeeded', count: 3, tasks: { succeeded: 3 } });
-    expect(
-      runs.started.map(({ env }) => [env['EBB_TASK_INDEX'], env['EBB_TASK_INPUT'], env['MINE']]).toSorted(),
-    ).toEqual([
-      ['0', 'a', '1'],
-      ['1', 'b', '1'],
-      ['2', 'c', '1'],
-    ]);
+    const told = runs.started.map(({ env }) => `${env['EBB_TASK_INDEX']} ${env['EBB_TASK_INPUT']} ${env['MINE']}`);
+    expect(new Set(told)).toEqual(new Set(['0 a 1', '1 b 1', '2 c 1']));
     expect(runs.started[0]?.env).toMatchObject({ EBB_JOB: id, EBB_TASK_COUNT: '3', EBB_TASK_ATTEMPT: '1' });
     const result = await jobs.result(NS, id, 1);
     expect((await Array.fromAsync(result.open() as AsyncIterable<Buffer>)).join('')).toBe('task 1\n');

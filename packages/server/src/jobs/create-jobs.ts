@@ -40,6 +40,8 @@ export interface JobEngine extends Jobs, AsyncDisposable {
   hold(): Promise<void>;
   /** Goes on after {@link hold}, when no other server did. */
   goOn(): void;
+  /** Resolves when no job is streamed any more, whose connections stay with this server. */
+  streamsEnded(): Promise<void>;
 }
 
 const WATCH_EVERY_MS = 200;
@@ -116,10 +118,11 @@ export function createJobs(options: JobsOptions): JobEngine {
   }
 
   async function remove(record: JobRecord): Promise<void> {
-    if (options.runs && record.spec.cleanup !== 'always') {
-      const found = await options.runs.list();
+    const { runs } = options;
+    if (runs && record.spec.cleanup !== 'always') {
+      const found = await runs.list();
       const own = found.filter(({ labels }) => labels.job === record.id);
-      await Promise.all(own.map(({ id }) => options.runs?.stop(id, { graceMs: 0 })));
+      await Promise.all(own.map(({ id }) => runs.stop(id, { graceMs: 0 })));
     }
     await store.remove(record);
     scheduler.forget(record.id);
@@ -171,18 +174,9 @@ export function createJobs(options: JobsOptions): JobEngine {
       const cancel = () => scheduler.end(id, { state: 'cancelled', reason: 'who streamed its input went away' });
       signal.addEventListener('abort', () => void cancel().catch(() => {}), { once: true });
       if (signal.aborted) void cancel().catch(() => {});
-      scheduler.onEnd(id, () => {
+      scheduler.onEnd(id, (record, row) => {
         streams.delete(id);
-        const record = scheduler.find(id);
-        void store
-          .taskPage(id, 0)
-          .catch(() => new Map<number, TaskRow>())
-          .then((rows) =>
-            opened.end({
-              job: record && show(record),
-              task: toTaskResource(0, rows.get(0), true),
-            }),
-          );
+        opened.end({ job: show(record), task: toTaskResource(0, row, true) });
       });
       return opened.pieces;
     },
@@ -286,6 +280,7 @@ export function createJobs(options: JobsOptions): JobEngine {
       await scheduler.start(await store.jobs());
       forgetting = setInterval(() => void forgetOld(), FORGET_EVERY_MS).unref();
     },
+    streamsEnded: () => scheduler.streamsEnded(),
     async hold() {
       clearInterval(forgetting);
       await scheduler.hold();

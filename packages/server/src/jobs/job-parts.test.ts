@@ -5,6 +5,7 @@ import { JOB_STREAM, jobSpecSchema } from '@ebb/contract';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { JobRecord } from './job-record.ts';
+import { toJobResource } from './job-resource.ts';
 import { openJobStream } from './job-stream.ts';
 import { createLineSplitter } from './line-splitter.ts';
 import { LiveJob } from './live-job.ts';
@@ -138,7 +139,8 @@ describe('a streamed job', () => {
     const first = await pieces.next();
     expect(Buffer.from(first.value as Uint8Array)).toEqual(Buffer.from([JOB_STREAM.output, 0, 0, 0, 2, 104, 105]));
     expect(isTaken).toBe(false);
-    stream.end({ job: undefined, task: { index: 0, state: 'succeeded', attempt: 1, failures: 0, lost: 0 } });
+    const job = toJobResource(record, undefined, 0);
+    stream.end({ job, task: { index: 0, state: 'succeeded', attempt: 1, failures: 0, lost: 0 } });
     const last = await pieces.next();
     expect(isTaken).toBe(true);
     expect((last.value as Uint8Array)[0]).toBe(JOB_STREAM.end);

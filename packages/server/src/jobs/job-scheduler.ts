@@ -49,8 +49,10 @@ export interface JobScheduler {
   end(id: string, ending: NonNullable<JobRecord['ending']>): Promise<void>;
   /** Resolves with the next change of a job. */
   changed(id: string): Promise<void>;
-  /** Calls `listener` once when the job has ended. */
-  onEnd(id: string, listener: () => void): void;
+  /** Calls `listener` once when the job has ended, with the row of the task that ended last. */
+  onEnd(id: string, listener: (record: JobRecord, last: TaskRow | undefined) => void): void;
+  /** Resolves when no job is streamed any more. */
+  streamsEnded(): Promise<void>;
   start(records: readonly JobRecord[]): Promise<void>;
   hold(): Promise<void>;
   goOn(): void;
@@ -64,7 +66,7 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
   const lives = new Map<string, LiveJob>();
   const streams = new Map<string, TaskStream>();
   const changes = new Map<string, PromiseWithResolvers<void>>();
-  const endListeners = new Map<string, () => void>();
+  const endListeners = new Map<string, (record: JobRecord, last: TaskRow | undefined) => void>();
   /** Containers that attempts of this server are in, by their id. */
   const inUse = new Set<string>();
   /** Attempts of an earlier server whose containers are to be found, by job. */
@@ -77,12 +79,18 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
   let pumping: NodeJS.Immediate | undefined;
   let timer: NodeJS.Timeout | undefined;
   let sweeper: NodeJS.Timeout | undefined;
+  let sweepTimer: NodeJS.Timeout | undefined;
   let pausedUntil = 0;
 
   const told = (id: string) => {
     const change = changes.get(id);
     changes.delete(id);
     change?.resolve();
+  };
+  const changed = (id: string) => {
+    const change = changes.get(id) ?? Promise.withResolvers<void>();
+    changes.set(id, change);
+    return change.promise;
   };
   const pump = () => {
     if (!isHeld) pumping ??= setImmediate(pumpNow);
@@ -256,7 +264,11 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
     const stays = record.isStreamed && next.state === 'queued' ? ({ ...next, state: 'failed' } as const) : next;
     await insist(() => store.saveTask(record.id, index, stays));
     live.settle(index, stays, now + (decided.waitMs ?? 0));
-    if (ended.kind === 'lost') live.lost += 1;
+    live.last = stays;
+    if (ended.kind === 'lost') {
+      live.lost += 1;
+      sweepSoon();
+    }
     if (ended.kind === 'failed' || ended.kind === 'lost') {
       const again = stays.state === 'queued' ? '; it is tried again' : '';
       runner.say(
@@ -270,7 +282,9 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
   async function completeIfDone(live: LiveJob): Promise<void> {
     const { record, counts } = live;
     if (counts.running > 0 || (counts.queued > 0 && !record.ending) || orphans.has(record.id)) return;
-    if (record.endedAt !== undefined || leave.signal.aborted) return;
+    // Another server says how it ended; who streams it is told here.
+    const isElsewhere = leave.signal.aborted;
+    if (record.endedAt !== undefined || (isElsewhere && !record.isStreamed)) return;
     const { ending } = record;
     const how = ending ?? (counts.failed > 0 ? failedBy(counts.failed, record.count) : { state: 'succeeded' as const });
     const { ending: _, ...rest } = record;
@@ -283,14 +297,14 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
     };
     live.record = done;
     await insist(() => store.saveJob(done));
-    if (leave.signal.aborted) return;
+    if (leave.signal.aborted && !done.isStreamed) return;
     records.set(done.id, done);
     lives.delete(done.id);
     runs?.endGroup(done.id);
     logger.info({ job: done.id, state: done.state, tasks: done.counts }, 'a job has ended');
-    told(done.id);
-    endListeners.get(done.id)?.();
+    endListeners.get(done.id)?.(done, live.last);
     endListeners.delete(done.id);
+    told(done.id);
     pump();
   }
 
@@ -361,6 +375,14 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
     }
   }
 
+  /** What an attempt that was lost may have left is not waited for. */
+  function sweepSoon(): void {
+    sweepTimer ??= setTimeout(() => {
+      sweepTimer = undefined;
+      void sweep();
+    }, AGAIN_MS).unref();
+  }
+
   function isKept({ labels, state }: FoundTask): boolean {
     const record = records.get(labels.job);
     return state === 'exited' && record !== undefined && record.spec.cleanup !== 'always';
@@ -394,12 +416,11 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
     add,
     forget: (id) => void records.delete(id),
     end,
-    changed(id) {
-      const change = changes.get(id) ?? Promise.withResolvers<void>();
-      changes.set(id, change);
-      return change.promise;
-    },
+    changed,
     onEnd: (id, listener) => void endListeners.set(id, listener),
+    async streamsEnded() {
+      while (streams.size > 0) await Promise.race([...streams.keys()].map((id) => changed(id)));
+    },
     async start(stored) {
       for (const record of stored.toSorted((a, b) => a.createdAt - b.createdAt)) {
         if (record.endedAt !== undefined) {

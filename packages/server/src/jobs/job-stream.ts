@@ -6,7 +6,7 @@ export interface JobStream extends TaskStream {
   /** What is sent to the client. */
   readonly pieces: AsyncIterable<Uint8Array>;
   /** Sends the last piece: how the job and its task ended. */
-  end(result: { readonly job: JobResource | undefined; readonly task: TaskResource }): void;
+  end(result: { readonly job: JobResource; readonly task: TaskResource }): void;
 }
 
 /** Joins a connection with a task. Output waits until the client has taken what came before. */

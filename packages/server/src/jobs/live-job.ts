@@ -17,6 +17,8 @@ export class LiveJob {
   readonly order: number;
   readonly counts: TaskCounts;
   lost = 0;
+  /** The row of the task whose attempt ended last. */
+  last: TaskRow | undefined;
   /** Attempts that run here, with what stops them. */
   readonly stops = new Map<number, (reason: StopReason) => void>();
   readonly #taken: Uint8Array;

@@ -391,7 +391,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     // With a successor nobody is refused anything: calls end by themselves, at the latest by their timeouts.
     health.draining = true;
     await calls.stop();
-    if (standing.isReplaced) await opened.callsEnded(now);
+    if (standing.isReplaced) await Promise.race([Promise.all([opened.callsEnded(now), jobs.streamsEnded()]), aborted(now)]);
     else await opened.drain();
     await calls.giveBack();
     // Ends followed logs, which would keep their connections open.
@@ -467,6 +467,13 @@ function inUseMessage(dataDir: string, pid: number | undefined, isTakeover: bool
   const which = pid === undefined ? '' : ` (process ${pid})`;
   const instead = isTakeover ? '' : ', take its place with --takeover';
   return `${dataDir} is open in another running server${which}; stop that one${instead}, or choose another directory with --data-dir`;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }
 
 function frozenBytesOf({ maxFrozenBytes }: Config): number {

@@ -4,7 +4,6 @@ import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { ReadableStream } from 'node:stream/web';
 import { CliError } from '../../core/cli-error.ts';
 import { defineCommand } from '../../core/command.ts';
 import { findJob, taskIndex } from '../../jobs/job-ref.ts';
@@ -42,7 +41,7 @@ export const jobResultCommand = defineCommand({
         const { body } = await client.jobs.result(namespace, id, task.index, { signal });
         if (body)
           await pipeline(
-            Readable.fromWeb(body as ReadableStream),
+            Readable.fromWeb(body),
             createWriteStream(join(directory, String(task.index))),
           );
         written += 1;

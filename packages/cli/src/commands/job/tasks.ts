@@ -1,4 +1,4 @@
-import { TASK_STATES, type TaskResource } from '@ebb/contract';
+import { JOB_STATES, type TaskResource } from '@ebb/contract';
 import { CliError } from '../../core/cli-error.ts';
 import { defineCommand } from '../../core/command.ts';
 import { formatOutcome, formatTook } from '../../jobs/format-job.ts';
@@ -19,9 +19,9 @@ export const listTasksCommand = defineCommand({
   async run(context) {
     const { parameters, output, signal } = context;
     const wanted = parameters.text('state');
-    const state = TASK_STATES.find((one) => one === wanted);
+    const state = JOB_STATES.find((one) => one === wanted);
     if (wanted !== undefined && !state) {
-      throw new CliError('USAGE', `"--state" is "${wanted}" but must be one of ${TASK_STATES.join(', ')}`);
+      throw new CliError('USAGE', `"--state" is "${wanted}" but must be one of ${JOB_STATES.join(', ')}`);
     }
     const from = parameters.count('from', 0);
     const limit = parameters.count('limit', 1) ?? 100;

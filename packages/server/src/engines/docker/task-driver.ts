@@ -116,6 +116,14 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
     });
   }
 
+  /** Waits for ever; the daemon begins its answer at once, so a broken connection must not pass for one that is silent. */
+  async function waitFor(id: string, abortSignal: AbortSignal): Promise<unknown> {
+    const query = { condition: 'not-running' };
+    const stream = await askStream(docker, `/containers/${id}/wait`, abortSignal, query, 'POST');
+    const text = Buffer.concat(await Array.fromAsync(stream)).toString();
+    return JSON.parse(text);
+  }
+
   /** Waits for the end of a container that was started, stopping it when `signal` aborts. */
   async function exitOf(
     container: Dockerode.Container,
@@ -143,7 +151,7 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
       const { StatusCode: code } = (await client.call(
         'wait for the end of a container',
         FOR_EVER_MS,
-        (abortSignal) => container.wait({ condition: 'not-running', abortSignal }),
+        (abortSignal) => waitFor(container.id, abortSignal),
         leave ? AbortSignal.any([over.signal, leave]) : over.signal,
       )) as { readonly StatusCode: number };
       const info = code === 0 ? undefined : await inspectContainer(client, container).catch(() => undefined);
@@ -161,9 +169,11 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
     io: TaskIo,
     signal: AbortSignal,
   ): Promise<InstanceExit> {
+    const broken = new AbortController();
     const told = tell(stream, io);
-    told.catch(() => {});
-    const exit = await exitOf(container, graceMs, io.leave, signal);
+    // One whose output nobody takes any more would wait for ever.
+    told.catch(() => broken.abort());
+    const exit = await exitOf(container, graceMs, io.leave, AbortSignal.any([signal, broken.signal]));
     const late = setTimeout(() => stream.destroy(), LAST_WORDS_MS);
     try {
       await told;
