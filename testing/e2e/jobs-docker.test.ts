@@ -101,6 +101,8 @@ describeWithDocker('jobs of images', (socketPath) => {
     await sleep(1_500);
     const old = await server.takeOver();
     const streamed = await streaming;
+    // The old server waits for connections that are idle; this one gets its last answer.
+    await server.client.health();
     expect([streamed.code, streamed.stdout.toString()]).toEqual([0, '1\n2\n3\n4\n']);
     const done = await server.ebb(['job', 'show', id, '--wait']);
     expect([done.code, done.stderr]).toEqual([0, expect.stringContaining('3 of 3 tasks succeeded')]);

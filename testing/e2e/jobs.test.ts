@@ -26,7 +26,7 @@ async function start(): Promise<TestServer> {
 }
 
 async function ended(server: TestServer, id: string): Promise<JobResource> {
-  for (let tries = 0; tries < 200; tries += 1) {
+  for (let tries = 0; tries < 600; tries += 1) {
     const job = await server.client.jobs.get(DEFAULT_NAMESPACE, id);
     if (job.endedAt !== undefined) return job;
     await sleep(50);

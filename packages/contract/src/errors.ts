@@ -517,7 +517,8 @@ export const ERRORS = define({
     component: 'jobs',
     fault: 'caller',
     retryable: false,
-    description: 'There is no job with that id, or it ended so long ago that it was forgotten. `ebb job list` shows them.',
+    description:
+      'There is no job with that id, or it ended so long ago that it was forgotten. `ebb job list` shows them.',
   },
   TASK_NOT_FOUND: {
     status: 404,

@@ -17,6 +17,8 @@ export interface FollowOptions {
   readonly output: Output;
   readonly stderr: Sink;
   readonly signal: AbortSignal;
+  /** Whether somebody is being asked something, so that nothing may be drawn. */
+  readonly isPaused?: () => boolean;
 }
 
 /**
@@ -35,6 +37,11 @@ export async function followJobs(
 
   const draw = (isLast: boolean) => {
     if (!isLive) return;
+    if (options.isPaused?.() === true) {
+      // What the question left on the screen stays; the next picture begins below.
+      shown.lines = 0;
+      return;
+    }
     const lines = [...latest.values()].map((job) =>
       job.endedAt === undefined ? formatProgress(job, paceOf(job), output) : formatEnd(job, output),
     );

@@ -4,7 +4,8 @@ import { DEFAULT_NAMESPACE, type JobSpecInput, NAME_PATTERN } from '@ebb/contrac
 import { CliError } from '../core/cli-error.ts';
 import type { CommandContext } from '../core/command.ts';
 import { checkName, namespaceOf } from '../core/function-ref.ts';
-import { isDirectory } from '../deploy/load-targets.ts';
+import { findManifest, isDirectory, loadTargets } from '../deploy/load-targets.ts';
+import type { Target } from '../deploy/target.ts';
 import { specFromOptions } from './job-options.ts';
 import { loadJobs } from './load-jobs.ts';
 
@@ -14,7 +15,7 @@ export interface SelectedJobs {
   readonly jobs: readonly { readonly name?: string; readonly spec: JobSpecInput }[];
   readonly warnings: readonly string[];
   /** Code to deploy first, as the function that the job calls. */
-  readonly deploy?: { readonly name: string; readonly codeDir: string };
+  readonly deploy?: Target;
 }
 
 /** Files in which jobs are looked for where nothing is said. */
@@ -38,10 +39,9 @@ export async function selectJobs(context: CommandContext): Promise<SelectedJobs>
   }
   const [word] = words;
   if (word !== undefined && isDirectory(resolve(cwd, word))) {
-    const codeDir = resolve(cwd, word);
-    const called = name ?? (await nameOf(codeDir));
-    const job = { name: called, spec: { ...flags, function: called } };
-    return { namespace: await namespaceOf(context), jobs: [job], warnings: [], deploy: { name: called, codeDir } };
+    const target = await targetOf(context, resolve(cwd, word), name);
+    const { name: called, namespace } = target.ref;
+    return { namespace, jobs: [{ name: called, spec: { ...flags, function: called } }], warnings: [], deploy: target };
   }
   if (word !== undefined) {
     throw new CliError(
@@ -65,7 +65,22 @@ export async function selectJobs(context: CommandContext): Promise<SelectedJobs>
   };
 }
 
-async function nameOf(directory: string): Promise<string> {
+/** The function of a directory: the one its `ebb.yaml` names, or its code under its own name. */
+async function targetOf(context: CommandContext, directory: string, name: string | undefined): Promise<Target> {
+  const manifest = findManifest(directory);
+  if (manifest === undefined) {
+    const ref = { namespace: await namespaceOf(context), name: name ?? nameOf(directory) };
+    return { ref, spec: { runtime: 'node' }, codeDir: directory };
+  }
+  const { cwd, env, parameters } = context;
+  const targets = await loadTargets(manifest, { cwd, env, namespace: parameters.text('namespace') });
+  const found = targets.filter((target) => name === undefined || target.ref.name === name);
+  if (found.length === 1 && found[0]) return found[0];
+  const names = targets.map(({ ref }) => ref.name).join(', ');
+  throw new CliError('USAGE', `${manifest} names the functions ${names}; choose one of them with --name`);
+}
+
+function nameOf(directory: string): string {
   const name = basename(directory).toLowerCase();
   if (NAME_PATTERN.test(name)) return name;
   throw new CliError('USAGE', `"${basename(directory)}" cannot be the name of a job; choose one with --name`);

@@ -391,7 +391,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     // With a successor nobody is refused anything: calls end by themselves, at the latest by their timeouts.
     health.draining = true;
     await calls.stop();
-    if (standing.isReplaced) await Promise.race([Promise.all([opened.callsEnded(now), jobs.streamsEnded()]), aborted(now)]);
+    if (standing.isReplaced)
+      await Promise.race([Promise.all([opened.callsEnded(now), jobs.streamsEnded()]), aborted(now)]);
     else await opened.drain();
     await calls.giveBack();
     // Ends followed logs, which would keep their connections open.

@@ -39,11 +39,7 @@ export const jobResultCommand = defineCommand({
       for (const task of tasks) {
         if (!task.result) continue;
         const { body } = await client.jobs.result(namespace, id, task.index, { signal });
-        if (body)
-          await pipeline(
-            Readable.fromWeb(body),
-            createWriteStream(join(directory, String(task.index))),
-          );
+        if (body) await pipeline(Readable.fromWeb(body), createWriteStream(join(directory, String(task.index))));
         written += 1;
       }
       from = (tasks.at(-1)?.index ?? job.count) + 1;

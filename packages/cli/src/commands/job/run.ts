@@ -4,6 +4,7 @@ import type { EbbClient } from '@ebb/sdk';
 import { CliError, EXIT, QuietExit } from '../../core/cli-error.ts';
 import { type CommandContext, defineCommand } from '../../core/command.ts';
 import { onStopSignals } from '../../core/stop-signals.ts';
+import type { Target } from '../../deploy/target.ts';
 import { JOB_OPTIONS } from '../../jobs/job-options.ts';
 
 /**
@@ -50,12 +51,12 @@ export const runJobCommand = defineCommand({
       return;
     }
     let submitted: readonly JobResource[] = [];
-    const leaving = { isAsked: false };
+    const asking = { wasAsked: false, isOpen: false };
     using _ = onStopSignals(
-      () => void interrupt(context, client, submitted, leaving, () => stop.abort(interrupted)),
+      () => void interrupt(context, client, submitted, asking, (reason = interrupted) => stop.abort(reason)),
       () => stop.abort(interrupted),
     );
-    if (deploy) await deployCode({ ...context, signal: stop.signal }, client, namespace, deploy);
+    if (deploy) await deployFirst({ ...context, signal: stop.signal }, client, deploy);
     submitted = await client.jobs.submit(namespace, [...jobs], { signal: stop.signal });
     if (parameters.flag('detach')) {
       output.result(submitted, () => submitted.map(({ id }) => id).join('\n'));
@@ -80,23 +81,26 @@ async function interrupt(
   { stdin, stderr, output }: CommandContext,
   client: EbbClient,
   jobs: readonly JobResource[],
-  state: { isAsked: boolean },
-  leave: () => void,
+  asking: { wasAsked: boolean; isOpen: boolean },
+  leave: (reason?: Error) => void,
 ): Promise<void> {
-  if (jobs.length === 0 || state.isAsked) {
+  if (jobs.length === 0 || asking.wasAsked) {
     leave();
     return;
   }
-  state.isAsked = true;
+  asking.wasAsked = true;
   if (stdin.isTTY && stderr.isTTY && !output.mode.json) {
+    asking.isOpen = true;
     const question = createInterface({ input: stdin, output: stderr });
     question.on('SIGINT', () => question.close());
     const ids = jobs.map(({ id }) => id).join(', ');
     const answer = await question.question(`\nCancel ${ids}? [y/N] `).catch(() => 'y');
     question.close();
+    asking.isOpen = false;
     if (!/^y/i.test(answer.trim())) {
       output.note(`still running; "ebb job show ${jobs[0]?.id ?? ''}" says how far it is`);
-      leave();
+      asking.isOpen = true;
+      leave(new QuietExit(EXIT.interrupted));
       return;
     }
   }
@@ -120,28 +124,15 @@ async function explainFailures({ output }: CommandContext, client: EbbClient, jo
     if (job.tasks.failed === 0) continue;
     const failed = await client.jobs.tasks(job.namespace, job.id, { state: 'failed', limit: 3 });
     for (const { index, message = '' } of failed) output.note(`  task ${index}: ${message}`);
-    const more = job.tasks.failed > failed.length ? ` and ${job.tasks.failed - failed.length} more` : '';
-    output.note(
-      `  ${more}`.trimEnd() === ''
-        ? `  "ebb job logs ${job.id}" shows what they wrote`
-        : `${more}; "ebb job logs ${job.id}" shows what they wrote`,
-    );
+    const more = job.tasks.failed - failed.length;
+    if (more > 0) output.note(`  and ${more} more`);
+    output.note(`  "ebb job logs ${job.id}" shows what they wrote`);
   }
 }
 
-async function deployCode(
-  context: CommandContext,
-  client: EbbClient,
-  namespace: string,
-  { name, codeDir }: { readonly name: string; readonly codeDir: string },
-): Promise<void> {
+async function deployFirst(context: CommandContext, client: EbbClient, target: Target): Promise<void> {
   const { createUploadMemory, deployTarget } = await import('../../deploy/deploy-target.ts');
-  const { findManifest } = await import('../../deploy/load-targets.ts');
-  const manifest = findManifest(codeDir);
   const { startTask, env, cwd, signal } = context;
-  const spec = { runtime: 'node' as const };
-  await deployTarget(
-    { ref: { namespace, name }, spec, codeDir, ...(manifest === undefined ? {} : { manifest }) },
-    { client, startTask, signal, env, cwd, memory: createUploadMemory(), install: true, probe: true, serve: true },
-  );
+  const how = { memory: createUploadMemory(), install: true, probe: true, serve: true };
+  await deployTarget(target, { client, startTask, signal, env, cwd, ...how });
 }

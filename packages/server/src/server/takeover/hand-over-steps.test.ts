@@ -33,7 +33,7 @@ test('a server whose store cannot be opened again serves on, refuses changes in 
         goOn: () => void done.push('calls'),
       },
       jobs: { hold: () => Promise.resolve(), goOn: () => {} },
-    pools: { pause: () => Promise.resolve(), release: () => {}, resume: () => void done.push('pools') },
+      pools: { pause: () => Promise.resolve(), release: () => {}, resume: () => void done.push('pools') },
       rollouts: { hold: () => Promise.resolve(), goOn: () => void done.push('rollouts') },
       front: { handOn: () => {}, callsEnded: () => Promise.resolve(), leave: () => {} },
       logger: createLogger('silent'),
