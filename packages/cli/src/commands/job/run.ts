@@ -68,6 +68,7 @@ export const runJobCommand = defineCommand({
       output,
       stderr: context.stderr,
       signal: stop.signal,
+      isPaused: () => asking.isOpen,
     });
     const { client: now } = await context.connect();
     await showOutput(context, now, ended);
