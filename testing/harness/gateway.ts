@@ -13,6 +13,7 @@ import { systemClock } from '../../packages/server/src/core/clock.ts';
 import { EbbError } from '../../packages/server/src/core/errors.ts';
 import { createLogger } from '../../packages/server/src/core/logger.ts';
 import type {
+  Acceptor,
   Authenticator,
   CodeStore,
   FunctionRegistry,
@@ -27,6 +28,7 @@ import {
 } from '../../packages/server/src/engines/memory/memory-engine.ts';
 import type { MemoryServe } from '../../packages/server/src/engines/memory/memory-instance.ts';
 import { createInvoker } from '../../packages/server/src/gateway/invoker.ts';
+import { AsyncDoor } from '../../packages/server/src/gateway/async-door.ts';
 import { Gateway } from '../../packages/server/src/gateway/gateway.ts';
 import { RouteTable } from '../../packages/server/src/gateway/route-table.ts';
 import type { InstancePools } from '../../packages/server/src/pool/instance-pools.ts';
@@ -59,6 +61,10 @@ export interface GatewayHarnessOptions {
   readonly maxFrozenBytes?: number;
   /** Hosts below it name functions. */
   readonly domain?: string;
+  /** Accepts calls under `/async-function/`; without it that path is elsewhere. */
+  readonly acceptor?: Pick<Acceptor, 'enqueue'>;
+  /** Whether the express lane may accept calls. Default: always. */
+  readonly enter?: () => (() => void) | undefined;
   /** Instances of a server that this one replaces. */
   readonly heldElsewhere?: () => Promise<ReadonlySet<string> | undefined>;
 }
@@ -151,6 +157,8 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     domain: options.domain,
     record: (event) => events.push(event),
   });
+  const { acceptor, enter = () => () => {} } = options;
+  const door = acceptor && new AsyncDoor({ routes, authenticator, acceptor, gateway, enter });
   await pools.start(registry);
   loop.start();
   const listener = await openListener({
@@ -159,9 +167,10 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     maxConnections: 10_000,
     headersTimeoutMs: 5_000,
     maxHeaderBytes: 16_384,
-    onPlainRequest: (caller, request) => gateway.handlePlain(caller, request),
+    onPlainRequest: (caller, request) =>
+      gateway.handlePlain(caller, request) || door?.handlePlain(caller, request) === true,
     onRequest: (request, response) => {
-      if (gateway.handle(request, response)) return;
+      if (gateway.handle(request, response) || door?.handle(request, response) === true) return;
       response.writeHead(404);
       response.end('elsewhere');
     },

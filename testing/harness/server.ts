@@ -1,5 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,6 +22,13 @@ export interface TestServerOptions {
   /** Further arguments of `ebb up`. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Gives the data directory a file system of its own of this size in memory, such as `16m`; takes root. */
+  readonly dataSize?: string;
+}
+
+/** Whether {@link TestServerOptions.dataSize} can be had here. */
+export function canMount(): boolean {
+  return process.platform === 'linux' && process.getuid?.() === 0 && spawnSync('mount', ['--version']).status === 0;
 }
 
 /** What a running server wrote about itself. */
@@ -83,6 +90,10 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
     NO_COLOR: '1',
     ...options.env,
   };
+  if (options.dataSize !== undefined) {
+    await mkdir(path.join(dataDir, 'data'));
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${options.dataSize}`, 'none', path.join(dataDir, 'data')]);
+  }
   const installations = new Set<string>();
   let child: ChildProcess;
   let printed = '';
@@ -161,6 +172,7 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
           // It has ended by itself.
         }
       }
+      if (options.dataSize !== undefined) execFileSync('umount', ['--lazy', path.join(dataDir, 'data')]);
       await rm(dataDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
     },
   };

@@ -25,6 +25,7 @@ import { readApiError } from './api-error.ts';
 import { type InvokeRequest, invokeFunction } from './invoke.ts';
 import { invocationsOf } from './invocations.ts';
 import { jobsOf } from './jobs.ts';
+import { deadLettersOf, queuesOf, signingKeysOf } from './outcomes.ts';
 import { readJsonLines } from './read-lines.ts';
 import { createTransport, type RequestBody, type TransportOptions } from './transport.ts';
 
@@ -209,6 +210,9 @@ export function createEbbClient(options: EbbClientOptions) {
 
     /** Calls that are accepted now and made later. */
     invocations: invocationsOf(transport),
+    deadLetters: deadLettersOf(transport),
+    queues: queuesOf(transport),
+    signingKeys: signingKeysOf(transport),
 
     /** Batches of tasks, each run to completion. */
     jobs: jobsOf(transport),

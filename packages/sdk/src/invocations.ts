@@ -1,4 +1,5 @@
 import {
+  type CapturedRequest,
   type FunctionName,
   type InvocationListQuery,
   type InvocationPage,
@@ -72,6 +73,9 @@ export function invocationsOf(transport: Transport) {
     /** The answer that was kept, with the status the function gave it. */
     result: async (id: string, options: InvocationCallOptions = {}) =>
       kept(await request(`${pathOf(id)}/result`, queryOf(options))),
+    /** How the call was sent, without credentials. */
+    request: (id: string, options: InvocationCallOptions = {}) =>
+      json<CapturedRequest>(`${pathOf(id)}/request`, queryOf(options)),
     /** What the call was submitted with. */
     payload: async (id: string, options: InvocationCallOptions = {}) =>
       kept(await request(`${pathOf(id)}/payload`, queryOf(options))),

@@ -14,6 +14,18 @@ import { logsCommand } from './function/logs.ts';
 import { newCommand } from './function/new.ts';
 import { removeCommand } from './function/remove.ts';
 import { rollbackCommand } from './function/rollback.ts';
+import { listDeadLettersCommand } from './dead-letter/list.ts';
+import { purgeDeadLettersCommand } from './dead-letter/purge.ts';
+import { redriveDeadLettersCommand } from './dead-letter/redrive.ts';
+import { showDeadLetterCommand } from './dead-letter/show.ts';
+import { cancelInvocationsCommand } from './invocation/cancel.ts';
+import { captureInvocationCommand } from './invocation/capture.ts';
+import { listInvocationsCommand } from './invocation/list.ts';
+import { logsInvocationCommand } from './invocation/logs.ts';
+import { replayInvocationCommand } from './invocation/replay.ts';
+import { resultInvocationCommand } from './invocation/result.ts';
+import { showInvocationCommand } from './invocation/show.ts';
+import { waitInvocationCommand } from './invocation/wait.ts';
 import { cancelJobCommand, removeJobCommand } from './job/change.ts';
 import { listJobsCommand } from './job/list.ts';
 import { jobLogsCommand } from './job/logs.ts';
@@ -26,6 +38,9 @@ import { createNamespaceCommand } from './namespace/create.ts';
 import { limitNamespaceCommand } from './namespace/limits.ts';
 import { listNamespacesCommand } from './namespace/list.ts';
 import { removeNamespaceCommand } from './namespace/remove.ts';
+import { signingKeyCommand } from './namespace/signing-key.ts';
+import { listQueuesCommand } from './queue/list.ts';
+import { readQueueCommand } from './queue/read.ts';
 import { listSecretsCommand } from './secret/list.ts';
 import { removeSecretCommand } from './secret/remove.ts';
 import { setSecretCommand } from './secret/set.ts';
@@ -75,6 +90,20 @@ export const COMMANDS: readonly CommandDefinition[] = [
   resumeRolloutCommand,
   promoteRolloutCommand,
   abortRolloutCommand,
+  listInvocationsCommand,
+  showInvocationCommand,
+  waitInvocationCommand,
+  resultInvocationCommand,
+  logsInvocationCommand,
+  cancelInvocationsCommand,
+  replayInvocationCommand,
+  captureInvocationCommand,
+  listDeadLettersCommand,
+  showDeadLetterCommand,
+  redriveDeadLettersCommand,
+  purgeDeadLettersCommand,
+  listQueuesCommand,
+  readQueueCommand,
   runJobCommand,
   listJobsCommand,
   showJobCommand,
@@ -90,6 +119,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   createNamespaceCommand,
   listNamespacesCommand,
   limitNamespaceCommand,
+  signingKeyCommand,
   removeNamespaceCommand,
   loginCommand,
   doctorCommand,

@@ -22,6 +22,9 @@ const NOUNS: Readonly<Record<string, { readonly aliases: readonly string[]; read
     summary: 'look after the versions of functions; alone: show those of the command line and the server',
   },
   alias: { aliases: [], summary: 'point names at versions, or split calls between them' },
+  invocations: { aliases: ['invocation', 'inv'], summary: 'look after calls that were accepted to be made later' },
+  'dead-letters': { aliases: ['dead-letter', 'dlq'], summary: 'look after calls that were given up' },
+  queue: { aliases: ['queues'], summary: 'read the queues that outcomes are sent to' },
   job: { aliases: [], summary: 'run images and functions as many tasks, each to its end' },
   rollout: { aliases: [], summary: 'watch new versions take over step by step, and decide about them' },
 };

@@ -55,6 +55,8 @@ export interface ApiRoutesOptions {
   readonly deadLetters: DeadLetters;
   readonly queues: OutcomeQueues;
   readonly signingKeys: SigningKeys;
+  /** Throws DESTINATION_REFUSED for an address that outcomes must not be posted to. */
+  readonly checkDestination: (url: string) => void;
   readonly info: VersionInfo;
   readonly health: () => HealthResource | Promise<HealthResource>;
   readonly engineFindings: () => Promise<readonly Finding[]>;

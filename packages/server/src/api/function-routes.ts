@@ -23,6 +23,8 @@ export interface FunctionRouteOptions {
   readonly rollouts: Pick<Rollouts, 'deploy'>;
   readonly instances: InstanceDirectory;
   readonly logs: LogBook;
+  /** Throws DESTINATION_REFUSED for an address that outcomes must not be posted to. */
+  readonly checkDestination: (url: string) => void;
   readonly bodyMaxBytes: number;
 }
 
@@ -32,7 +34,7 @@ export function functionRoutes(options: FunctionRouteOptions): readonly Route[] 
 }
 
 function specRoutes(options: FunctionRouteOptions): readonly Route[] {
-  const { namespaces, registry, rollouts, instances, logs, bodyMaxBytes } = options;
+  const { namespaces, registry, rollouts, instances, logs, checkDestination, bodyMaxBytes } = options;
   return [
     defineRoute({
       method: 'GET',
@@ -86,10 +88,14 @@ function specRoutes(options: FunctionRouteOptions): readonly Route[] {
         'ENGINE_FAILED',
         'STORE_FAILED',
         'LIMITS_INVALID',
+        'DESTINATION_REFUSED',
       ],
       async handle({ params, query, body }) {
         requireNamespace(namespaces, params.namespace);
         const { spec, code, rollout: rolled } = body;
+        for (const { url } of [...(spec.async?.onSuccess ?? []), ...(spec.async?.onFailure ?? [])]) {
+          if (url !== undefined) checkDestination(url);
+        }
         const input = { ...params, spec, ...(code !== undefined && { code }) };
         const { probe, serve } = query;
         const previous = registry.resolve(params.namespace, params.name);

@@ -103,3 +103,14 @@ test('how a call was sent is told without credentials (T2)', async () => {
     leftOut: ['Authorization'],
   });
 });
+
+test('case 27: a function whose outcomes would go to a private address is not deployed', async () => {
+  const spec = (url: string) => ({ spec: { image: 'example:1', async: { onFailure: [{ queue: 'a' }, { url }] } } });
+  const path = '/v1/namespaces/openfaas-fn/functions/mail?probe=false';
+  const refused = await server.send('PUT', path, spec('http://169.254.169.254/'));
+  expect([refused.status, await json(refused)]).toEqual([
+    400,
+    expect.objectContaining({ code: 'DESTINATION_REFUSED' }),
+  ]);
+  expect((await server.send('PUT', path, spec('https://hooks.example/'))).status).toBe(200);
+});

@@ -28,7 +28,7 @@ export interface AcceptOptions {
   /** Throws DESTINATION_REFUSED for an address that outcomes must not be posted to. */
   readonly checkCallback?: ((url: string) => void) | undefined;
   /** Told what became of each call; must not throw. */
-  readonly onOutcome?: ((namespace: string, outcome: AcceptOutcome) => void) | undefined;
+  readonly onOutcome?: ((outcome: AcceptOutcome) => void) | undefined;
 }
 
 /** What became of a call that somebody wanted accepted. */
@@ -97,22 +97,21 @@ export function createAcceptance(options: AcceptOptions): Acceptance {
     const policy = await policyFor(rest);
     return itemOf({ ...rest, payload: await keep(body) }, policy);
   };
-  const tell = (namespace: string, outcome: AcceptOutcome) => onOutcome?.(namespace, outcome);
-  const accept = async (namespace: string, made: Promise<NewItem> | NewItem): Promise<AcceptedCall> => {
+  const accept = async (made: Promise<NewItem> | NewItem): Promise<AcceptedCall> => {
     try {
       const [enqueued] = await queue.enqueue([await made], limits);
       const accepted = acceptedOf(enqueued, maxQueued);
-      tell(namespace, accepted.duplicate ? 'duplicate' : 'accepted');
+      onOutcome?.(accepted.duplicate ? 'duplicate' : 'accepted');
       return accepted;
     } catch (error) {
-      tell(namespace, 'refused');
+      onOutcome?.('refused');
       throw error;
     }
   };
 
   return {
-    enqueue: (call) => accept(call.namespace, prepare(call)),
-    enqueueKept: async (call) => accept(call.namespace, (async () => itemOf(call, await policyFor(call)))()),
+    enqueue: (call) => accept(prepare(call)),
+    enqueueKept: (call) => accept((async () => itemOf(call, await policyFor(call)))()),
     async enqueueAll(calls) {
       const outcomes: (AcceptedCall | EbbError)[] = [];
       for (let from = 0; from < calls.length; from += BATCH_ITEMS) {
@@ -120,11 +119,11 @@ export function createAcceptance(options: AcceptOptions): Acceptance {
         const made = await mapSome(batch, (call) => prepare(call).catch(asEbbError));
         const items = made.flatMap((one) => (one instanceof EbbError ? [] : [one]));
         const failed = await enqueueItems(items);
-        for (const [index, one] of made.entries()) {
+        for (const one of made) {
           const outcome = one instanceof EbbError ? one : (failed.get(one.id) ?? asEbbError(new Error('no outcome')));
           outcomes.push(outcome);
           const isRefused = outcome instanceof EbbError;
-          tell(batch[index]?.namespace ?? '', isRefused ? 'refused' : outcome.duplicate ? 'duplicate' : 'accepted');
+          onOutcome?.(isRefused ? 'refused' : outcome.duplicate ? 'duplicate' : 'accepted');
         }
       }
       return outcomes;
@@ -148,7 +147,7 @@ export function createAcceptance(options: AcceptOptions): Acceptance {
 
 function makeItem(call: KeptCall, policy: AsyncPolicy, now: number): NewItem {
   const { namespace, name, qualifier, key, idempotencyKey, other, payload } = call;
-  const runAt = Math.max(now, call.runAt ?? now);
+  const runAt = Math.max(now, call.runAt ?? now + (call.delayMs ?? 0));
   return {
     id: call.callId ?? newCallId(),
     namespace,

@@ -11,8 +11,6 @@ import { showInvocation } from './show-invocation.ts';
 export interface DeadLettersOptions {
   readonly queue: Pick<Queue, 'get' | 'list' | 'redrive' | 'purge'>;
   readonly clock: Pick<Clock, 'now'>;
-  /** Told of lanes that have new work. */
-  readonly onQueued: (lanes: readonly string[]) => void;
   /** Letters of one step. Default: as many as a request may name. */
   readonly maxStep?: number | undefined;
 }
@@ -31,7 +29,7 @@ interface Step {
  * again finds only the others.
  */
 export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
-  const { queue, clock, onQueued, maxStep = DEAD_LETTERS_MAX_STEP } = options;
+  const { queue, clock, maxStep = DEAD_LETTERS_MAX_STEP } = options;
 
   const find = async (id: string, namespace: string | undefined): Promise<QueueRecord | undefined> => {
     const record = await queue.get(id);
@@ -76,11 +74,11 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
 
     async redrive(choice) {
       const { letters, skipped, next } = await stepOf(choice, false);
-      const pairs = letters.map(({ id }) => ({ id, newId: newCallId() }));
+      // The oldest first, as they once came.
+      const inOrder = letters.toSorted((left, right) => left.seq - right.seq);
+      const pairs = inOrder.map(({ id }) => ({ id, newId: newCallId() }));
       const done = await queue.redrive(pairs, clock.now());
       const calls = pairs.filter((_, index) => done[index] === true).map(({ id, newId }) => ({ id, as: newId }));
-      const lanes = new Set(letters.filter((_, index) => done[index] === true).map(({ lane }) => lane));
-      if (lanes.size > 0) onQueued([...lanes]);
       return {
         count: calls.length,
         skipped: skipped + pairs.length - calls.length,

@@ -196,7 +196,9 @@ describe('followUps', () => {
     const destination = fc.oneof(
       fc.record({ queue: fc.constantFrom('a', 'b') }),
       fc.record({ function: fc.constantFrom('f', 'g:beta') }),
-      fc.record({ url: fc.constantFrom('https://x.example/', 'http://y.example/p?q') }),
+      fc.record({
+        url: fc.constantFrom('https://x.example/', 'http://y.example/p?q', 'http://', 'http://[', 'http://a b'),
+      }),
     );
     const many = fc.array(destination, { maxLength: 10 });
     fc.assert(

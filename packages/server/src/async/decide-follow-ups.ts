@@ -86,7 +86,8 @@ function itemFor(to: Destination, kind: Origin['kind'], id: string, input: Follo
     origin: { kind, of: record.id },
   };
   if (to.url !== undefined) {
-    const { host, pathname, search } = new URL(to.url);
+    // What is no address is refused when it is to be posted to, where everybody can see it.
+    const { host, pathname, search } = URL.parse(to.url) ?? { host: '', pathname: '/', search: '' };
     return {
       ...made,
       lane: `${namespace}/url:${host}`.slice(0, LANE_MAX_CHARS),

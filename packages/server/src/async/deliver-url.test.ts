@@ -1,5 +1,6 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
@@ -132,6 +133,29 @@ describe('createUrlDeliverer', () => {
     expect(isGenuine('ebbsk_new', forged, NOW + 900_000)).toBe(false);
   });
 
+  test('case 28: the receiver in docs/async.md takes a post once, and no other than what was sent', async () => {
+    const page = await readFile(new URL('../../../../docs/async.md', import.meta.url), 'utf8');
+    const code = /```js\n(import \{ createHash[\s\S]*?)```/.exec(page)?.[1] ?? '';
+    const { isGenuine: inDocs } = (await import(`data:text/javascript,${encodeURIComponent(code)}`)) as {
+      readonly isGenuine: (key: string, headers: IncomingHttpHeaders, body: Buffer) => boolean;
+    };
+    const { seen, url } = await receiver();
+    const now = createUrlDeliverer({
+      egress: createEgress({ allow: '127.0.0.1' }),
+      signingKeys: { get: () => Promise.resolve(KEY) },
+      files: { open: () => Readable.from([]) },
+      clock: { now: () => Date.now() },
+    });
+    await now.deliver(lease(url), new AbortController().signal);
+    const [got] = seen;
+    if (!got) throw new Error('nothing came');
+    expect(inDocs('ebbsk_other', got.headers, got.body)).toBe(false);
+    expect(inDocs('ebbsk_new', got.headers, Buffer.from('forged'))).toBe(false);
+    expect(inDocs('ebbsk_new', { ...got.headers, 'x-ebb-signature': 'v1=00' }, got.body)).toBe(false);
+    expect(inDocs('ebbsk_new', got.headers, got.body)).toBe(true);
+    expect(inDocs('ebbsk_new', got.headers, got.body)).toBe(false);
+  });
+
   test('case 27: a private address and a redirect are refused for good', async () => {
     const { seen, url } = await receiver(
       (response) => void response.writeHead(302, { location: 'http://10.0.0.1/' }).end(),
@@ -145,6 +169,12 @@ describe('createUrlDeliverer', () => {
       verdict: 'refused',
       status: 302,
     });
+  });
+
+  test('what is no address at all is refused', async () => {
+    for (const url of ['http://', 'http://[', 'mailto:x']) {
+      expect(await deliverer().deliver(lease(url), new AbortController().signal)).toMatchObject({ verdict: 'refused' });
+    }
   });
 
   test('an error is told with its status and with when to come again; a receiver that is gone is a failure', async () => {

@@ -68,7 +68,7 @@ export function createUrlDeliverer(options: DeliverUrlOptions): Deliverer {
         return { verdict, errorCode: error.code, status: error.status, message: error.message, ...ended() };
       }
       const outcome = await egress.post(request, signal);
-      return { ...describe(outcome, new URL(target.url).host, clock.now()), ...ended() };
+      return { ...describe(outcome, URL.parse(target.url)?.host ?? '', clock.now()), ...ended() };
     },
   };
 }

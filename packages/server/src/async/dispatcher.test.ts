@@ -58,7 +58,7 @@ async function createBench(options: BenchOptions = {}): Promise<Bench> {
       made.push({ id: lease.record.id, attempt: lease.attempt, at: startedAt });
       running += 1;
       try {
-        const done = await act(lease, signal);
+        const done = await Promise.resolve(act(lease, signal));
         return { verdict: 'answered', status: 200, startedAt, endedAt: clock.now(), ...done };
       } finally {
         running -= 1;

@@ -66,8 +66,7 @@ export function createInvocations(options: InvocationsOptions): Invocations {
 
   return {
     async submit(calls, namespace) {
-      const now = clock.now();
-      const read = calls.map((call) => readEach(call, namespace, now));
+      const read = calls.map((call) => readEach(call, namespace));
       const good = read.flatMap((one) => (one instanceof EbbError ? [] : [one]));
       const accepted = (await acceptance.enqueueAll(good)).values();
       return read.map((one) => (one instanceof EbbError ? one : nextOf(accepted)));
@@ -149,9 +148,9 @@ export function createInvocations(options: InvocationsOptions): Invocations {
   };
 }
 
-function readEach(call: SubmitCall, namespace: string, now: number): GivenCall | EbbError {
+function readEach(call: SubmitCall, namespace: string): GivenCall | EbbError {
   try {
-    return readSubmit(call, namespace, now);
+    return readSubmit(call, namespace);
   } catch (error) {
     if (error instanceof EbbError) return error;
     throw error;

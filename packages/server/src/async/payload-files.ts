@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { createReadStream, mkdirSync, readdirSync, rmSync, statSync, unlinkSync } from 'node:fs';
+import { createReadStream, existsSync, mkdirSync, readdirSync, rmSync, statSync, unlinkSync } from 'node:fs';
 import { access, type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -64,7 +64,7 @@ export function createPayloadFiles(options: PayloadFilesOptions): PayloadFiles {
   const pinned = new Map<string, number>();
   const pathOf = (digest: string) => join(directory, digest.slice(PREFIX.length));
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    if (!existsSync(directory)) mkdirSync(directory, { mode: 0o700 });
     sweepTemporary(directory, isShared ? unusedMs : 0);
   } catch (cause) {
     throw writeFailure(directory, cause);
@@ -164,6 +164,7 @@ function createWriter({ directory, maxBytes, publish }: WriterOptions): PayloadW
   let held: Uint8Array[] = [];
   let spill: Spill | undefined;
   let tail: Promise<void> = Promise.resolve();
+  let heldBytes = 0;
   let isSpilling = false;
   let isOver = false;
 
@@ -174,13 +175,24 @@ function createWriter({ directory, maxBytes, publish }: WriterOptions): PayloadW
   const append = async (chunks: readonly Uint8Array[]): Promise<void> => {
     try {
       spill ??= await begin();
-      for (const chunk of chunks) {
-        spill.hash.update(chunk);
-        await spill.handle.writeFile(chunk);
-      }
+      const [only] = chunks;
+      const bytes = chunks.length === 1 && only ? only : Buffer.concat(chunks);
+      spill.hash.update(bytes);
+      await spill.handle.writeFile(bytes);
     } catch (cause) {
       throw writeFailure(directory, cause);
     }
+  };
+  /** Pieces are written together, however small they come. */
+  const flush = (): Promise<void> => {
+    isSpilling = true;
+    const chunks = held;
+    held = [];
+    heldBytes = 0;
+    tail = tail.then(() => append(chunks));
+    // Whoever writes on without waiting learns of it with the next piece or at the end.
+    tail.catch(() => {});
+    return tail;
   };
   const discard = async (): Promise<void> => {
     await tail.catch(() => {});
@@ -198,17 +210,11 @@ function createWriter({ directory, maxBytes, publish }: WriterOptions): PayloadW
       sizeBytes += chunk.length;
       if (sizeBytes > maxBytes) throw tooLarge(maxBytes);
       held.push(chunk);
-      if (!isSpilling && sizeBytes <= MAX_INLINE_BYTES) return undefined;
-      isSpilling = true;
-      const chunks = held;
-      held = [];
-      tail = tail.then(() => append(chunks));
-      // Whoever writes on without waiting learns of it with the next piece or at the end.
-      tail.catch(() => {});
-      return tail;
+      heldBytes += chunk.length;
+      return heldBytes > MAX_INLINE_BYTES ? flush() : undefined;
     },
     async finish() {
-      await tail;
+      if (isSpilling) await flush();
       if (!spill) {
         isOver = true;
         const [only] = held;

@@ -11,7 +11,7 @@ const VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-
 const MAX_HEADERS = 100;
 
 /** The call that a submit as JSON means; names without a namespace are of `namespace`. Throws INVALID_REQUEST. */
-export function readSubmit(call: SubmitCall, namespace: string, now: number): GivenCall {
+export function readSubmit(call: SubmitCall, namespace: string): GivenCall {
   const { delay, runAt, maxAge, key, idempotencyKey, priority, callback, method, path } = call;
   const { body, contentType } = bodyOf(call);
   return {
@@ -20,7 +20,8 @@ export function readSubmit(call: SubmitCall, namespace: string, now: number): Gi
     path,
     headers: headersOf(call.headers, contentType),
     body,
-    runAt: runAt === undefined ? (delay === undefined ? undefined : now + msOf(delay)) : Date.parse(runAt),
+    runAt: runAt === undefined ? undefined : Date.parse(runAt),
+    delayMs: delay === undefined ? undefined : msOf(delay),
     maxAgeMs: maxAge === undefined ? undefined : msOf(maxAge),
     priority,
     key,

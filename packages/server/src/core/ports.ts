@@ -430,6 +430,8 @@ export type GivenBody =
 /** A call to be made later whose body may still be coming. */
 export interface GivenCall extends Omit<QueuedCall, 'body'> {
   readonly body: GivenBody;
+  /** Instead of `runAt`: so long after it was accepted. */
+  readonly delayMs?: number | undefined;
 }
 
 /** Accepts calls from outside; see {@link Enqueuer}. Errors are as there. */

@@ -95,6 +95,8 @@ export class AsyncDoor {
       response.writeHead(202, 'Accepted', acceptedHeaders(accepted));
       response.end();
     } catch (error) {
+      // Whoever left in the middle of its request is not told what came of it: nothing.
+      if (request.destroyed && !request.complete) return;
       const callId = newCallId();
       const failure = this.#options.gateway.expected(error, callId);
       if (failure.code === 'METHOD_NOT_ALLOWED') response.setHeader('Allow', 'POST');

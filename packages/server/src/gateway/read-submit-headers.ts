@@ -11,7 +11,7 @@ import {
 } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import { createHeaderTable } from '../core/http1/header-name.ts';
-import type { QueuedCall } from '../core/ports.ts';
+import type { GivenCall } from '../core/ports.ts';
 
 const DAY_MS = 86_400_000;
 const MAX_SPAN_MS = 365 * DAY_MS;
@@ -36,7 +36,7 @@ const HEADERS = createHeaderTable<Name>(NAMES.map((name) => [name, name]));
 
 /** What the headers of a submit say of the call. */
 export type SubmitHeaders = Partial<
-  Pick<QueuedCall, 'runAt' | 'maxAgeMs' | 'priority' | 'key' | 'idempotencyKey' | 'callbacks'>
+  Pick<GivenCall, 'runAt' | 'delayMs' | 'maxAgeMs' | 'priority' | 'key' | 'idempotencyKey' | 'callbacks'>
 >;
 
 /** Reads what the headers of a submit say; names and values alternate. Throws INVALID_REQUEST. */
@@ -70,7 +70,8 @@ function readGiven(given: ReadonlyMap<Name, string>, now: number): SubmitHeaders
     );
   const url = read(CALLBACK_HEADER, address, 'an http or https address of at most 2048 characters');
   return {
-    runAt: delayMs === undefined ? runAt : now + delayMs,
+    runAt,
+    delayMs,
     maxAgeMs: read(MAX_AGE_HEADER, within(MIN_AGE_MS, MAX_SPAN_MS), 'a duration from 1s to 365d, such as "6h"'),
     priority: read(PRIORITY_HEADER, priority, `a whole number from ${PRIORITIES.min} to ${PRIORITIES.max}`),
     key: read(KEY_HEADER, upTo(MAX_KEY), `1 to ${MAX_KEY} characters`),

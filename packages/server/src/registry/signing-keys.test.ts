@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createMemoryKeyValue } from '../store/memory/memory-key-value.ts';
+import { createNamespaceRegistry } from './namespace-registry.ts';
 import { createSigningKeys, OLD_KEY_MS } from './signing-keys.ts';
 import { signingKeyKey } from './store-keys.ts';
 
@@ -52,6 +53,18 @@ describe('createSigningKeys', () => {
     expect((await keys.get('a')).previous?.key).toBe(before.key);
     time.now += 1;
     expect(await keys.get('a')).not.toHaveProperty('previous');
+  });
+
+  test('a namespace that is made again has another one than before', async () => {
+    const store = createMemoryKeyValue();
+    const clock = { now: () => 0, monotonic: () => 0 };
+    const namespaces = await createNamespaceRegistry({ store, clock });
+    const keys = await createSigningKeys({ store, keyPath: join(folder, 'again.key'), namespaces, clock });
+    await namespaces.create('team');
+    const { key } = await keys.get('team');
+    await namespaces.remove('team');
+    await namespaces.create('team');
+    expect((await keys.get('team')).key).not.toBe(key);
   });
 
   test('a namespace that is not there has none', async () => {

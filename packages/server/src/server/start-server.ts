@@ -21,8 +21,8 @@ import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
 import { createSecretRegistry } from '../registry/secret-registry.ts';
 import { createSigningKeys } from '../registry/signing-keys.ts';
+import { openLendable } from '../store/lendable-key-value.ts';
 import { openLendableQueue } from '../store/lendable-queue.ts';
-import { openLendable } from '../store/lendable.ts';
 import { createLogBook } from '../telemetry/log-book.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createMetricsServer } from '../telemetry/metrics-server.ts';
@@ -150,7 +150,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       limits: { maxBytes: config.logMaxBytes, maxLinesPerSecond: config.logMaxLinesPerSecond },
     }),
   );
-  const metrics = createMetrics({ functions: () => gauges(registry, pools), spares: () => spares.ready });
+  const metrics = createMetrics({
+    functions: () => gauges(registry, pools),
+    spares: () => spares.ready,
+    asyncCalls: () => calls.gauges(),
+  });
   const generation = randomUUID();
   const { pools, loop, spares, rebound } = wirePools({
     engine,
@@ -209,6 +213,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       queue,
       registry,
       signingKeys,
+      metrics,
       pools,
       invoker,
       outside: () => gateway.outside,

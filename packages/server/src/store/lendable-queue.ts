@@ -1,35 +1,26 @@
-import { createLending } from './lending.ts';
+import { type Lendable, openLending } from './lendable.ts';
 import type { Queue } from './queue.ts';
 
 /** Told which lanes have got items; undefined where that is not known and all may have. */
 export type WorkListener = (lanes: readonly string[] | undefined) => void;
 
-/** A queue whose file can be given to another process for a while; see {@link createLending}. */
-export interface LendableQueue extends Queue {
-  lend(): Promise<void>;
-  giveAway(error: Error): void;
-  takeBack(): Promise<void>;
+/** A queue whose file can be given to another process for a while. */
+export interface LendableQueue extends Queue, Lendable {
   /** Calls `listener` after items were queued, until the returned object is disposed. It must not throw. */
   onWork(listener: WorkListener): Disposable;
 }
 
-/** Makes a queue of one that `open` opens. */
+/** Makes a queue of one that `open` opens; each time it must be the same driver. */
 export async function openLendableQueue(open: () => Promise<Queue>): Promise<LendableQueue> {
-  let name: Queue['name'] = 'memory';
   const listeners = new Set<WorkListener>();
-  const lending = await createLending(async () => {
-    const queue = await open();
-    ({ name } = queue);
-    return queue;
-  });
-  const { use } = lending;
+  const { use, ...lending } = await openLending(open);
+  const name = await use(async (queue) => queue.name);
   const tell = (lanes: readonly string[] | undefined): void => {
     for (const listener of listeners) listener(lanes);
   };
   return {
-    get name() {
-      return name;
-    },
+    ...lending,
+    name,
     async enqueue(items, limits) {
       const enqueued = await use((queue) => queue.enqueue(items, limits));
       if (listeners.size > 0) tell(items.length === 1 ? [items[0]?.lane ?? ''] : lanesOf(items));
@@ -62,14 +53,10 @@ export async function openLendableQueue(open: () => Promise<Queue>): Promise<Len
     purge: (ids) => use((queue) => queue.purge(ids)),
     forget: (retention, now, max) => use((queue) => queue.forget(retention, now, max)),
     filesInUse: (digests) => use((queue) => queue.filesInUse(digests)),
-    lend: () => lending.lend(),
-    giveAway: (error) => lending.giveAway(error),
-    takeBack: () => lending.takeBack(),
     onWork(listener) {
       listeners.add(listener);
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
-    [Symbol.asyncDispose]: () => lending[Symbol.asyncDispose](),
   };
 }
 

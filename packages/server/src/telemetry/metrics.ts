@@ -1,5 +1,6 @@
 import { startPhases, type StartReport, type WaitCause } from '@ebb/contract';
 import { collectDefaultMetrics, Counter, Gauge, type Metric, Registry } from 'prom-client';
+import { type AsyncGauges, createAsyncMetrics } from './async-metrics.ts';
 import { type CountedCalls, labelOf, SECONDS } from './call-tally.ts';
 import { createCopyMetrics } from './copy-metrics.ts';
 import { type CountedCopies, createCopyTally } from './copy-tally.ts';
@@ -24,6 +25,8 @@ export interface MetricsOptions {
   readonly functions?: () => Iterable<FunctionGauges>;
   /** Instances without code that are ready to be taken, asked at each scrape. */
   readonly spares?: () => number;
+  /** How asynchronous calls stand, asked at each scrape. */
+  readonly asyncCalls?: () => Promise<readonly AsyncGauges[]>;
 }
 
 /** The platform's metrics in Prometheus' text format. */
@@ -32,6 +35,8 @@ export interface Metrics {
   record(event: InvocationEvent): void;
   /** Counts an instance that has started, and `calls` that waited for it. */
   started(start: StartReport, calls: number): void;
+  /** Counts an asynchronous call that somebody wanted accepted. */
+  offered(outcome: 'accepted' | 'duplicate' | 'refused'): void;
   /** Counts what another process has counted. */
   merge(counted: CountedCalls): void;
   /** The same for copies of calls. */
@@ -138,6 +143,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   collectDefaultMetrics({ register: registry });
   const copies = createCopyTally();
   const copyMetrics = createCopyMetrics(registry);
+  const asyncMetrics = createAsyncMetrics(registry, options.asyncCalls);
   const functions = new Map<string, Series>();
   const causes = new Map<WaitCause, Counter.Internal>();
 
@@ -215,6 +221,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       if (calls === 0) return;
       for (const [phase, ms] of startPhases(start)) phaseSeconds.labels(phase).observe(ms / 1000);
     },
+    offered: (outcome) => asyncMetrics.offered(outcome),
     merge({ label, codes, cold: coldCount, waited: waits, queue: queued }) {
       const series = seriesOf(label);
       for (const { status, count, seconds: took } of codes) {
@@ -241,6 +248,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       countUp();
       copyMetrics.add(copies.take());
       readGauges();
+      await asyncMetrics.read();
       return { contentType: registry.contentType, text: await registry.metrics() };
     },
   };

@@ -1,14 +1,12 @@
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import type { FunctionName } from '@ebb/contract';
-import type { EbbClient } from '@ebb/sdk';
-import { CliError, EXIT, QuietExit } from '../../core/cli-error.ts';
-import { type CommandContext, type Connection, defineCommand } from '../../core/command.ts';
-import { type CalledPart, splitCalledPart } from '../../core/called-part.ts';
+import { CliError } from '../../core/cli-error.ts';
+import { splitCalledPart } from '../../core/called-part.ts';
+import { type CommandContext, defineCommand } from '../../core/command.ts';
 import { functionRefOf } from '../../core/function-ref.ts';
 import { parsePairs } from '../../core/parameters.ts';
+import { ASYNC_OPTIONS, asyncOptionsOf } from '../../invoke/async-options.ts';
+import { needsToken } from '../../invoke/needs-token.ts';
 import { readRequestBody } from '../../invoke/request-body.ts';
-import { describeResponse } from '../../invoke/describe-response.ts';
+import { showResponse } from '../../invoke/show-response.ts';
 
 /** Calls a function, streaming both ways. Exits 1 when it answers anything but 2xx. */
 export const invokeCommand = defineCommand({
@@ -16,7 +14,11 @@ export const invokeCommand = defineCommand({
   aliases: ['function call', 'invoke'],
   summary: 'call a function; the body comes from --data, --file or standard input',
   args: [
-    { name: 'function', summary: 'NAME or NAME.NAMESPACE; with :ALIAS or @VERSION for another than the live one' },
+    {
+      name: 'function',
+      summary: 'NAME or NAME.NAMESPACE; with :ALIAS or @VERSION for another than the live one',
+      kind: 'optional',
+    },
   ],
   options: [
     { flags: '-d, --data <text>', summary: 'send this text' },
@@ -27,6 +29,9 @@ export const invokeCommand = defineCommand({
     { flags: '--query <pair>', summary: 'a query parameter as name=value', repeats: true },
     { flags: '--no-stdin', summary: 'do not read standard input even when it is a pipe' },
     { flags: '-v, --verbose', summary: 'show status and headers on standard error' },
+    ...ASYNC_OPTIONS,
+    { flags: '--replay <file>', summary: 'make the call of a file that "ebb invocations capture" wrote' },
+    { flags: '--local [dir]', summary: 'with --replay: run the code of this directory for it, on a server of its own' },
   ],
   examples: [
     'ebb invoke hello',
@@ -34,10 +39,19 @@ export const invokeCommand = defineCommand({
     'ebb invoke hello@7',
     'ebb invoke hello --data \'{"name":"Ada"}\' --header "content-type: application/json"',
     'ebb invoke thumbnail --query width=320 < photo.jpg > small.webp',
+    'ebb invoke thumbnail --async --delay 5m --callback https://hooks.example/done < photo.jpg',
+    'ebb invoke --replay failed.json --local .',
   ],
   async run(context) {
     const { parameters, signal, stdin } = context;
-    const { name, part } = await splitCalledPart(parameters.required('function'));
+    const replay = parameters.text('replay');
+    if (replay !== undefined) {
+      const { replayCapture } = await import('../../invoke/replay-capture.ts');
+      await replayCapture(replay, context);
+      return;
+    }
+    const given = await asyncOptionsOf(context);
+    const { name, part } = await splitCalledPart(functionOf(context));
     const ref = await functionRefOf(context, name);
     const headers = parseHeaders(parameters.list('header'));
     const path = pathOf(context);
@@ -45,10 +59,27 @@ export const invokeCommand = defineCommand({
     if (method !== undefined && !/^[A-Z]{1,20}$/.test(method)) {
       throw new CliError('USAGE', `"--method" is "${method}" but must be an HTTP method such as "PUT"`);
     }
+    if (given !== undefined && method !== undefined && method !== 'POST') {
+      throw new CliError('USAGE', `"--method" is "${method}" but with --async it is always POST`);
+    }
     const connection = await context.connect();
     const authenticate = await needsToken(connection, ref, part, signal);
     try {
       const body = await readRequestBody(context, method);
+      if (given !== undefined) {
+        const { invokeLater } = await import('../../invoke/invoke-later.ts');
+        const call = {
+          ...part,
+          ...given,
+          ...(body === undefined ? {} : { body }),
+          path,
+          headers,
+          authenticate,
+          signal,
+        };
+        await invokeLater(ref, call, context, connection.client);
+        return;
+      }
       const response = await connection.client.invoke(ref, {
         ...part,
         ...(method === undefined ? {} : { method }),
@@ -58,7 +89,7 @@ export const invokeCommand = defineCommand({
         authenticate,
         signal,
       });
-      await show(response, context, connection.client);
+      await showResponse(response, context, connection.client);
     } finally {
       // An answer may come while the pipe is still open; nobody reads on.
       stdin.destroy();
@@ -66,51 +97,13 @@ export const invokeCommand = defineCommand({
   },
 });
 
-/** Whether the function wants a token; one that is public must not see it. */
-async function needsToken(
-  { client, hasToken }: Connection,
-  ref: FunctionName,
-  { alias, version }: CalledPart,
-  signal: AbortSignal,
-): Promise<boolean> {
-  if (!hasToken) return false;
-  if (alias === undefined && version === undefined) {
-    return (await client.functions.get(ref, { signal })).spec.auth === 'required';
+function functionOf({ parameters }: CommandContext): string {
+  if (parameters.text('local') !== undefined || parameters.flag('local')) {
+    throw new CliError('USAGE', '"--local" goes with --replay');
   }
-  const versions = await client.functions.versions(ref, { signal });
-  return versions
-    .filter((one) =>
-      alias === undefined ? one.version === version || one.live : one.aliases.some(({ name }) => name === alias),
-    )
-    .some(({ spec }) => spec.auth === 'required');
-}
-
-async function show(response: Response, context: CommandContext, client: EbbClient): Promise<void> {
-  const { output, parameters, stdout, signal } = context;
-  const { ERROR_COMPONENT_HEADER } = await import('@ebb/contract');
-  if (parameters.flag('verbose')) {
-    output.errorLine(`${response.status} ${response.statusText}`.trimEnd());
-    for (const [name, value] of response.headers) output.errorLine(`${name}: ${value}`);
-    output.errorLine('');
-  }
-  if (!response.ok && response.headers.has(ERROR_COMPONENT_HEADER)) {
-    const { readApiError } = await import('@ebb/sdk');
-    throw await readApiError(response, client.url);
-  }
-  if (output.mode.json) output.result(await describeResponse(response), () => undefined);
-  else if (response.body) {
-    await pipeline(Readable.fromWeb(response.body), stdout, { end: false, signal }).catch((error: unknown) => {
-      signal.throwIfAborted();
-      throw new CliError('UNREACHABLE', 'the answer was cut before its end; "ebb logs" may say why', { cause: error });
-    });
-    if (stdout.isTTY) stdout.write('\n');
-  }
-  if (!response.ok) {
-    output.note(
-      `${output.style('red', 'error:')} the function answered ${response.status} ${response.statusText}`.trimEnd(),
-    );
-    throw new QuietExit(EXIT.failed);
-  }
+  const name = parameters.text('function');
+  if (name === undefined) throw new CliError('USAGE', 'name the function to call: "ebb invoke NAME"');
+  return name;
 }
 
 function parseHeaders(lines: readonly string[]): Record<string, string> {

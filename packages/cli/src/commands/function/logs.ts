@@ -1,7 +1,7 @@
 import type { LogLine } from '@ebb/contract';
-import { CliError } from '../../core/cli-error.ts';
 import { type CommandContext, defineCommand } from '../../core/command.ts';
 import { functionRefOf } from '../../core/function-ref.ts';
+import { momentOf } from '../../core/moment.ts';
 import type { Output } from '../../terminal/output.ts';
 import { escapeControls } from '../../terminal/escape-controls.ts';
 
@@ -50,21 +50,14 @@ async function queryOf(context: CommandContext, follow: boolean) {
   return {
     ...(follow ? { follow } : {}),
     ...(tail === undefined ? {} : { tail }),
-    ...(since === undefined ? {} : { since: await momentOf(since) }),
+    ...(since === undefined ? {} : { since: await momentOf(since, '--since') }),
     ...(instance === undefined ? {} : { instance }),
     ...(callId === undefined ? {} : { callId }),
   };
 }
 
-async function momentOf(text: string): Promise<string> {
-  const { parseDurationMs } = await import('@ebb/contract');
-  const agoMs = parseDurationMs(text);
-  const atMs = agoMs === undefined ? Date.parse(text) : Date.now() - agoMs;
-  if (!Number.isNaN(atMs)) return new Date(atMs).toISOString();
-  throw new CliError('USAGE', `"--since" is "${text}" but must be a duration such as "10m" or a date and time`);
-}
-
-function formatLine(line: LogLine, output: Output): string {
+/** A line of a log for people. */
+export function formatLine(line: LogLine, output: Output): string {
   const at = output.style('dim', line.at);
   const instance = output.style('dim', line.instance.slice(-SHOWN_INSTANCE_LENGTH));
   const text = output.isTerminal ? escapeControls(line.text) : line.text;

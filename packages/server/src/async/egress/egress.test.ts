@@ -1,8 +1,15 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { mkdtemp, readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { promisify } from 'node:util';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createEgress, type EgressRequest } from './egress.ts';
 
@@ -75,11 +82,46 @@ describe('createEgress', () => {
     expect(outcome).toMatchObject({ kind: 'refused', message: expect.stringContaining('10.0.0.1') as string });
   });
 
+  test('of several addresses the next is tried where one does not answer', async () => {
+    const { seen, port } = await receiver();
+    const egress = createEgress({ allow: '127.0.0.0/8', resolve: () => Promise.resolve(['127.0.0.3', '127.0.0.1']) });
+    expect(await egress.post(post(`http://two.example:${port}/`))).toMatchObject({ kind: 'answered', status: 200 });
+    expect(seen).toHaveLength(1);
+  });
+
   test('the name stays in Host when the connection goes to the address that was checked', async () => {
     const { seen, port } = await receiver();
     const egress = createEgress({ allow: 'hooks.internal', resolve: () => Promise.resolve(['127.0.0.1']) });
     expect(await egress.post(post(`http://hooks.internal:${port}/`))).toMatchObject({ kind: 'answered', status: 200 });
     expect(seen[0]?.host).toBe(`hooks.internal:${port}`);
+  });
+
+  test('over TLS the name is what the server is asked for and what its certificate must be of', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'ebb-egress-'));
+    open.push({ close: () => rmSync(folder, { recursive: true, force: true }) });
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    const words = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=hooks.internal`;
+    const subject = ['-addext', 'subjectAltName=DNS:hooks.internal', '-keyout', key, '-out', cert];
+    await promisify(execFile)('openssl', [...words.split(' '), ...subject]);
+    const asked: string[] = [];
+    const server = createHttpsServer({
+      key: await readFile(key),
+      cert: await readFile(cert),
+      SNICallback: (name, done) => {
+        asked.push(name);
+        done(null);
+      },
+    }).listen(0, '127.0.0.1');
+    open.push(server);
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const egress = createEgress({ allow: 'hooks.internal', resolve: () => Promise.resolve(['127.0.0.1']) });
+    // Nobody vouches for this certificate, so nothing is sent.
+    expect(await egress.post(post(`https://hooks.internal:${port}/`))).toMatchObject({
+      kind: 'failed',
+      message: expect.stringContaining('self-signed certificate') as string,
+    });
+    expect(asked).toEqual(['hooks.internal']);
   });
 
   test('case 27: a redirect is an answer and is not followed', async () => {
@@ -186,6 +228,24 @@ describe('createEgress', () => {
       expect(() => egress.check(url)).toThrow(expect.objectContaining({ code: 'DESTINATION_REFUSED' }));
     }
     expect(() => egress.check('https://hooks.example/x')).not.toThrow();
+    // T2: what stands before and behind the host is not repeated.
+    const said = (url: string) => {
+      try {
+        egress.check(url);
+      } catch (error) {
+        return String(error);
+      }
+      return '';
+    };
+    for (const url of [
+      'http://me:pass-word@10.0.0.1/to-ken',
+      'ftp://me:pass-word@x/to-ken',
+      '//me:pass-word@x/to-ken',
+      'http://me:pass-word@[/to-ken',
+    ]) {
+      expect(said(url)).toContain('the address');
+      expect(said(url)).not.toMatch(/pass-word|to-ken/);
+    }
   });
 
   test('exceptions that cannot be read are an error of the settings', () => {

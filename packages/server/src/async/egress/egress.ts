@@ -4,7 +4,7 @@ import { isIP, type LookupFunction } from 'node:net';
 import { pipeline, type Readable } from 'node:stream';
 import { EbbError } from '../../core/errors.ts';
 import { decideAddresses, decideUrl, type EgressExceptions, parseExceptions } from './decide-egress.ts';
-import { resolveHost as resolveOnHost, type ResolveHost } from './resolve-host.ts';
+import { createHostResolver, type ResolveHost } from './resolve-host.ts';
 
 /** What is posted to an address. */
 export interface EgressRequest {
@@ -46,7 +46,7 @@ export interface EgressOptions {
   readonly allow: string | undefined;
   /** Largest body of an answer. Default 64 KiB. */
   readonly maxAnswerBytes?: number;
-  /** Default: the resolver of the host. */
+  /** Default: DNS, then the resolver of the host. */
   readonly resolve?: ResolveHost;
 }
 
@@ -56,14 +56,14 @@ export interface EgressOptions {
  * connection kept, no redirect followed. Throws CONFIG_INVALID when `allow` is not what the setting allows.
  */
 export function createEgress(options: EgressOptions): Egress {
-  const { maxAnswerBytes = 64 * 1024, resolve = resolveOnHost } = options;
+  const { maxAnswerBytes = 64 * 1024, resolve = createHostResolver() } = options;
   const exceptions = exceptionsOf(options.allow);
 
   const find = async (url: URL): Promise<readonly string[] | Extract<EgressOutcome, { kind: 'refused' }>> => {
     const host = url.hostname.replace(/^\[|\]$/g, '');
     const addresses = isIP(host) === 0 ? await resolve(host) : [host];
     const decision = decideAddresses(host, addresses, exceptions);
-    return decision.kind === 'allowed' ? addresses : { kind: 'refused', message: refusal(url.host, decision.reason) };
+    return decision.kind === 'allowed' ? addresses : { kind: 'refused', message: refusal(url.href, decision.reason) };
   };
 
   return {
@@ -74,7 +74,7 @@ export function createEgress(options: EgressOptions): Egress {
       if (isIP(host) === 0) return;
       const addressed = decideAddresses(host, [host], exceptions);
       if (addressed.kind === 'refused') {
-        throw new EbbError('DESTINATION_REFUSED', refusal(decision.url.host, addressed.reason));
+        throw new EbbError('DESTINATION_REFUSED', refusal(decision.url.href, addressed.reason));
       }
     },
 
@@ -201,9 +201,10 @@ function exceptionsOf(allow: string | undefined): EgressExceptions {
   );
 }
 
+/** What is behind the host may be a secret, and what is before it is one. */
 function refusal(what: string, reason: string): string {
-  const shown = what.length > 200 ? `${what.slice(0, 197)}...` : what;
-  return `the address ${JSON.stringify(shown)} ${reason}, so it is not called; "callbackAllow" makes exceptions`;
+  const host = URL.parse(what)?.host || what.replace(/^.*@/s, '').replace(/[/?#].*$/s, '');
+  return `the address ${JSON.stringify(host.slice(0, 100))} ${reason}, so it is not called; "callbackAllow" makes exceptions`;
 }
 
 function describe(host: string, error: unknown): string {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { eventually } from '../../../../../testing/harness/gateway.ts';
 import { EbbError } from '../../core/errors.ts';
 import { createLogger } from '../../core/logger.ts';
-import { openLendable } from '../../store/lendable.ts';
+import { openLendable } from '../../store/lendable-key-value.ts';
 import { createMemoryKeyValue } from '../../store/memory/memory-key-value.ts';
 import { createApiGate } from './api-gate.ts';
 import { createHandOverSteps } from './hand-over-steps.ts';

@@ -4,7 +4,7 @@ import type { Logger } from '../../core/logger.ts';
 import type { InstancePools } from '../../pool/instance-pools.ts';
 import type { JobEngine } from '../../jobs/create-jobs.ts';
 import type { RolloutEngine } from '../../rollouts/create-rollouts.ts';
-import type { LendableStore } from '../../store/lendable.ts';
+import type { LendableStore } from '../../store/lendable-key-value.ts';
 import type { Front } from '../front.ts';
 import { retried } from '../retried.ts';
 import type { HandedCalls } from '../wire/wire-async.ts';

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { createAcceptance, type Acceptance } from '../../async/accept.ts';
 import { createEgress } from '../../async/egress/egress.ts';
+import { foldLanes, type LaneGauges } from '../../async/fold-lanes.ts';
 import { startHousekeeping } from '../../async/housekeeping.ts';
 import { createInvocations } from '../../async/invocations.ts';
 import { createPayloadFiles, type PayloadFiles } from '../../async/payload-files.ts';
@@ -20,6 +21,7 @@ import type { InstancePools } from '../../pool/instance-pools.ts';
 import type { LendableQueue } from '../../store/lendable-queue.ts';
 import { type Dispatch, wireDispatch } from './wire-dispatch.ts';
 import { type Outcomes, wireOutcomes } from './wire-outcomes.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
 
 /** What {@link wireAsync} joins. */
 export interface WireAsyncOptions {
@@ -36,6 +38,7 @@ export interface WireAsyncOptions {
   readonly outside: () => number;
   /** Asks the server that has taken over from this one. */
   readonly askSuccessor: AskSettling;
+  readonly metrics: Pick<Metrics, 'offered'>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Whether a server that is replaced still uses the data directory. */
@@ -63,6 +66,8 @@ export interface AsyncCalls extends HandedCalls, AsyncDisposable {
   readonly waiters: Waiters;
   readonly invocations: Invocations;
   readonly outcomes: Outcomes;
+  /** How calls stand, for the metrics. */
+  gauges(): Promise<readonly LaneGauges[]>;
   /** Begins to deliver calls, and to clear away what is old. */
   start(alive?: readonly string[]): Promise<void>;
   /** Begins no attempt any more. */
@@ -79,8 +84,20 @@ export interface AsyncCalls extends HandedCalls, AsyncDisposable {
 
 /** Joins what accepts, keeps and shows asynchronous calls. Throws STORE_FAILED, and CONFIG_INVALID for `callbackAllow`. */
 export function wireAsync(options: WireAsyncOptions): AsyncCalls {
-  const { config, queue, registry, signingKeys, pools, invoker, outside, askSuccessor, clock, logger, isShared } =
-    options;
+  const {
+    config,
+    queue,
+    registry,
+    signingKeys,
+    metrics,
+    pools,
+    invoker,
+    outside,
+    askSuccessor,
+    clock,
+    logger,
+    isShared,
+  } = options;
   const owner = randomUUID();
   const egress = createEgress({ allow: config.callbackAllow });
   const made = new AsyncDisposableStack();
@@ -96,9 +113,10 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
     clock,
     maxQueued: config.asyncMaxQueued,
     checkCallback: (url) => egress.check(url),
+    onOutcome: (outcome) => metrics.offered(outcome),
   });
   const waiters = createWaiters();
-  const outcomes = wireOutcomes({ queue, files, egress, signingKeys, clock, owner, onQueued: () => {} });
+  const outcomes = wireOutcomes({ queue, files, egress, signingKeys, clock, owner });
   const settling = createSwitchedSettling(queue);
   const dispatch: Dispatch = made.use(
     wireDispatch({
@@ -124,6 +142,7 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
     waiters,
     invocations,
     outcomes,
+    gauges: async () => foldLanes(await queue.lanes(), clock.now()),
     async start(alive) {
       await dispatch.start(alive);
       const { asyncKeptMs: keptMs, deadLettersKeptMs: deadKeptMs } = config;

@@ -18,8 +18,6 @@ export interface WireOutcomesOptions {
   readonly clock: Clock;
   /** Names this run of the server in leases. */
   readonly owner: string;
-  /** Told of lanes that have new work. */
-  readonly onQueued: (lanes: readonly string[]) => void;
 }
 
 /** What becomes of calls after they have ended. */
@@ -28,6 +26,8 @@ export interface Outcomes {
   readonly deadLetters: DeadLetters;
   readonly queues: OutcomeQueues;
   readonly captures: Captures;
+  /** Throws DESTINATION_REFUSED for an address that outcomes must not be posted to. */
+  readonly checkDestination: (url: string) => void;
 }
 
 /** Joins what sends outcomes out and lets people look after them. */
@@ -37,5 +37,6 @@ export function wireOutcomes(options: WireOutcomesOptions): Outcomes {
     deadLetters: createDeadLetters(options),
     queues: createOutcomeQueues(options),
     captures: createCaptures(options),
+    checkDestination: (url) => options.egress.check(url),
   };
 }

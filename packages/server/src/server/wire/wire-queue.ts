@@ -3,7 +3,7 @@ import type { Config } from '../../config/config-schema.ts';
 import type { Queue } from '../../store/queue.ts';
 
 /** Opens the queue the settings ask for. Throws STORE_FAILED, or DATA_DIR_IN_USE while another server has it open. */
-export async function wireQueue(config: Pick<Config, 'queue' | 'natsUrl' | 'dataDir'>): Promise<Queue> {
+export async function wireQueue({ dataDir }: Pick<Config, 'dataDir'>): Promise<Queue> {
   const { createSqliteQueue } = await import('../../store/sqlite/sqlite-queue.ts');
-  return createSqliteQueue({ path: join(config.dataDir, 'queue.db') });
+  return createSqliteQueue({ path: join(dataDir, 'queue.db') });
 }

@@ -13,7 +13,7 @@ const CHECKED_BYTES = 64 * 2 ** 20;
 export interface FileFormat<Operation, Result> {
   /** Steps of the schema, oldest first; step n leads to version n + 1. A released step is never edited. */
   readonly schema: readonly string[];
-  /** Settings of the connection that make no difference to what is durable. */
+  /** Settings of a connection that make no difference to what is durable. */
   readonly pragmas?: string | undefined;
   isWrite(operation: Operation): boolean;
   /** Called for every connection, after the schema is up to date. */
@@ -23,7 +23,7 @@ export interface FileFormat<Operation, Result> {
 /** A format at work on an open file. */
 export interface FileConnection<Operation, Result> {
   /** Does one operation; writes are inside of a transaction, and see what those before wrote in it. */
-  perform(operation: Operation): Result;
+  readonly perform: (operation: Operation) => Result;
   /** A transaction was rolled back: what is kept in memory of the file may be wrong. */
   rolledBack?(): void;
 }
@@ -125,9 +125,9 @@ function connect<Operation, Result>(path: string, format: FileFormat<Operation, 
   checkLog(`${path}-wal`);
   const database = new DatabaseSync(path, { timeout: 0 });
   try {
+    if (format.pragmas !== undefined) database.exec(format.pragmas);
     // Exclusive: a second process is told so at once, and the index of the log stays in memory.
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
-    if (format.pragmas !== undefined) database.exec(format.pragmas);
     if (statSync(path).size <= CHECKED_BYTES) check(database);
     migrate(database, format.schema);
     return { ...format.connect(database), database };

@@ -10,7 +10,7 @@ type ItemContent = Pick<QueueRecord, 'target' | 'method' | 'path' | 'headers' | 
 interface Packer {
   readonly bytes: Bytes;
   /** The same bytes in that memory. */
-  put(bytes: Uint8Array): Uint8Array;
+  readonly put: (bytes: Uint8Array) => Uint8Array;
 }
 
 /** Rows for new items. */

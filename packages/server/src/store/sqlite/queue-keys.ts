@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type KeyLoad, mayBegin } from '../decide-key.ts';
-import type { QueueTables, Row } from './queue-tables.ts';
-import { rulesOf } from './queue-tables.ts';
+import { type Row, rulesOf } from './queue-rows.ts';
+import type { QueueTables } from './queue-tables.ts';
 import { PHASE } from './queue-schema.ts';
 
 /** How many of a key are looked at after each change of it; others come in their turn, at the next one. */

@@ -1,14 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { LaneStats, RecordQuery } from '../queue.ts';
 import { PHASE } from './queue-schema.ts';
-import type { Row } from './queue-tables.ts';
+import type { Row } from './queue-rows.ts';
 import type { LaneTally, QueueTally } from './queue-tally.ts';
 
 /** Looking at many records at once. */
 export interface QueueLists {
   /** `seq` of the records of a list, newest first. */
   list(query: RecordQuery): readonly number[];
-  lanes(): readonly LaneStats[];
+  readonly lanes: () => readonly LaneStats[];
 }
 
 const QUEUED = [PHASE.ready, PHASE.blocked, PHASE.delayed] as const;
@@ -26,12 +26,14 @@ export function createQueueLists(
   tally: QueueTally,
   nextOf: (lane: number) => number | undefined,
 ): QueueLists {
+  const wanted = `phase = :phase AND seq < :beforeSeq AND accepted_at >= :sinceAt AND accepted_at < :beforeAt
+    AND (:reason IS NULL OR reason = :reason) AND (:redriven IS NULL OR redriven = :redriven)
+    ORDER BY seq DESC LIMIT :limit`;
   const selectListed = database.prepare(
-    `SELECT seq FROM states INDEXED BY states_listed
-     WHERE lane = :lane AND phase = :phase AND seq < :beforeSeq AND accepted_at >= :sinceAt AND accepted_at < :beforeAt
-       AND (:key IS NULL OR key = :key) AND (:reason IS NULL OR reason = :reason)
-       AND (:redriven IS NULL OR redriven = :redriven)
-     ORDER BY seq DESC LIMIT :limit`,
+    `SELECT seq FROM states INDEXED BY states_listed WHERE lane = :lane AND ${wanted}`,
+  );
+  const selectOfKey = database.prepare(
+    `SELECT seq FROM states INDEXED BY states_of_key WHERE lane = :lane AND key = :key AND ${wanted}`,
   );
   const selectOldest = database.prepare(
     'SELECT seq, accepted_at FROM states INDEXED BY states_listed WHERE lane = ? AND phase = ? ORDER BY seq LIMIT 1',
@@ -62,21 +64,21 @@ export function createQueueLists(
       const lanes = [...tally.all()].filter(
         (one) => one.namespace === namespace && (lane === undefined || one.lane === lane),
       );
+      const filter = {
+        beforeSeq: query.beforeSeq ?? Number.MAX_SAFE_INTEGER,
+        sinceAt: query.sinceAt ?? Number.MIN_SAFE_INTEGER,
+        beforeAt: query.beforeAt ?? Number.MAX_SAFE_INTEGER,
+        reason: reason ?? null,
+        redriven: redriven === undefined ? null : Number(redriven),
+        limit: query.limit,
+      };
       const parts = lanes.flatMap(({ id, counts }) =>
         phases.flatMap((phase) =>
           (counts[phase] ?? 0) === 0
             ? []
-            : selectListed.all({
-                lane: id,
-                phase,
-                beforeSeq: query.beforeSeq ?? Number.MAX_SAFE_INTEGER,
-                sinceAt: query.sinceAt ?? Number.MIN_SAFE_INTEGER,
-                beforeAt: query.beforeAt ?? Number.MAX_SAFE_INTEGER,
-                key: key ?? null,
-                reason: reason ?? null,
-                redriven: redriven === undefined ? null : Number(redriven),
-                limit: query.limit,
-              }),
+            : key === undefined
+              ? selectListed.all({ ...filter, lane: id, phase })
+              : selectOfKey.all({ ...filter, lane: id, phase, key }),
         ),
       );
       return parts

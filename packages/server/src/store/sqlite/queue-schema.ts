@@ -75,6 +75,7 @@ export const QUEUE_SCHEMA: readonly string[] = [
    CREATE INDEX states_keyed ON states (lane, key, key_phase) WHERE key_phase IS NOT NULL;
    CREATE INDEX states_blocked ON states (lane, key, sort)
      WHERE phase = 1 AND (key_order = 'none' OR key_phase = 1);
+   CREATE INDEX states_of_key ON states (lane, key) WHERE key IS NOT NULL;
    CREATE INDEX states_slots ON states (lane, key) WHERE slot_at IS NOT NULL;
 
    CREATE TABLE outcomes (

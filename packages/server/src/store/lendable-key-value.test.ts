@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { openLendable } from './lendable.ts';
+import { openLendable } from './lendable-key-value.ts';
 import { createMemoryKeyValue } from './memory/memory-key-value.ts';
 
 test('what is asked of a store that is lent waits until it is back, in order', async () => {

@@ -1,0 +1,170 @@
+import { DEFAULT_NAMESPACE } from '@ebb/contract';
+import { expect, test } from 'vitest';
+import {
+  createGatewayHarness,
+  eventually,
+  type GatewayHarnessOptions,
+  HARNESS_AUTHORIZATION,
+} from '../../../../testing/harness/gateway.ts';
+import { openWire, talk } from '../../../../testing/harness/talk.ts';
+import { EbbError } from '../core/errors.ts';
+import type { GivenCall } from '../core/ports.ts';
+
+interface Accepted extends Omit<GivenCall, 'body'> {
+  readonly text: string;
+}
+
+async function start(options: Partial<GatewayHarnessOptions> = {}) {
+  const accepted: Accepted[] = [];
+  const broken: unknown[] = [];
+  const harness = await createGatewayHarness({
+    serve: () => (_request, response) => void response.end('called'),
+    acceptor: {
+      async enqueue({ body, ...call }) {
+        let text = '';
+        if (body.kind === 'bytes') text = Buffer.from(body.bytes).toString();
+        if (body.kind === 'chunks') {
+          try {
+            for await (const chunk of body.chunks) text += Buffer.from(chunk).toString();
+          } catch (error) {
+            broken.push(error);
+            throw error;
+          }
+        }
+        if (text === 'full') throw new EbbError('STORAGE_FULL', 'no space');
+        if (text === 'defect') throw new TypeError('a defect');
+        accepted.push({ ...call, text });
+        return { id: `id-${accepted.length}`, duplicate: text === 'again' };
+      },
+    },
+    ...options,
+  });
+  await harness.deploy('f');
+  return Object.assign(harness, { accepted, broken });
+}
+
+/** The same request in one piece, which is plain, and with its body in chunks, which is not. */
+function both(target: string, body: string, headers = ''): readonly string[] {
+  const head = `POST ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${headers}`;
+  const chunk = body === '' ? '' : `${body.length.toString(16)}\r\n${body}\r\n`;
+  return [
+    `${head}Content-Length: ${body.length}\r\n\r\n${body}`,
+    `${head}Transfer-Encoding: chunked\r\n\r\n${chunk}0\r\n\r\n`,
+  ];
+}
+
+test('a plain request and any other are accepted as the same call, and answered alike', async () => {
+  await using gateway = await start();
+  const headers = [
+    'Content-Type: text/plain',
+    'X-Own: 1',
+    'X-Call-Id: forged',
+    'X-Ebb-Attempt: 9',
+    'X-Ebb-Priority: 7',
+    'X-Ebb-Key: k',
+    'X-Ebb-Max-Age: 1h',
+    'Idempotency-Key: i',
+    'X-Callback-Url: https://example.com/done',
+    'X-Forwarded-For: 10.0.0.1',
+    'Keep-Alive: 1',
+    '',
+  ].join('\r\n');
+  for (const request of both('/async-function/f/a/b?c=%20d', 'hello', headers)) {
+    const answer = await talk(gateway.port, request);
+    expect(answer).toMatch(/^HTTP\/1\.1 202 Accepted\r\n/);
+    expect(answer).toContain(`X-Call-Id: id-${gateway.accepted.length}\r\n`);
+    expect(answer).toContain(`Location: /v1/invocations/id-${gateway.accepted.length}\r\n`);
+    expect(answer).toMatch(/Content-Length: 0\r\n(?:[^\r]+\r\n)*\r\n$/);
+    expect(answer).not.toContain('forged');
+    expect(gateway.accepted.at(-1)).toEqual({
+      namespace: DEFAULT_NAMESPACE,
+      name: 'f',
+      qualifier: '',
+      method: 'POST',
+      path: '/a/b?c=%20d',
+      headers: ['Host', 'a', 'Content-Type', 'text/plain', 'X-Own', '1', 'Idempotency-Key', 'i'],
+      text: 'hello',
+      runAt: undefined,
+      delayMs: undefined,
+      maxAgeMs: 3_600_000,
+      priority: 7,
+      key: 'k',
+      idempotencyKey: 'i',
+      callbacks: [{ url: 'https://example.com/done' }],
+    });
+  }
+  expect(gateway.accepted).toHaveLength(2);
+});
+
+test('a call goes to the version or alias that path or headers name', async () => {
+  await using gateway = await start();
+  await gateway.registry.setAlias(DEFAULT_NAMESPACE, 'f', 'beta', { versions: { 1: 100 }, match: [] });
+  const cases = [
+    ['/async-function/f@1', '', '@1'],
+    ['/async-function/f.openfaas-fn:beta', '', ':beta'],
+    ['/async-function/f', 'X-Ebb-Version: 1\r\n', '@1'],
+    ['/async-function/f', 'X-Ebb-Alias: beta\r\n', ':beta'],
+  ] as const;
+  for (const [target, header, qualifier] of cases) {
+    for (const request of both(target, '', header)) {
+      expect(await talk(gateway.port, request)).toMatch(/^HTTP\/1\.1 202 /);
+      expect(gateway.accepted.at(-1)).toMatchObject({ name: 'f', qualifier, path: '/', text: '' });
+    }
+  }
+});
+
+test('a duplicate says so, an error is told as for every call, and of a defect only an id', async () => {
+  await using gateway = await start();
+  for (const request of both('/async-function/f', 'again')) {
+    expect(await talk(gateway.port, request)).toMatch(/ 202 [^]*\r\nidempotent-replayed: true\r\n/);
+  }
+  for (const request of both('/async-function/f', 'full')) {
+    expect(await talk(gateway.port, request)).toMatch(/^HTTP\/1\.1 507 [^]*"code":"STORAGE_FULL"/);
+  }
+  for (const request of both('/async-function/f', 'defect')) {
+    const answer = await talk(gateway.port, request);
+    expect(answer).toMatch(/^HTTP\/1\.1 500 [^]*"code":"INTERNAL"/);
+    expect(answer).not.toContain('a defect');
+  }
+  const twice = await talk(gateway.port, both('/async-function/f', '', 'X-Ebb-Key: a\r\nX-Ebb-Key: b\r\n')[0] ?? '');
+  expect(twice).toMatch(/^HTTP\/1\.1 400 [^]*x-ebb-key is there more than once/);
+});
+
+test('22: who must show credentials for a call must show them for one that is made later, and no function sees them', async () => {
+  await using gateway = await start();
+  await gateway.deploy('closed', { auth: 'required' });
+  for (const request of both('/async-function/closed', 'x')) expect(await talk(gateway.port, request)).toMatch(/ 401 /);
+  for (const request of both('/async-function/closed', 'x', `Authorization: ${HARNESS_AUTHORIZATION}\r\n`)) {
+    expect(await talk(gateway.port, request)).toMatch(/ 202 /);
+    expect(gateway.accepted.at(-1)?.headers).toEqual(['Host', 'a']);
+  }
+});
+
+test('who leaves in the middle of a body has submitted nothing', async () => {
+  await using gateway = await start();
+  const wire = openWire(gateway.port, 'POST /async-function/f HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf');
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  wire.socket.destroy();
+  await eventually(() => gateway.broken.length === 1);
+  expect(gateway.accepted).toEqual([]);
+  expect(gateway.gateway.running).toBe(0);
+});
+
+test('plain requests take the other way while they may not enter, and are refused while the server drains', async () => {
+  let isOpen = false;
+  await using gateway = await start({ enter: () => (isOpen ? () => {} : undefined) });
+  for (const request of both('/async-function/f', 'x')) expect(await talk(gateway.port, request)).toMatch(/ 202 /);
+  isOpen = true;
+  void gateway.gateway.drain();
+  for (const request of both('/async-function/f', 'x')) {
+    expect(await talk(gateway.port, request)).toMatch(/^HTTP\/1\.1 503 [^]*Retry-After: 1[^]*DRAINING/);
+  }
+});
+
+test('on the host of a function every path is that function’s', async () => {
+  await using gateway = await start({ domain: 'example.com' });
+  const request =
+    'POST /async-function/f HTTP/1.1\r\nHost: f.example.com\r\nConnection: close\r\nContent-Length: 0\r\n\r\n';
+  expect(await talk(gateway.port, request)).toContain('called');
+  expect(gateway.accepted).toEqual([]);
+});

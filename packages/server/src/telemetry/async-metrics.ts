@@ -1,0 +1,86 @@
+import { Counter, Gauge, type Registry } from 'prom-client';
+
+/** How the asynchronous calls of a function stand. */
+export interface AsyncGauges {
+  /** `NAME.NAMESPACE`; what is for no function has a name that no function can have. */
+  readonly label: string;
+  readonly queued: number;
+  readonly running: number;
+  /** Age of the oldest queued call. */
+  readonly oldestSeconds: number;
+}
+
+/** Functions with series of their own; beyond that those with the fewest calls are left out. */
+const MAX_SERIES = 2_000;
+/** A scrape does not wait longer for how the calls stand: the queue may be another server's just now. */
+const READ_MS = 1_000;
+
+/** The metrics about asynchronous calls. */
+export interface AsyncMetrics {
+  /** Counts a call that somebody wanted accepted. */
+  offered(outcome: 'accepted' | 'duplicate' | 'refused'): void;
+  /** Brings the gauges up to date; a moment at most. */
+  read(): Promise<void>;
+}
+
+/** Makes them in a registry; `gauges` is asked at each scrape. */
+export function createAsyncMetrics(
+  registry: Registry,
+  gauges: () => Promise<readonly AsyncGauges[]> = () => Promise.resolve([]),
+): AsyncMetrics {
+  const registers = [registry];
+  const labelNames = ['function_name'] as const;
+  const offered = new Counter({
+    name: 'ebb_async_submits_total',
+    help: 'Asynchronous calls that were submitted, by what came of it: accepted, duplicate or refused.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const queued = new Gauge({
+    name: 'ebb_async_queued',
+    help: 'Asynchronous calls that wait for their first or next attempt.',
+    labelNames,
+    registers,
+  });
+  const running = new Gauge({
+    name: 'ebb_async_running',
+    help: 'Asynchronous calls with an attempt under way.',
+    labelNames,
+    registers,
+  });
+  const oldest = new Gauge({
+    name: 'ebb_async_oldest_seconds',
+    help: 'Time since the oldest waiting asynchronous call was accepted.',
+    labelNames,
+    registers,
+  });
+  const counts = {
+    accepted: offered.labels('accepted'),
+    duplicate: offered.labels('duplicate'),
+    refused: offered.labels('refused'),
+  };
+  return {
+    offered: (outcome) => counts[outcome].inc(),
+    async read() {
+      const found = await readIn(READ_MS, gauges);
+      if (!found) return;
+      for (const gauge of [queued, running, oldest]) gauge.reset();
+      const most = found.toSorted((left, right) => right.queued + right.running - (left.queued + left.running));
+      for (const one of most.slice(0, MAX_SERIES)) {
+        queued.labels(one.label).set(one.queued);
+        running.labels(one.label).set(one.running);
+        oldest.labels(one.label).set(one.oldestSeconds);
+      }
+    },
+  };
+}
+
+async function readIn<T>(ms: number, read: () => Promise<T>): Promise<T | undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), ms);
+  try {
+    return await Promise.race([read().catch(() => undefined), promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
