@@ -14,7 +14,10 @@ afterAll(() => server.stop());
 
 const submit = async (spec: unknown, name?: string) => {
   const response = await server.send('POST', `${NS}/jobs`, { jobs: [{ spec, ...(name && { name }) }] });
-  return { status: response.status, body: (await response.json()) as JobResource[] & { code: string; message: string } };
+  return {
+    status: response.status,
+    body: (await response.json()) as JobResource[] & { code: string; message: string },
+  };
 };
 const get = async <T>(path: string) => (await (await server.send('GET', path)).json()) as T;
 /** Follows a job to its end by what the API streams. */

@@ -274,8 +274,7 @@ export const SETTINGS = {
     fallback: 0,
     min: 0,
     max: 10_000,
-    description:
-      'Most containers of tasks of all [jobs](jobs.md) at once. With `0` four for each core, at least 8.',
+    description: 'Most containers of tasks of all [jobs](jobs.md) at once. With `0` four for each core, at least 8.',
   }),
   jobsKeptMs: duration({
     name: 'jobsKept',
