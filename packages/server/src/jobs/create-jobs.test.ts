@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type JobSpecInput, jobSpecSchema } from '@ebb/contract';
 import { afterEach, describe, expect, test } from 'vitest';
-import { systemClock } from '../core/clock.ts';
+import { type Clock, systemClock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';
 import { createLogger } from '../core/logger.ts';
 import type { Invoker, PlatformCall } from '../core/ports.ts';
@@ -99,9 +99,17 @@ interface Setting {
   readonly store?: KeyValue;
   readonly runs?: FakeRuns;
   readonly maxContainers?: number;
+  readonly clock?: Clock;
+  readonly memoryBytes?: () => number;
 }
 
-async function start({ store = createMemoryKeyValue(), runs = new FakeRuns(), maxContainers = 100 }: Setting = {}) {
+async function start({
+  store = createMemoryKeyValue(),
+  runs = new FakeRuns(),
+  maxContainers = 100,
+  ...setting
+}: Setting = {}) {
+  const { clock = systemClock } = setting;
   const directory = await mkdtemp(join(tmpdir(), 'ebb-jobs-'));
   cleanups.push(() => rm(directory, { recursive: true, force: true }));
   const results = createResultFiles(directory, 4096);
@@ -124,12 +132,17 @@ async function start({ store = createMemoryKeyValue(), runs = new FakeRuns(), ma
       secrets: { reveal: () => Promise.reject(new Error('no secrets')) },
       results,
       logs,
-      clock: systemClock,
+      clock,
     }),
     admission: { admit: () => Promise.resolve({ imageDigest: 'sha256:1' }) },
     logs,
-    room: () => ({ maxContainers, maxCalls: 1000, namespaceLimit: () => undefined, memoryBytes: Infinity }),
-    clock: systemClock,
+    room: () => ({
+      maxContainers,
+      maxCalls: 1000,
+      namespaceLimit: () => undefined,
+      memoryBytes: setting.memoryBytes?.() ?? Infinity,
+    }),
+    clock,
     logger: createLogger('silent'),
     keptMs: 3_600_000,
   });
@@ -262,6 +275,35 @@ describe('a job of an image', () => {
       reason: `skipped: the job "${b?.id}" that it comes after failed`,
     });
     expect(runs.started).toHaveLength(2);
+  });
+});
+
+describe('a job while the host changes', () => {
+  test('goes on when the clock is set an hour back or forth between its attempts', async () => {
+    let offMs = 0;
+    const clock: Clock = { now: () => Date.now() + offMs, monotonic: () => performance.now() };
+    const { runs, submit, ended, tasks } = await start({ clock });
+    runs.decide = ({ labels: { attempt } }) => {
+      offMs = attempt === 1 ? -3_600_000 : 3_600_000;
+      return { code: attempt < 3 ? 1 : 0 };
+    };
+    const id = await submit(image({ retries: 2, deadline: '1m', timeout: '1m' }));
+    expect(await ended(id)).toMatchObject({ state: 'succeeded' });
+    expect(await tasks(id)).toMatchObject([{ attempt: 3, failures: 2 }]);
+  });
+
+  test('begins once memory that functions had comes free, which nobody announces', async () => {
+    let memoryBytes = 0;
+    const { runs, submit, ended } = await start({ memoryBytes: () => memoryBytes });
+    const first = await submit(image({ memory: '64Mi' }));
+    await until(() => runs.running.size === 1);
+    const second = await submit(image({ memory: '64Mi' }));
+    await sleep(20);
+    expect(runs.running.size).toBe(1);
+    memoryBytes = 2 ** 30;
+    await until(() => runs.running.size === 2);
+    for (const { end } of runs.running.values()) end({ code: 0 });
+    for (const id of [first, second]) expect(await ended(id)).toMatchObject({ state: 'succeeded' });
   });
 });
 

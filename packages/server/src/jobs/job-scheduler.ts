@@ -145,9 +145,10 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
   function pumpNow(): void {
     pumping = undefined;
     if (isHeld) return;
-    const now = clock.now();
+    // What waits is not moved when somebody sets the clock.
+    const now = clock.monotonic();
     for (const live of lives.values()) checkDeadline(live, now);
-    const paused = pausedUntil - clock.monotonic();
+    const paused = pausedUntil - now;
     if (paused > 0) {
       later(paused);
       return;
@@ -161,8 +162,13 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
       if (!live || !taken) break;
       begin(live, taken.index, taken.row);
     }
-    const due = [...lives.values()].flatMap((live) => [live.nextReadyAt() ?? [], deadlineOf(live) ?? []].flat());
-    const soonest = Math.min(...due.filter((at) => at > now));
+    let soonest = Number.POSITIVE_INFINITY;
+    for (const live of lives.values()) {
+      for (const at of [live.nextReadyAt(), live.deadlineAt])
+        if (at !== undefined && at > now) soonest = Math.min(soonest, at);
+      // Room that functions and limits leave comes back without a word.
+      if (viewOf(live, now).isReady) soonest = Math.min(soonest, now + AGAIN_MS);
+    }
     if (Number.isFinite(soonest)) later(soonest - now);
   }
 
@@ -171,14 +177,16 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
     timer = setTimeout(pump, Math.min(ms + 1, LONGEST_TIMER_MS)).unref();
   }
 
-  function deadlineOf({ record, resolved }: LiveJob): number | undefined {
-    if (record.ending || record.startedAt === undefined || resolved.deadlineMs === undefined) return undefined;
-    return record.startedAt + resolved.deadlineMs;
+  /** Finds out when a job that has begun is to have ended. */
+  function setDeadline(live: LiveJob): void {
+    const { deadlineMs } = live.resolved;
+    const { startedAt } = live.record;
+    if (deadlineMs === undefined || startedAt === undefined) return;
+    live.deadlineAt = clock.monotonic() + deadlineMs - Math.max(clock.now() - startedAt, 0);
   }
 
   function checkDeadline(live: LiveJob, now: number): void {
-    const at = deadlineOf(live);
-    if (at === undefined || at > now) return;
+    if (live.record.ending || live.deadlineAt === undefined || live.deadlineAt > now) return;
     const reason = `it did not end within its deadline of ${live.record.spec.deadline ?? ''}`;
     void end(live.record.id, { state: 'failed', reason }).catch(() => {});
   }
@@ -204,7 +212,7 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
     let timeout: NodeJS.Timeout | undefined;
     try {
       if (!found && !(await noteStart(live, index, row))) {
-        live.settle(index, { ...before, state: 'queued' }, now);
+        live.settle(index, { ...before, state: 'queued' }, clock.monotonic());
         return;
       }
       const { timeoutMs } = live.resolved;
@@ -241,7 +249,10 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
   async function noteStart(live: LiveJob, index: number, row: TaskRow): Promise<boolean> {
     try {
       const isFirst = live.record.state === 'queued';
-      if (isFirst) update(live, { state: 'running', startedAt: live.record.startedAt ?? row.startedAt });
+      if (isFirst) {
+        update(live, { state: 'running', startedAt: live.record.startedAt ?? row.startedAt });
+        setDeadline(live);
+      }
       await Promise.all([store.saveTask(live.record.id, index, row), isFirst && store.saveJob(live.record)]);
       return true;
     } catch (error) {
@@ -263,7 +274,7 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
       isOver && decided.row.state === 'queued' ? { ...decided.row, state: 'cancelled' } : decided.row;
     const stays = record.isStreamed && next.state === 'queued' ? ({ ...next, state: 'failed' } as const) : next;
     await insist(() => store.saveTask(record.id, index, stays));
-    live.settle(index, stays, now + (decided.waitMs ?? 0));
+    live.settle(index, stays, clock.monotonic() + (decided.waitMs ?? 0));
     live.last = stays;
     if (ended.kind === 'lost') {
       live.lost += 1;
@@ -312,15 +323,20 @@ export function createJobScheduler(options: JobSchedulerOptions): JobScheduler {
     const live = lives.get(id);
     if (!live || live.record.ending) return;
     const record = update(live, { ending });
-    await store.saveJob(record);
-    for (const stop of live.stops.values()) stop({ kind: 'ended', reason: ending.reason });
+    try {
+      await store.saveJob(record);
+    } finally {
+      // Where it could not be noted, nothing is begun all the same until this server ends.
+      for (const stop of live.stops.values()) stop({ kind: 'ended', reason: ending.reason });
+    }
     await completeIfDone(live);
   }
 
   function add(record: JobRecord, tasks: ReadonlyMap<number, TaskRow>): LiveJob {
     records.set(record.id, record);
-    const live = new LiveJob(record, tasks, (order += 1), clock.now());
+    const live = new LiveJob(record, tasks, (order += 1), clock.monotonic());
     lives.set(record.id, live);
+    setDeadline(live);
     pump();
     // One whose tasks are all done already has nothing to wait for.
     void completeIfDone(live);

@@ -17,6 +17,8 @@ export class LiveJob {
   readonly order: number;
   readonly counts: TaskCounts;
   lost = 0;
+  /** When it is to have ended, on the clock that never goes backwards. */
+  deadlineAt: number | undefined;
   /** The row of the task whose attempt ended last. */
   last: TaskRow | undefined;
   /** Attempts that run here, with what stops them. */
