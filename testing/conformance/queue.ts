@@ -12,7 +12,7 @@ import { queueModel } from './queue-model.ts';
 
 /** Settings of {@link queueConformance}. */
 export interface QueueSuiteOptions {
-  /** How many random histories are compared with the memory queue's. Default: 150. */
+  /** How many random histories are compared with the memory queue's. Default: 250. */
   readonly histories?: number | undefined;
   /** Opens an empty one for each of them, where that can be had cheaper. */
   readonly openForModel?: (() => Promise<Queue>) | undefined;
@@ -686,6 +686,6 @@ export function queueConformance(
       expect((await record(again, 'g')).seq).toBeGreaterThan((await record(again, 'e')).seq);
     });
 
-    queueModel(options.openForModel ?? (async () => (await open()).queue), options.histories ?? 150);
+    queueModel(options.openForModel ?? (async () => (await open()).queue), options.histories ?? 250);
   });
 }

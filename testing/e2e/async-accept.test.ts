@@ -75,6 +75,7 @@ describe('a server that accepts calls to be made later', () => {
       ['lab', 400, 'INVALID_REQUEST', { 'x-ebb-priority': '10' }],
       ['lab', 400, 'INVALID_REQUEST', { 'x-ebb-max-age': '1ms' }],
       ['lab', 400, 'INVALID_REQUEST', { 'x-callback-url': 'gopher://example.com' }],
+      ['lab', 400, 'DESTINATION_REFUSED', { 'x-callback-url': 'http://169.254.169.254/latest' }],
       ['lab', 400, 'INVALID_REQUEST', { 'idempotency-key': '' }],
     ];
     for (const [where, status, code, headers] of cases) {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { DEFAULT_NAMESPACE } from '@ebb/contract';
 import { expect, test } from 'vitest';
 import { startHistory } from '../harness/history.ts';
 import { startTestServer } from '../harness/server.ts';
@@ -24,7 +25,8 @@ function submitting(submit: (i: number) => Promise<unknown>, width: number) {
 
 test('2: a server killed again and again loses nothing that it accepted, and ends every call once (A1, A2, A3)', async () => {
   await using server = await startTestServer({ engine: 'process' });
-  const history = await startHistory(server, 'recorder', { async: QUICK });
+  const history = await startHistory(server, 'recorder', { async: { ...QUICK, onFailure: [{ queue: 'failed' }] } });
+  const take = () => server.client.queues.lease(DEFAULT_NAMESPACE, 'failed', { max: 100 });
   const paths = ['/', '/?fail=1', '/?ms=30', '/?fail=9', '/?ms=10&fail=2'];
   for (const runMs of [150, 320, 60, 500]) {
     const stop = submitting(
@@ -42,6 +44,12 @@ test('2: a server killed again and again loses nothing that it accepted, and end
   const failing = settled.filter(({ path }) => path === '/?fail=9');
   expect(failing.every(({ state, dead }) => state === 'dead' && dead?.reason === 'attempts')).toBe(true);
   expect(settled.filter((one) => !failing.includes(one)).every(({ state }) => state === 'succeeded')).toBe(true);
+  // Each of them was written into the dead letters and sent on in one commit.
+  const sent: string[] = [];
+  for (let items = await take(); items.length > 0; items = await take()) {
+    sent.push(...items.map(({ origin }) => origin?.of ?? ''));
+  }
+  expect(sent.filter((of) => history.accepted.includes(of)).toSorted()).toEqual(failing.map(({ id }) => id).toSorted());
 });
 
 test('3: what was answered but not written down when the server died is made again, one number higher, and succeeds once', async () => {

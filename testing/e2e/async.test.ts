@@ -31,7 +31,7 @@ test('A2, A3: calls are made, tried again with the next number, and end once eac
 test('with gateway processes: calls are made, cancelled while they run, and buried with their function', async () => {
   await using server = await startTestServer({ engine: 'process', args: ['--gateways', '1'] });
   const history = await startHistory(server, 'recorder', { async: { concurrency: 2 } });
-  const { invocations, functions } = server.client;
+  const { invocations, functions, versions } = server.client;
 
   const running = (await history.submit({ path: '/?slow=1' })) ?? '';
   while ((await history.seen()).length === 0) await sleep(10);
@@ -41,9 +41,17 @@ test('with gateway processes: calls are made, cancelled while they run, and buri
   await history.settled();
   expect(await history.violations()).toEqual([]);
 
+  // A version that a queued call names stays.
+  await invocations.submit({ function: 'recorder@1', delay: '1h' });
+  await startHistory(server, 'recorder', { memory: '200Mi', async: { concurrency: 2 } });
+  await expect(versions.remove({ namespace: DEFAULT_NAMESPACE, name: 'recorder' }, 1)).rejects.toMatchObject({
+    code: 'VERSION_IN_USE',
+  });
   // Two run, the others wait for them; then there is nobody to call.
   const left = await Promise.all(Array.from({ length: 5 }, () => history.submit({ path: '/?ms=1500' })));
-  while ((await history.seen()).length < 5) await sleep(10);
+  const begun = async () =>
+    (await history.seen()).filter(({ id, step }) => step === 'begun' && left.includes(id)).length;
+  while ((await begun()) < 2) await sleep(10);
   await functions.remove({ namespace: DEFAULT_NAMESPACE, name: 'recorder' });
   const ended = await Promise.all(left.map((id) => invocations.wait(id ?? '', { limitMs: 20_000 })));
   const states = ended.map(({ state, dead }) => dead?.reason ?? state).toSorted();

@@ -17,7 +17,6 @@ import type {
   Authenticator,
   CodeStore,
   FunctionRegistry,
-  Invoker,
   LogBook,
 } from '../../packages/server/src/core/ports.ts';
 import {
@@ -27,8 +26,8 @@ import {
   type MemoryHost,
 } from '../../packages/server/src/engines/memory/memory-engine.ts';
 import type { MemoryServe } from '../../packages/server/src/engines/memory/memory-instance.ts';
-import { createInvoker } from '../../packages/server/src/gateway/invoker.ts';
-import { AsyncDoor } from '../../packages/server/src/gateway/async-door.ts';
+import { createInvoker, type PlatformInvoker } from '../../packages/server/src/gateway/invoker.ts';
+import { AsyncDoor, type DoorGate } from '../../packages/server/src/gateway/async-door.ts';
 import { Gateway } from '../../packages/server/src/gateway/gateway.ts';
 import { RouteTable } from '../../packages/server/src/gateway/route-table.ts';
 import type { InstancePools } from '../../packages/server/src/pool/instance-pools.ts';
@@ -43,6 +42,13 @@ import type { InvocationEvent } from '../../packages/server/src/telemetry/invoca
 
 /** Digest that every code function of the harness deploys; the memory engine never looks at the code. */
 const CODE = `sha256:${'0'.repeat(64)}`;
+
+const OPEN_GATE: DoorGate = {
+  enter: () => () => {},
+  pass: () => Promise.resolve({ kind: 'here', leave: () => {} }),
+  isTurnedOver: false,
+  handle: () => {},
+};
 
 /** What a test of the data plane is made with. */
 export interface GatewayHarnessOptions {
@@ -62,9 +68,9 @@ export interface GatewayHarnessOptions {
   /** Hosts below it name functions. */
   readonly domain?: string;
   /** Accepts calls under `/async-function/`; without it that path is elsewhere. */
-  readonly acceptor?: Pick<Acceptor, 'enqueue'>;
-  /** Whether the express lane may accept calls. Default: always. */
-  readonly enter?: () => (() => void) | undefined;
+  readonly acceptor?: Pick<Acceptor, 'enqueue' | 'receive'>;
+  /** Stands before the queue. Default: an open one. */
+  readonly gate?: DoorGate;
   /** Instances of a server that this one replaces. */
   readonly heldElsewhere?: () => Promise<ReadonlySet<string> | undefined>;
 }
@@ -80,7 +86,7 @@ export interface GatewayHarness extends AsyncDisposable {
   /** Sets the bounds of the host anew. */
   readonly rebound: (bounds: HostBounds) => void;
   readonly gateway: Gateway;
-  readonly invoker: Invoker;
+  readonly invoker: PlatformInvoker;
   readonly events: InvocationEvent[];
   readonly lines: LogLine[];
   readonly store: KeyValue;
@@ -157,8 +163,8 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     domain: options.domain,
     record: (event) => events.push(event),
   });
-  const { acceptor, enter = () => () => {} } = options;
-  const door = acceptor && new AsyncDoor({ routes, authenticator, acceptor, gateway, enter });
+  const { acceptor, gate = OPEN_GATE } = options;
+  const door = acceptor && new AsyncDoor({ routes, authenticator, acceptor, gateway, gate });
   await pools.start(registry);
   loop.start();
   const listener = await openListener({

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { INVOCATION_STATES, type InvocationResource, type SubmitCallInput } from '@ebb/contract';
@@ -33,7 +33,7 @@ export interface History {
 /** Deploys the function that records, with `spec` in its manifest, and begins a history of its calls. */
 export async function startHistory(server: TestServer, name: string, spec: object = {}): Promise<History> {
   const file = path.join(server.dataDir, `${name}.jsonl`);
-  await writeFile(file, '');
+  await appendFile(file, '');
   const manifest = path.join(server.dataDir, `${name}.yaml`);
   const functions = { [name]: { runtime: 'node', code: RECORDER, env: { RECORD_FILE: file }, ...spec } };
   // YAML takes JSON as it is.

@@ -63,7 +63,8 @@ export const ERRORS = define({
     component: 'gateway',
     fault: 'caller',
     retryable: true,
-    description: 'The headers of the request did not come in time; it was not forwarded.',
+    description:
+      'The headers of the request, or the body of an asynchronous call, did not come in time; nothing was done with it.',
   },
   NOT_FOUND: {
     status: 404,
@@ -575,7 +576,7 @@ export const ERRORS = define({
     component: 'store',
     fault: 'platform',
     retryable: true,
-    description: 'The data directory could not be read or written, for instance because the disk is full.',
+    description: 'The data directory could not be read or written.',
   },
   INTERNAL: {
     status: 500,

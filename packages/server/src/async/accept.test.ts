@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { type AsyncSpecInput, functionSpecSchema } from '@ebb/contract';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -29,6 +30,10 @@ function recordOf(versions: readonly Version[]): FunctionRecord {
 
 const RECORD = recordOf([versionOf(1), versionOf(2, { maxAge: '1h', order: 'strict', throttle: '3s' })]);
 
+function files(more: Partial<AcceptOptions['files']>): AcceptOptions['files'] {
+  return { maxBytes: 1000, keep: keepAll, open: () => Readable.from([]), ...more };
+}
+
 function make(overrides: Partial<AcceptOptions> = {}) {
   const queue = createMemoryQueue();
   const outcomes: string[] = [];
@@ -41,7 +46,7 @@ function make(overrides: Partial<AcceptOptions> = {}) {
           : Promise.reject(new EbbError('VERSION_NOT_FOUND', 'no such version')),
     },
     queue,
-    files: { maxBytes: 1000, keep: (given) => keepAll(given) },
+    files: files({ keep: (given) => keepAll(given) }),
     clock: { now: () => NOW },
     maxQueued: 1000,
     onOutcome: (outcome) => outcomes.push(outcome),
@@ -106,14 +111,14 @@ test.each([
   [{ qualifier: '@x' }, 'VERSION_NOT_FOUND'],
 ] as const)('what %o names is not there, and the body is not even read', async (more, code) => {
   const { acceptance, outcomes } = make({
-    files: { maxBytes: 1000, keep: () => Promise.reject(new Error('it was read')) },
+    files: files({ keep: () => Promise.reject(new Error('it was read')) }),
   });
   await expect(acceptance.enqueue(call(more))).rejects.toMatchObject({ code });
   expect(outcomes).toEqual(['refused']);
 });
 
 test('a body that is known to be too large is refused before it has come', async () => {
-  const { acceptance } = make({ files: { maxBytes: 10, keep: () => Promise.reject(new Error('it was read')) } });
+  const { acceptance } = make({ files: files({ maxBytes: 10, keep: () => Promise.reject(new Error('it was read')) }) });
   async function* none(): AsyncGenerator<Uint8Array> {}
   const body = { kind: 'chunks', chunks: none(), sizeBytes: 11 } as const;
   await expect(acceptance.enqueue(call({ body }))).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' });
@@ -221,4 +226,17 @@ test('33: an idempotency key is free again a day after its call was due', async 
   now += 2;
   await queue.forget({ succeededBefore: 0, cancelledBefore: 0, deadBefore: 0 }, now, 100);
   expect((await submit()).id).not.toBe(id);
+});
+
+test('a call that was received is accepted when it is queued, as old as it is then', async () => {
+  let now = NOW;
+  const { acceptance, queue, outcomes } = make({ clock: { now: () => now } });
+  const received = await acceptance.receive(call({ delayMs: 1_000 }));
+  expect(received.body).toEqual({ kind: 'bytes', bytes: Buffer.from('hello') });
+  expect(await queue.list({ namespace: 'team', limit: 10 })).toEqual([]);
+  now += 5_000;
+  const { id } = await received.queue();
+  expect(await queue.get(id)).toMatchObject({ acceptedAt: now, runAt: now + 1_000 });
+  await expect(acceptance.receive(call({ name: 'gone' }))).rejects.toMatchObject({ code: 'FUNCTION_NOT_FOUND' });
+  expect(outcomes).toEqual(['accepted', 'refused']);
 });

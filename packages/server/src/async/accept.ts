@@ -3,7 +3,15 @@ import { type AsyncPolicy, PRIORITIES, resolveAsync } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
-import type { AcceptedCall, Acceptor, FunctionRegistry, GivenBody, GivenCall, Version } from '../core/ports.ts';
+import type {
+  AcceptedCall,
+  Acceptor,
+  CallBody,
+  FunctionRegistry,
+  GivenBody,
+  GivenCall,
+  Version,
+} from '../core/ports.ts';
 import type { Enqueued, NewItem, Origin, Payload, Queue, Target } from '../store/queue.ts';
 import { type PayloadFiles, tooLarge } from './payload-files.ts';
 import { versionMeant } from './version-meant.ts';
@@ -21,7 +29,7 @@ const FILES_AT_ONCE = 16;
 export interface AcceptOptions {
   readonly registry: Pick<FunctionRegistry, 'resolve' | 'version'>;
   readonly queue: Pick<Queue, 'enqueue'>;
-  readonly files: Pick<PayloadFiles, 'keep' | 'maxBytes'>;
+  readonly files: Pick<PayloadFiles, 'keep' | 'open' | 'maxBytes'>;
   readonly clock: Pick<Clock, 'now'>;
   /** Most calls of one namespace that wait or run. */
   readonly maxQueued: number;
@@ -111,6 +119,20 @@ export function createAcceptance(options: AcceptOptions): Acceptance {
 
   return {
     enqueue: (call) => accept(prepare(call)),
+    async receive(call) {
+      try {
+        const { body, ...rest } = call;
+        const policy = await policyFor(rest);
+        const payload = await keep(body);
+        return {
+          body: bodyOf(payload, files),
+          queue: () => accept(itemOf({ ...rest, payload }, policy)),
+        };
+      } catch (error) {
+        onOutcome?.('refused');
+        throw error;
+      }
+    },
     enqueueKept: (call) => accept((async () => itemOf(call, await policyFor(call)))()),
     async enqueueAll(calls) {
       const outcomes: (AcceptedCall | EbbError)[] = [];
@@ -179,6 +201,12 @@ function makeItem(call: KeptCall, policy: AsyncPolicy, now: number): NewItem {
     origin: call.origin,
     callbacks: call.callbacks,
   };
+}
+
+function bodyOf(payload: Payload, files: Pick<PayloadFiles, 'open'>): CallBody {
+  if (payload.kind !== 'file') return payload;
+  const { digest, sizeBytes } = payload;
+  return { kind: 'stream', sizeBytes, open: () => files.open(digest) };
 }
 
 /** What makes two submits the same: where they go, and with what. Other headers differ from one try to the next. */

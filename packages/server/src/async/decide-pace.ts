@@ -7,14 +7,14 @@ export interface PaceFacts {
 }
 
 /** Pace of the first look that finds calls from outside. */
-const FIRST = 8;
-const LEAST = 1;
+const FIRST = 1;
+const LEAST = 0.25;
 /** Beyond it nothing is bounded; with calls from outside, never more than that. */
-const MOST = 40;
+const MOST = 4;
 /** A loop that is later than this has too much to do. */
-const LATE_MS = 4;
+const LATE_MS = 1.5;
 const SLOWER = 0.7;
-const FASTER = 0.5;
+const FASTER = 0.1;
 
 /**
  * How many attempts may begin until the next look. While nobody else is served there is no bound. Beside calls from
@@ -24,5 +24,5 @@ const FASTER = 0.5;
 export function decidePace(before: number, { isShared, lagMs }: PaceFacts): number {
   if (!isShared) return before >= MOST ? Infinity : Math.max(LEAST, before * 2);
   if (before === Infinity) return FIRST;
-  return lagMs > LATE_MS ? Math.max(LEAST, before * SLOWER) : Math.min(MOST, before + FASTER);
+  return Math.min(MOST, lagMs > LATE_MS ? Math.max(LEAST, before * SLOWER) : before + FASTER);
 }

@@ -14,6 +14,8 @@ export class DispatchLane {
   isAsking = false;
   /** When there may be something again, milliseconds since the Unix epoch. */
   nextAt: number | undefined;
+  /** Until when nothing in it grows too old, as far as is known; monotonic milliseconds. */
+  freshUntilMs = 0;
   /** Number of the turn in which it was served last. */
   servedAt = 0;
   #state = NEW_LANE;
@@ -53,6 +55,13 @@ export class DispatchLane {
   /** Whether nothing is known of it that a new one would not know. */
   isIdle(nowMs: number): boolean {
     const isPlain = this.#state.found === Infinity && this.heldUntilMs <= nowMs;
-    return !this.isDue && !this.isAsking && this.running === 0 && this.nextAt === undefined && isPlain;
+    return (
+      !this.isDue &&
+      !this.isAsking &&
+      this.running === 0 &&
+      this.nextAt === undefined &&
+      isPlain &&
+      this.freshUntilMs <= nowMs
+    );
   }
 }

@@ -271,7 +271,6 @@ describe('how many', () => {
     for (let i = 0; i < 50; i += 1) await bench.submit(`c${i}`);
     await eventually(() => bench.running() === 2);
     ready = 2;
-    bench.dispatcher.poke([`${NS}/hello`]);
     await eventually(() => bench.running() === 8);
     await sleep(20);
     expect(bench.running()).toBe(8);
@@ -319,6 +318,43 @@ describe('how many', () => {
     await eventually(isIn(bench, 'b', 'succeeded'));
     const [first, second] = bench.made;
     expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThanOrEqual(140);
+  });
+
+  test('a function that could not be started is called at once when it was deployed anew', async () => {
+    let isBroken = true;
+    await using bench = await createBench({
+      act: () =>
+        isBroken ? { verdict: 'failed', errorCode: 'HANDLER_FAILED', status: 503, retryAfterMs: 60_000 } : {},
+      room: () => ({ perInstance: 1, ready: 0, most: 1 }),
+    });
+    await bench.submit('first');
+    await eventually(() => bench.made.length === 1);
+    await bench.submit('second');
+    await sleep(20);
+    expect(bench.made).toHaveLength(1);
+    isBroken = false;
+    bench.dispatcher.changed(`${NS}/hello`);
+    await eventually(isIn(bench, 'second', 'succeeded'));
+  });
+
+  test('a queue that fails is asked again, and that is said once', async () => {
+    const inner = createMemoryQueue();
+    let failing = 2;
+    const said: string[] = [];
+    const queue: Queue = Object.assign(Object.create(inner) as Queue, {
+      async lease(request: Parameters<Queue['lease']>[0]) {
+        failing -= 1;
+        if (failing >= 0) throw new EbbError('STORE_FAILED', 'the disk is gone');
+        return inner.lease(request);
+      },
+    });
+    await using bench = await createBench({
+      queue,
+      logger: { error: (_facts: unknown, text: string) => void said.push(text) } as unknown as typeof logger,
+    });
+    await bench.submit('a');
+    await eventually(isIn(bench, 'a', 'succeeded'));
+    expect(said).toHaveLength(1);
   });
 
   test('32: ten thousand poison messages hold up nobody', async () => {

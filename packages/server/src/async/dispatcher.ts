@@ -4,8 +4,9 @@ import { AttemptRunner, type AttemptRunnerOptions } from './attempt-runner.ts';
 import { classifyLaneSign } from './classify-lane-sign.ts';
 import type { LaneRoom } from './decide-lane-limit.ts';
 import { decideTurns, type LaneDemand } from './decide-turns.ts';
-import { DispatchLane } from './dispatch-lane.ts';
-import { type LaneName, parseLane } from './lane-name.ts';
+import type { DispatchLane } from './dispatch-lane.ts';
+import { LaneBook } from './lane-book.ts';
+import type { LaneName } from './lane-name.ts';
 import { createLeaseKeeper } from './lease-keeper.ts';
 import type { Pace } from './pace.ts';
 import { RunningAttempt } from './running-attempt.ts';
@@ -16,12 +17,16 @@ import type { Settling } from './settling.ts';
 const LEASE_MS = 30_000;
 /** Attempts at once, over all lanes. */
 const MAX_RUNNING = 2_000;
-/** The wall clock is looked at this often while something waits for a moment: it may jump. */
-const LOOK_EVERY_MS = 1_000;
 /** With nothing left of the pace it is asked again so soon. */
-const PACE_MS = 10;
+const PACE_MS = 5;
+/** A lane that may begin no more is looked at again so soon. */
+const ROOM_MS = 100;
 /** Attempts that begin in one turn of the event loop, so that calls from outside get theirs. */
 const BEGIN_AT_ONCE = 8;
+/** Calls that are given up in one go because they are too old. */
+const EXPIRE_AT_ONCE = 100;
+/** A lane without calls that are too old is asked for them again after this. */
+const FRESH_MS = 60_000;
 /** With more outcomes than this on their way to the disk, places become free only when they are there. */
 const MAX_UNSETTLED = 1_000;
 /** How long after the queue failed it is asked again. */
@@ -80,18 +85,15 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 class QueueDispatcher implements Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #leaseMs: number;
-  readonly #lanes = new Map<string, DispatchLane>();
-  readonly #due = new Set<DispatchLane>();
+  readonly #lanes: LaneBook;
   readonly #attempts = new Map<string, RunningAttempt>();
   /** What was leased, until its outcome is on disk. */
   readonly #work = new Set<Promise<void>>();
   readonly #keeper;
   readonly #settler;
   readonly #runner;
-  #isLeasing = false;
-  #hasTurn = false;
   #turn = 0;
-  #wake: { readonly timer: NodeJS.Timeout; readonly atMs: number } | undefined;
+  #isFailing = false;
   /** Questions to the queue under way. */
   readonly #asking = new Set<Promise<void>>();
   /** Places taken over all lanes. */
@@ -101,6 +103,7 @@ class QueueDispatcher implements Dispatcher {
     this.#options = options;
     this.#leaseMs = options.leaseMs ?? LEASE_MS;
     const { settling, clock, logger } = options;
+    this.#lanes = new LaneBook(clock, () => this.#takeTurn());
     this.#keeper = createLeaseKeeper({ queue: settling, clock, logger, leaseMs: this.#leaseMs });
     this.#settler = createSettler({ queue: settling, logger });
     this.#runner = new AttemptRunner(options, this.#settler, (...settled) => this.#settled(...settled));
@@ -116,31 +119,30 @@ class QueueDispatcher implements Dispatcher {
   }
 
   async reclaim(alive: readonly string[] = []): Promise<void> {
-    const { queue, clock, owner, logger } = this.#options;
-    if (!this.#isLeasing) return;
+    const { queue, clock, owner } = this.#options;
+    if (!this.#lanes.isOpen) return;
     try {
       await queue.reclaim({ now: clock.now(), owners: [owner, ...alive] });
       await this.#lookAtAll();
     } catch (error) {
       // The next sweep finds the same.
-      logger.error({ err: error }, 'the queue of asynchronous calls could not be read; it is tried again');
+      this.#failed(error, 'the queue of asynchronous calls could not be read; it is tried again');
     }
   }
 
   resume(): void {
-    this.#isLeasing = true;
-    this.#wakeUp();
+    this.#lanes.open();
   }
 
   poke(lanes?: Iterable<string>): void {
     if (!lanes) this.#track(this.#lookAtAll(), this.#asking);
-    else for (const lane of lanes) this.#setDue(this.#laneOf(lane));
+    else for (const lane of lanes) this.#lanes.setDue(this.#lanes.of(lane));
   }
 
   changed(name: string): void {
-    const lane = this.#lanes.get(name);
+    const lane = this.#lanes.find(name);
     lane?.forget();
-    if (lane) this.#setDue(lane);
+    if (lane) this.#lanes.setDue(lane);
   }
 
   abort(id: string, message: string): boolean {
@@ -148,23 +150,22 @@ class QueueDispatcher implements Dispatcher {
   }
 
   async sweep(): Promise<void> {
-    const { queue, clock, logger } = this.#options;
+    const { queue, clock } = this.#options;
+    // The queue may be another server's by now.
+    if (!this.#lanes.isOpen) return;
     try {
       const now = clock.now();
       // Ours first and by the same clock: after a jump of the clock they would seem to have run out.
       if (await this.#keeper.extendAll(now)) this.poke(await queue.reclaim({ now }));
       for (const lane of await this.#lookAtAll()) await this.#giveUpExpired(lane);
     } catch (error) {
-      logger.error({ err: error }, 'the queue of asynchronous calls could not be looked through; it is tried again');
+      this.#failed(error, 'the queue of asynchronous calls could not be looked through; it is tried again');
     }
-    const nowMs = clock.monotonic();
-    for (const [name, lane] of this.#lanes) if (lane.isIdle(nowMs)) this.#lanes.delete(name);
+    this.#lanes.tidy();
   }
 
   async stop(): Promise<void> {
-    this.#isLeasing = false;
-    clearTimeout(this.#wake?.timer);
-    this.#wake = undefined;
+    this.#lanes.close();
     // What is leased meanwhile is given back.
     await Promise.all(this.#asking);
   }
@@ -179,15 +180,19 @@ class QueueDispatcher implements Dispatcher {
   /** Looks at every lane there is, and returns those with something in them. */
   async #lookAtAll(): Promise<readonly string[]> {
     const lanes = (await this.#options.queue.lanes()).filter(({ queued }) => queued > 0);
-    for (const { lane, nextAt } of lanes) this.#expect(this.#laneOf(lane), nextAt);
+    for (const { lane, nextAt } of lanes) this.#lanes.expect(this.#lanes.of(lane), nextAt);
     return lanes.map(({ lane }) => lane);
   }
 
-  async #giveUpExpired(lane: string): Promise<void> {
-    const { queue } = this.#options;
+  /** Gives up what is too old in a lane and does not come up by itself, because it waits for its key or its moment. */
+  async #giveUpExpired(name: string): Promise<void> {
+    const { queue, clock } = this.#options;
+    const lane = this.#lanes.of(name);
+    if (clock.monotonic() < lane.freshUntilMs) return;
     for (;;) {
-      const request = this.#request(lane, BEGIN_AT_ONCE * BEGIN_AT_ONCE);
-      const { leases } = await queue.lease({ ...request, expired: true });
+      const request = this.#request(name, EXPIRE_AT_ONCE);
+      const { leases, nextAt = Infinity } = await queue.lease({ ...request, expired: true });
+      lane.freshUntilMs = clock.monotonic() + Math.min(FRESH_MS, nextAt - request.now);
       if (leases.length === 0) return;
       const heldUntilMs = this.#options.clock.monotonic() + this.#leaseMs;
       await Promise.all(leases.map((lease) => this.#runner.expire(lease, heldUntilMs)));
@@ -199,59 +204,24 @@ class QueueDispatcher implements Dispatcher {
     return { lane, max, now, untilAt: now + this.#leaseMs, owner: this.#options.owner };
   }
 
-  #laneOf(name: string): DispatchLane {
-    const known = this.#lanes.get(name);
-    if (known) return known;
-    const lane = new DispatchLane(name, parseLane(name));
-    this.#lanes.set(name, lane);
-    return lane;
-  }
-
-  #setDue(lane: DispatchLane): void {
-    // What is in a queue waits for somebody who takes it.
-    if (lane.of.kind === 'queue') return;
-    lane.isDue = true;
-    this.#due.add(lane);
-    this.#soon();
-  }
-
-  /** Takes note of when there may be something in a lane; undefined for never, as far as is known. */
-  #expect(lane: DispatchLane, at: number | undefined): void {
-    if (at === undefined || lane.of.kind === 'queue') return;
-    if (at <= this.#options.clock.now()) {
-      this.#setDue(lane);
-      return;
-    }
-    lane.expect(at);
-    this.#wakeIn(at - this.#options.clock.now());
-  }
-
-  #soon(): void {
-    if (this.#hasTurn || !this.#isLeasing) return;
-    this.#hasTurn = true;
-    setImmediate(() => {
-      this.#hasTurn = false;
-      if (this.#isLeasing) this.#takeTurn();
-    });
-  }
-
   /** Shares the free places out and asks the queue for work for them. */
   #takeTurn(): void {
     const { clock, roomOf, pace, maxRunning = MAX_RUNNING } = this.#options;
     const nowMs = clock.monotonic();
     const demands: LaneDemand[] = [];
-    for (const lane of this.#due) {
+    for (const lane of this.#lanes.due) {
       const demand = lane.demand(roomOf(lane.of), nowMs);
       if (demand.wants > 0) demands.push(demand);
-      else if (lane.heldUntilMs > nowMs) this.#wakeIn(lane.heldUntilMs - nowMs);
+      // Instances may have come by then, whose calls end much later.
+      else this.#lanes.wakeIn(Math.max(ROOM_MS, lane.heldUntilMs - nowMs));
     }
     if (demands.length === 0) return;
     this.#turn += 1;
     const allowance = pace?.allowance ?? Infinity;
-    if (allowance < 1) this.#wakeIn(PACE_MS);
+    if (allowance < demands.reduce((all, { wants }) => all + wants, 0)) this.#lanes.wakeIn(PACE_MS);
     for (const [name, places] of decideTurns(demands, Math.min(maxRunning - this.#running, allowance))) {
       pace?.spend(places);
-      const lane = this.#laneOf(name);
+      const lane = this.#lanes.of(name);
       lane.servedAt = this.#turn;
       this.#track(this.#ask(lane, places), this.#asking);
     }
@@ -259,26 +229,25 @@ class QueueDispatcher implements Dispatcher {
 
   /** Leases work of a lane for so many places and begins with it. */
   async #ask(lane: DispatchLane, places: number): Promise<void> {
-    const { queue, clock, logger } = this.#options;
+    const { queue, clock } = this.#options;
     lane.isAsking = true;
-    lane.isDue = false;
-    this.#due.delete(lane);
+    this.#lanes.setAsked(lane);
     this.#occupy(lane, places);
     const request = this.#request(lane.lane, places);
     const heldUntilMs = clock.monotonic() + this.#leaseMs;
     const leased = await queue.lease(request).catch((error: unknown) => {
-      logger.error({ err: error }, 'asynchronous calls could not be leased; it is tried again');
+      this.#failed(error, 'asynchronous calls could not be leased; it is tried again');
       return undefined;
     });
+    if (leased) this.#isFailing = false;
     lane.isAsking = false;
     const leases = leased?.leases ?? [];
     this.#occupy(lane, leases.length - places);
     this.#options.pace?.spend(leases.length - places);
-    lane.nextAt = undefined;
-    if (leases.length === places) this.#setDue(lane);
-    else this.#expect(lane, leased ? leased.nextAt : clock.now() + AGAIN_MS);
+    if (leases.length === places) this.#lanes.setDue(lane);
+    else this.#lanes.expect(lane, leased ? leased.nextAt : clock.now() + AGAIN_MS);
     // It may have become due while it was asked.
-    if (lane.isDue) this.#soon();
+    if (lane.isDue) this.#lanes.soon();
     if (leases.length > 0) await this.#begin(lane, leases, heldUntilMs, request.now);
   }
 
@@ -307,7 +276,7 @@ class QueueDispatcher implements Dispatcher {
       if (isFree) return;
       isFree = true;
       this.#occupy(lane, -1);
-      if (lane.isDue) this.#soon();
+      if (lane.isDue) this.#lanes.soon();
     };
     try {
       if (record.expiresAt <= clock.now() && !attempt.stopped) {
@@ -315,7 +284,7 @@ class QueueDispatcher implements Dispatcher {
         return;
       }
       // Nothing has begun yet: it is as if it had not been leased.
-      if (!this.#isLeasing || attempt.stopped?.kind === 'returned') {
+      if (!this.#lanes.isOpen || attempt.stopped?.kind === 'returned') {
         await this.#runner.giveBack(attempt);
         return;
       }
@@ -333,18 +302,24 @@ class QueueDispatcher implements Dispatcher {
   }
 
   #settled({ id, rules, lane }: QueueRecord, next: Settlement['next'], follow: readonly NewItem[]): void {
-    for (const item of follow) this.#setDue(this.#laneOf(item.lane));
+    for (const item of follow) this.#lanes.setDue(this.#lanes.of(item.lane));
     // Whoever waited for the key may begin now.
-    if (rules) this.#setDue(this.#laneOf(lane));
-    if (next.kind === 'retry') this.#expect(this.#laneOf(lane), next.at);
+    if (rules) this.#lanes.setDue(this.#lanes.of(lane));
+    if (next.kind === 'retry') this.#lanes.expect(this.#lanes.of(lane), next.at);
     else this.#options.onEnded?.(id);
+  }
+
+  /** Says that the queue fails, once until it works again. */
+  #failed(error: unknown, message: string): void {
+    if (!this.#isFailing) this.#options.logger.error({ err: error }, message);
+    this.#isFailing = true;
   }
 
   #occupy(lane: DispatchLane, places: number): void {
     lane.running += places;
     this.#running += places;
     // Somebody may have waited for a place.
-    if (places < 0 && this.#due.size > 0) this.#soon();
+    if (places < 0) this.#lanes.soon();
   }
 
   #track(work: Promise<unknown>, among: Set<Promise<void>>): void {
@@ -353,32 +328,6 @@ class QueueDispatcher implements Dispatcher {
     });
     among.add(ended);
     void ended.then(() => among.delete(ended));
-  }
-
-  /** Looks again after a while, or after a second: by then the clock may have jumped. */
-  #wakeIn(ms: number): void {
-    if (!this.#isLeasing) return;
-    const waitMs = Math.max(1, Math.min(ms, LOOK_EVERY_MS));
-    const atMs = performance.now() + waitMs;
-    if (this.#wake && this.#wake.atMs <= atMs) return;
-    clearTimeout(this.#wake?.timer);
-    this.#wake = { timer: setTimeout(() => this.#wakeUp(), waitMs).unref(), atMs };
-  }
-
-  #wakeUp(): void {
-    this.#wake = undefined;
-    const now = this.#options.clock.now();
-    let nextAt = Infinity;
-    for (const lane of this.#lanes.values()) {
-      if (lane.nextAt === undefined) continue;
-      if (lane.nextAt > now) nextAt = Math.min(nextAt, lane.nextAt);
-      else {
-        lane.nextAt = undefined;
-        this.#setDue(lane);
-      }
-    }
-    this.#soon();
-    if (nextAt !== Infinity) this.#wakeIn(nextAt - now);
   }
 }
 

@@ -62,7 +62,9 @@ export function startHousekeeping(options: HousekeepingOptions): AsyncDisposable
       }
       running = undefined;
     };
-    const timer = setInterval(() => (running ??= run()), ms).unref();
+    const timer = setInterval(() => {
+      running ??= run();
+    }, ms).unref();
     return {
       async [Symbol.asyncDispose]() {
         clearInterval(timer);

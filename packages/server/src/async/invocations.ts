@@ -14,6 +14,8 @@ import type { Waiters } from './waiters.ts';
 const ENDED: ReadonlySet<string> = new Set(INVOCATION_STATES.slice(2));
 /** A call that is aborted is waited for so long until it is settled. */
 const ABORT_MS = 5_000;
+/** Calls of one submit that are read and queued together. */
+const SUBMIT_PART = 1_000;
 const CANCELLED = 'cancelled by a user';
 
 /** What {@link createInvocations} is made with. */
@@ -66,10 +68,15 @@ export function createInvocations(options: InvocationsOptions): Invocations {
 
   return {
     async submit(calls, namespace) {
-      const read = calls.map((call) => readEach(call, namespace));
-      const good = read.flatMap((one) => (one instanceof EbbError ? [] : [one]));
-      const accepted = (await acceptance.enqueueAll(good)).values();
-      return read.map((one) => (one instanceof EbbError ? one : nextOf(accepted)));
+      const outcomes: (AcceptedCall | EbbError)[] = [];
+      // A part at a time: between them others have their turn.
+      for (let from = 0; from < calls.length; from += SUBMIT_PART) {
+        const read = calls.slice(from, from + SUBMIT_PART).map((call) => readEach(call, namespace));
+        const good = read.flatMap((one) => (one instanceof EbbError ? [] : [one]));
+        const accepted = (await acceptance.enqueueAll(good)).values();
+        for (const one of read) outcomes.push(one instanceof EbbError ? one : nextOf(accepted));
+      }
+      return outcomes;
     },
     get: async (id, namespace) => showInvocation(await find(id, namespace)),
     wait: async (id, { namespace, limitMs, signal }) => showInvocation(await waitFor(id, namespace, limitMs, signal)),

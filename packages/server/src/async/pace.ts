@@ -2,9 +2,9 @@ import type { Clock } from '../core/clock.ts';
 import { decidePace } from './decide-pace.ts';
 
 /** How often the pace is looked at while attempts begin. */
-const LOOK_MS = 20;
+const LOOK_MS = 10;
 /** Calls from outside count so long. */
-const SHARED_MS = 500;
+const SHARED_MS = 250;
 /** Without anybody who asks it is not looked at any more. */
 const UNUSED_MS = 2_000;
 

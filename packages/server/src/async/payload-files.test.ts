@@ -98,8 +98,8 @@ test('sweeping removes old files that nobody refers to, and no others', async ()
   expect(await files.renew(renewed ?? '')).toBe(true);
   expect(await files.sweep((digests) => Promise.resolve(new Set(digests.filter((one) => one === used))))).toBe(1);
   expect(await files.renew(unused ?? '')).toBe(false);
-  const left = (await readdir(directory)).map((name) => `sha256:${name}`).toSorted();
-  expect(left).toEqual([used, young, renewed].toSorted());
+  const left = new Set((await readdir(directory)).map((name) => `sha256:${name}`));
+  expect(left).toEqual(new Set([used, young, renewed]));
 
   async function digestOf(bytes: Uint8Array): Promise<string> {
     const kept = await files.keep(bytes);

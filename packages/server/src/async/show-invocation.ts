@@ -28,7 +28,7 @@ export function showInvocation(record: QueueRecord, isListed = false): Invocatio
 }
 
 /** What a call is for, as people read it; of an address only the host, since the rest may be a secret. */
-export function showTarget(target: Target): string {
+function showTarget(target: Target): string {
   switch (target.kind) {
     case 'function':
       return target.name + target.qualifier;

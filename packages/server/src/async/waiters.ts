@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** How often a call that is waited for is looked at, at first and at most. */
 const FIRST_LOOK_MS = 10;
-const LAST_LOOK_MS = 500;
+const LAST_LOOK_MS = 2_000;
 
 /** Those who wait for calls to end. */
 export interface Waiters {
-  /** For whoever settles calls: this one has ended. Without it the end is seen up to half a second later. */
+  /** For whoever settles calls: this one has ended. Without it the end is seen up to two seconds later. */
   ended(id: string): void;
   /** Ends all waits, and from now on each at once, until {@link goOn}. */
   hold(): void;

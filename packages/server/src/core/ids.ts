@@ -1,8 +1,12 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 
-/** A new call id: a random UUID. */
+/**
+ * A new call id: a UUID that begins with the moment (version 7), so that those of calls that are kept together lie
+ * together in an index. 74 bits of it are random.
+ */
 export function newCallId(): string {
-  return randomUUID();
+  const moment = Date.now().toString(16).padStart(12, '0');
+  return `${moment.slice(0, 8)}-${moment.slice(8)}-7${randomUUID().slice(15)}`;
 }
 
 /** A new short id of `bytes` random bytes in lower-case hexadecimal; safe in file, label and host names. */

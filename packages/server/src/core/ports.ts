@@ -438,8 +438,18 @@ export interface GivenCall extends Omit<QueuedCall, 'body'> {
 export interface Acceptor extends Enqueuer {
   /** On disk when it resolves. A body that ends early, or is too large, is an error, and nothing was accepted. */
   enqueue(call: GivenCall): Promise<AcceptedCall>;
+  /** The first half of {@link enqueue}: checks the call and keeps its body. Nothing is accepted yet. */
+  receive(call: GivenCall): Promise<ReceivedCall>;
   /** Accepts many, each by itself: what is wrong with one is said in its place. */
   enqueueAll(calls: readonly GivenCall[]): Promise<readonly (AcceptedCall | EbbError)[]>;
+}
+
+/** A call whose body is kept, and that is not accepted yet. */
+export interface ReceivedCall {
+  /** The body as it was kept. */
+  readonly body: CallBody;
+  /** Accepts it. */
+  queue(): Promise<AcceptedCall>;
 }
 
 /** A call that was accepted. */

@@ -1,3 +1,4 @@
+import { text } from 'node:stream/consumers';
 import { DEFAULT_NAMESPACE } from '@ebb/contract';
 import { expect, test } from 'vitest';
 import {
@@ -9,6 +10,7 @@ import {
 import { openWire, talk } from '../../../../testing/harness/talk.ts';
 import { EbbError } from '../core/errors.ts';
 import type { GivenCall } from '../core/ports.ts';
+import type { DoorGate, DoorPass } from './async-door.ts';
 
 interface Accepted extends Omit<GivenCall, 'body'> {
   readonly text: string;
@@ -20,21 +22,29 @@ async function start(options: Partial<GatewayHarnessOptions> = {}) {
   const harness = await createGatewayHarness({
     serve: () => (_request, response) => void response.end('called'),
     acceptor: {
-      async enqueue({ body, ...call }) {
-        let text = '';
-        if (body.kind === 'bytes') text = Buffer.from(body.bytes).toString();
+      async enqueue(call) {
+        return (await this.receive(call)).queue();
+      },
+      async receive({ body, ...call }) {
+        let said = '';
+        if (body.kind === 'bytes') said = Buffer.from(body.bytes).toString();
         if (body.kind === 'chunks') {
           try {
-            for await (const chunk of body.chunks) text += Buffer.from(chunk).toString();
+            for await (const chunk of body.chunks) said += Buffer.from(chunk).toString();
           } catch (error) {
             broken.push(error);
             throw error;
           }
         }
-        if (text === 'full') throw new EbbError('STORAGE_FULL', 'no space');
-        if (text === 'defect') throw new TypeError('a defect');
-        accepted.push({ ...call, text });
-        return { id: `id-${accepted.length}`, duplicate: text === 'again' };
+        if (said === 'full') throw new EbbError('STORAGE_FULL', 'no space');
+        if (said === 'defect') throw new TypeError('a defect');
+        return {
+          body: { kind: 'bytes', bytes: Buffer.from(said) },
+          queue: () => {
+            accepted.push({ ...call, text: said });
+            return Promise.resolve({ id: `id-${accepted.length}`, duplicate: said === 'again' });
+          },
+        };
       },
     },
     ...options,
@@ -152,13 +162,54 @@ test('who leaves in the middle of a body has submitted nothing', async () => {
 
 test('plain requests take the other way while they may not enter, and are refused while the server drains', async () => {
   let isOpen = false;
-  await using gateway = await start({ enter: () => (isOpen ? () => {} : undefined) });
+  const gate: DoorGate = {
+    enter: () => (isOpen ? () => {} : undefined),
+    pass: () => Promise.resolve({ kind: 'here', leave: () => {} }),
+    isTurnedOver: false,
+    handle: () => {},
+  };
+  await using gateway = await start({ gate });
   for (const request of both('/async-function/f', 'x')) expect(await talk(gateway.port, request)).toMatch(/ 202 /);
   isOpen = true;
   void gateway.gateway.drain();
   for (const request of both('/async-function/f', 'x')) {
     expect(await talk(gateway.port, request)).toMatch(/^HTTP\/1\.1 503 [^]*Retry-After: 1[^]*DRAINING/);
   }
+});
+
+test('A1: what was received while another server took the queue over goes on to that one, with its body', async () => {
+  const { promise: isKnown, resolve: know } = Promise.withResolvers<DoorPass>();
+  const gate: DoorGate = { enter: () => undefined, pass: () => isKnown, isTurnedOver: false, handle: () => {} };
+  await using gateway = await start({ gate });
+  const answers = both('/async-function/f', 'hello').map((request) => talk(gateway.port, request));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  // Nobody has to wait for those who wait here, be it to end or to hand over.
+  expect(gateway.gateway.running).toBe(0);
+  know({
+    kind: 'elsewhere',
+    handle: (_request, response, body) => {
+      void text(body).then((read) => response.end(`elsewhere: ${read}`));
+    },
+  });
+  for (const answer of await Promise.all(answers)) expect(answer).toContain('elsewhere: hello');
+  expect(gateway.accepted).toEqual([]);
+});
+
+test('a request of which nothing was read goes on to another server when what it needs is that one’s by now', async () => {
+  await using gateway = await start({
+    acceptor: {
+      enqueue: () => Promise.reject(new EbbError('DRAINING', 'given away')),
+      receive: () => Promise.reject(new EbbError('DRAINING', 'given away')),
+    },
+    gate: {
+      enter: () => undefined,
+      pass: () => Promise.reject(new Error('not asked')),
+      isTurnedOver: true,
+      handle: (_request, response) => void response.end('elsewhere'),
+    },
+  });
+  for (const request of both('/async-function/f', 'x'))
+    expect(await talk(gateway.port, request)).toContain('elsewhere');
 });
 
 test('on the host of a function every path is that function’s', async () => {

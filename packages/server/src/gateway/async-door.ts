@@ -1,11 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
 import { parseFunctionName, REPLAYED_HEADER } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import { discardRest } from '../core/http1/discard-rest.ts';
 import { readChunks } from '../core/http1/read-chunks.ts';
+import { steadyChunks } from '../core/http1/steady-chunks.ts';
 import type { PlainRequest } from '../core/http1/request-head.ts';
 import { newCallId } from '../core/ids.ts';
-import type { AcceptedCall, Acceptor, GivenBody, GivenCall } from '../core/ports.ts';
+import type { AcceptedCall, Acceptor, CallBody, GivenBody, GivenCall } from '../core/ports.ts';
 import { addressedBy } from './addressed-by.ts';
 import { checkCredentials, type Gateway } from './gateway.ts';
 import { isAuthorizationOurs, keptHeaders } from './headers.ts';
@@ -19,12 +21,30 @@ import type { GatewayOptions } from './gateway.ts';
 /** What an {@link AsyncDoor} is made with. */
 export interface AsyncDoorOptions extends Pick<GatewayOptions, 'authenticator'> {
   readonly routes: Pick<RouteTable, 'find' | 'lookUp'>;
-  readonly acceptor: Pick<Acceptor, 'enqueue'>;
+  readonly acceptor: Pick<Acceptor, 'enqueue' | 'receive'>;
   /** Counts what is being accepted, and knows whether the server still takes calls. */
   readonly gateway: Pick<Gateway, 'opened' | 'closed' | 'isDraining' | 'expected' | 'isForHost'>;
-  /** Lets a plain request in until it calls what is returned; undefined while such requests have to take the other way. */
-  readonly enter: () => (() => void) | undefined;
+  readonly gate: DoorGate;
 }
+
+/** What stands before the queue, which another server may take over. */
+export interface DoorGate {
+  /** Lets a plain request in until it calls what is returned; undefined while such requests have to take the other way. */
+  enter(): (() => void) | undefined;
+  /** Says, once that is known, whether a call is to be queued here, or who is to answer its request. */
+  pass(): Promise<DoorPass>;
+  readonly isTurnedOver: boolean;
+  handle(request: IncomingMessage, response: ServerResponse): void;
+}
+
+/** Where a call is to be queued. */
+export type DoorPass =
+  | { readonly kind: 'here'; readonly leave: () => void }
+  | {
+      readonly kind: 'elsewhere';
+      /** Has another server answer; `body` is what was read of the request already. */
+      readonly handle: (request: IncomingMessage, response: ServerResponse, body: Readable) => void;
+    };
 
 /**
  * Accepts calls that are made later, under `/async-function/`: the same names, versions and credentials as for calls under
@@ -44,7 +64,7 @@ export class AsyncDoor {
   handlePlain(caller: PlainCaller, request: PlainRequest): boolean {
     const { method, target, headers, host } = request;
     if (method !== 'POST' || !target.startsWith(ASYNC_PREFIX)) return false;
-    const { gateway, routes, enter } = this.#options;
+    const { gateway, routes, gate } = this.#options;
     const path = splitFunctionPath(target, ASYNC_PREFIX);
     if (!path || gateway.isDraining || gateway.isForHost(host)) return false;
     const segment = request.isAddressed ? addressedBy(path.segment, headers) : path.segment;
@@ -59,7 +79,7 @@ export class AsyncDoor {
       // The other way says what is wrong with it.
       return false;
     }
-    const leave = enter();
+    const leave = gate.enter();
     if (!leave) return false;
     caller.begins(request);
     gateway.opened();
@@ -70,12 +90,13 @@ export class AsyncDoor {
     return true;
   }
 
-  /** Answers a request under `/async-function/`; returns false, untouched, for any other. */
+  /**
+   * Answers a request under `/async-function/`; returns false, untouched, for any other. A body may take its time: neither
+   * a server that ends nor a successor waits for it. Another server that has the queue by then gets it from here.
+   */
   handle(request: IncomingMessage, response: ServerResponse): boolean {
     if (request.url?.startsWith(ASYNC_PREFIX) !== true) return false;
-    const { gateway } = this.#options;
-    gateway.opened();
-    void this.#answer(request, response).finally(() => gateway.closed());
+    void this.#answer(request, response);
     return true;
   }
 
@@ -90,19 +111,41 @@ export class AsyncDoor {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { acceptor, gate, gateway } = this.#options;
     try {
-      const accepted = await this.#options.acceptor.enqueue(await this.#callOf(request));
-      response.writeHead(202, 'Accepted', acceptedHeaders(accepted));
-      response.end();
+      const received = await acceptor.receive(await this.#callOf(request));
+      const passed = await gate.pass();
+      if (passed.kind === 'elsewhere') {
+        passed.handle(request, response, readableOf(received.body));
+        return;
+      }
+      gateway.opened();
+      try {
+        response.writeHead(202, 'Accepted', acceptedHeaders(await received.queue()));
+        response.end();
+      } finally {
+        passed.leave();
+        gateway.closed();
+      }
     } catch (error) {
-      // Whoever left in the middle of its request is not told what came of it: nothing.
-      if (request.destroyed && !request.complete) return;
-      const callId = newCallId();
-      const failure = this.#options.gateway.expected(error, callId);
-      if (failure.code === 'METHOD_NOT_ALLOWED') response.setHeader('Allow', 'POST');
-      discardRest(request);
-      if (!response.destroyed) sendError(response, failure, callId);
+      this.#refuse(request, response, error);
     }
+  }
+
+  #refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+    const { gate, gateway } = this.#options;
+    // Whoever left in the middle of its request is not told what came of it: nothing.
+    if (request.destroyed && !request.complete) return;
+    const callId = newCallId();
+    const failure = gateway.expected(error, callId);
+    // What was to be looked up is another server's by now, and so is the request, of which nothing was read.
+    if (failure.code === 'DRAINING' && gate.isTurnedOver && !request.readableDidRead) {
+      gate.handle(request, response);
+      return;
+    }
+    if (failure.code === 'METHOD_NOT_ALLOWED') response.setHeader('Allow', 'POST');
+    discardRest(request);
+    if (!response.destroyed) sendError(response, failure, callId);
   }
 
   async #callOf(request: IncomingMessage): Promise<GivenCall> {
@@ -126,7 +169,9 @@ export class AsyncDoor {
       path: path.rest,
       rawHeaders,
       stripAuthorization: isAuthorizationOurs(request, { authRequired }),
-      body: hasBody ? { kind: 'chunks', chunks: readChunks(request), sizeBytes: lengthOf(length) } : { kind: 'none' },
+      body: hasBody
+        ? { kind: 'chunks', chunks: steadyChunks(readChunks(request)), sizeBytes: lengthOf(length) }
+        : { kind: 'none' },
     });
   }
 
@@ -175,6 +220,12 @@ function acceptedHeaders({ id, duplicate }: AcceptedCall): string[] {
   const headers = ['X-Call-Id', id, 'Location', `/v1/invocations/${id}`, 'Content-Length', '0'];
   if (duplicate) headers.push(REPLAYED_HEADER, 'true');
   return headers;
+}
+
+function readableOf(body: CallBody): Readable {
+  if (body.kind === 'stream') return body.open();
+  // In one piece, and not byte by byte.
+  return Readable.from(body.kind === 'bytes' ? [body.bytes] : []);
 }
 
 function lengthOf(text: string | undefined): number | undefined {

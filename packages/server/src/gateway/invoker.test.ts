@@ -259,14 +259,15 @@ describe('what fails', () => {
 });
 
 test('aborting takes the request from the instance, which is told, and gives the slot back', async () => {
+  let begun = 0;
   let closed = 0;
   await using harness = await withFunction((_request, response) => {
+    begun += 1;
     response.once('close', () => (closed += 1));
   });
   const aborting = new AbortController();
   const outcome = harness.invoker.invoke(call('hello'), take(), aborting.signal);
-  await eventually(() => harness.gateway.running === 1);
-  await sleep(20);
+  await eventually(() => begun === 1);
   aborting.abort();
   expect(await outcome).toMatchObject({ kind: 'aborted' });
   await eventually(() => closed === 1 && harness.gateway.running === 0);
@@ -297,4 +298,22 @@ test('calls from outside are served before those of the platform that came first
   held[2]?.();
   await later;
   expect(order).toEqual(['/first', '/outside', '/later']);
+});
+
+test('a server that stops lets go of calls that wait for an instance, and of no other', async () => {
+  const held: (() => void)[] = [];
+  await using harness = await withFunction(
+    (_request, response) => {
+      held.push(() => response.end());
+    },
+    { concurrency: 1, scale: { max: 1 } },
+  );
+  const running = harness.invoker.invoke(call('hello'), take());
+  await eventually(() => held.length === 1);
+  const waiting = harness.invoker.invoke(call('hello'), take());
+  await eventually(() => harness.gateway.running === 2);
+  harness.invoker.letGo();
+  expect(await waiting).toMatchObject({ kind: 'failed', error: { code: 'DRAINING' }, retryAfterMs: 1_000 });
+  held[0]?.();
+  expect(await running).toMatchObject({ kind: 'answered' });
 });

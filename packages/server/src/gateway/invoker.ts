@@ -22,14 +22,32 @@ export interface InvokerOptions {
   readonly refusal: () => EbbError | undefined;
 }
 
+/** An {@link Invoker} that can be told that its server stops. */
+export interface PlatformInvoker extends Invoker {
+  /** Ends the calls that wait for an instance, with DRAINING; those that have one go on. */
+  letGo(): void;
+}
+
 /**
  * Makes calls of the platform on the path of those from outside: the same routes, limits, rates and exchanges. They wait
  * behind those whose answer somebody waits for.
  */
-export function createInvoker({ context, routes, refusal }: InvokerOptions): Invoker {
+export function createInvoker({ context, routes, refusal }: InvokerOptions): PlatformInvoker {
+  const waiting = new Set<AbortController>();
   const slots: SlotSource = {
     tryAcquire: (version) => context.pools.tryAcquire(version),
-    acquire: (version, signal) => context.pools.acquire(version, signal, 'later'),
+    async acquire(version, signal) {
+      const wait = new AbortController();
+      const leave = () => wait.abort(signal.reason);
+      signal.addEventListener('abort', leave, { once: true });
+      waiting.add(wait);
+      try {
+        return await context.pools.acquire(version, wait.signal, 'later');
+      } finally {
+        waiting.delete(wait);
+        signal.removeEventListener('abort', leave);
+      }
+    },
     isCold: (version) => context.pools.isCold(version),
   };
 
@@ -55,6 +73,10 @@ export function createInvoker({ context, routes, refusal }: InvokerOptions): Inv
         const failed: Answered = { kind: 'failed', error: context.expected(error, call.callId) };
         return outcomeOf(failed, undefined, startedAt);
       }
+    },
+    letGo() {
+      const reason = new EbbError('DRAINING', 'the server is shutting down before an instance was free');
+      for (const wait of waiting) wait.abort(reason);
     },
   };
 }

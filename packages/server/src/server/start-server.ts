@@ -286,12 +286,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   };
   if (!predecessor) await startPools();
 
-  const gate = createApiGate((request, response) => {
-    if (!door.handle(request, response)) api.handle(request, response);
-  });
-  const door = new AsyncDoor({ routes, authenticator, acceptor: calls.acceptance, gateway, enter: () => gate.enter() });
+  const gate = createApiGate((request, response) => api.handle(request, response));
+  const door = new AsyncDoor({ routes, authenticator, acceptor: calls.acceptance, gateway, gate });
   const handleRequest = (request: IncomingMessage, response: ServerResponse) => {
-    if (!gateway.handle(request, response)) gate.handle(request, response);
+    if (gateway.handle(request, response)) return;
+    if (gate.isTurnedOver || !door.handle(request, response)) gate.handle(request, response);
   };
   const shared = { config, gateway, door, handleRequest, inherited };
   const opened = feed

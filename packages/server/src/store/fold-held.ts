@@ -59,9 +59,6 @@ export type NewHotItem = Pick<
   'id' | 'priority' | 'acceptedAt' | 'runAt' | 'expiresAt' | 'rules' | 'idempotency'
 >;
 
-/** States that may change. */
-export const OPEN_STATES: readonly InvocationState[] = ['queued', 'running'];
-
 /** Whether a record may still change. */
 export function isOpen(record: Pick<QueueRecord, 'state'>): boolean {
   return record.state === 'queued' || record.state === 'running';

@@ -11,7 +11,7 @@ export interface Lendable {
 /** A store that may be lent, for those who make one of it that looks like any other. */
 export interface Lending<Store extends AsyncDisposable> extends Lendable, AsyncDisposable {
   /** Does work with the store; while it is lent, once it is back. Throws the error it was given away with. */
-  use<Result>(work: (store: Store) => Promise<Result>): Promise<Result>;
+  readonly use: <Result>(work: (store: Store) => Promise<Result>) => Promise<Result>;
 }
 
 /** Opens a store that may be lent; `open` is called again each time it is taken back. */

@@ -59,6 +59,8 @@ export function createAsyncMetrics(
     duplicate: offered.labels('duplicate'),
     refused: offered.labels('refused'),
   };
+  // So that a rate can be taken of what has not happened yet.
+  for (const count of Object.values(counts)) count.inc(0);
   return {
     offered: (outcome) => counts[outcome].inc(),
     async read() {

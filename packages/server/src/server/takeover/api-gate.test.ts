@@ -112,3 +112,41 @@ test('a request that has stopped sending is cut, one that still sends is waited 
   await hold;
   sending.socket.destroy();
 });
+
+test('counts what is let in another way, waits for it, and lets nothing in that way while it holds', async () => {
+  await using api = await open();
+  const leave = api.gate.enter();
+  let isQuiet = false;
+  const hold = api.gate.hold(GOES_ON).then(() => (isQuiet = true));
+  expect(api.gate.enter()).toBeUndefined();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(isQuiet).toBe(false);
+  leave?.();
+  await hold;
+  expect(api.gate.enter()).toBeUndefined();
+  api.gate.open();
+  expect(api.gate.enter()).toBeTypeOf('function');
+});
+
+test('who can wait is told where its change is to be made once that is known', async () => {
+  await using api = await open();
+  const first = await api.gate.pass();
+  let isQuiet = false;
+  const hold = api.gate.hold(GOES_ON).then(() => (isQuiet = true));
+  const [opened, turned] = [api.gate.pass(), api.gate.pass()];
+  if (first.kind === 'here') first.leave();
+  await hold;
+  expect(isQuiet).toBe(true);
+  api.gate.open();
+  expect((await opened).kind).toBe('here');
+  for (const passed of [await opened, await turned]) if (passed.kind === 'here') passed.leave();
+  expect(api.gate.isTurnedOver).toBe(false);
+  await api.gate.hold(GOES_ON);
+  const later = api.gate.pass();
+  api.gate.turnOver((_request, response) => response.end('successor'));
+  expect([(await later).kind, (await api.gate.pass()).kind, api.gate.isTurnedOver]).toEqual([
+    'elsewhere',
+    'elsewhere',
+    true,
+  ]);
+});

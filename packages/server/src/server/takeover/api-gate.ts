@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EbbError } from '../../core/errors.ts';
 
-type Handle = (request: IncomingMessage, response: ServerResponse) => void;
+/** Answers a request; `body` stands for one that was read from it already. */
+export type Handle = (request: IncomingMessage, response: ServerResponse, body?: Readable) => void;
 
 /** Methods that change nothing. */
 const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
@@ -27,6 +29,10 @@ export interface ApiGate {
    * while changes have to wait, or are another server's.
    */
   enter(): (() => void) | undefined;
+  /** The same for one that can wait: says, once that is known, whether it may be made here, or who is to make it. */
+  pass(): Promise<Passed>;
+  /** Whether another server answers. */
+  readonly isTurnedOver: boolean;
   /**
    * Keeps new changes waiting, and reads too once no change is under way; resolves when every read has got what it is
    * answered with. Until then rollbacks are let in. A request that has stopped sending its body is cut. Throws
@@ -38,6 +44,11 @@ export interface ApiGate {
   /** Has `handle` answer those who wait and all who come. */
   turnOver(handle: Handle): void;
 }
+
+/** Where a change is to be made. */
+export type Passed =
+  /** Here; `leave` says that it is done. */
+  { readonly kind: 'here'; readonly leave: () => void } | { readonly kind: 'elsewhere'; readonly handle: Handle };
 
 /** A change under way. */
 interface Change {
@@ -56,6 +67,8 @@ export function createApiGate(
   const changes = new Map<ServerResponse, Change>();
   const reads = new Map<ServerResponse, IncomingMessage>();
   let entered = 0;
+  let turnedTo: Handle | undefined;
+  let passing: ((passed: Passed) => void)[] = [];
   const waiting: { readonly request: IncomingMessage; readonly response: ServerResponse }[] = [];
 
   const counted = (request: IncomingMessage, response: ServerResponse) => {
@@ -66,8 +79,16 @@ export function createApiGate(
     own(request, response);
   };
   const wait = (request: IncomingMessage, response: ServerResponse) => void waiting.push({ request, response });
+  const here = (): Passed => {
+    entered += 1;
+    return { kind: 'here', leave: () => void (entered -= 1) };
+  };
   const use = (next: Handle) => {
     answer = next;
+    turnedTo = next === counted ? undefined : next;
+    const passed = passing;
+    passing = [];
+    for (const resolve of passed) resolve(turnedTo ? { kind: 'elsewhere', handle: turnedTo } : here());
     for (const { request, response } of waiting.splice(0)) {
       if (!response.destroyed) next(request, response);
     }
@@ -92,10 +113,16 @@ export function createApiGate(
     handle: (request, response) => (answer ?? wait)(request, response),
     enter() {
       if (answer !== counted) return undefined;
-      entered += 1;
-      return () => {
-        entered -= 1;
-      };
+      const passed = here();
+      return passed.kind === 'here' ? passed.leave : undefined;
+    },
+    pass() {
+      if (answer === counted) return Promise.resolve(here());
+      if (turnedTo && answer === turnedTo) return Promise.resolve({ kind: 'elsewhere', handle: turnedTo });
+      return new Promise((resolve) => passing.push(resolve));
+    },
+    get isTurnedOver() {
+      return turnedTo !== undefined && answer === turnedTo;
     },
     async hold(signal) {
       const before = answer ?? counted;

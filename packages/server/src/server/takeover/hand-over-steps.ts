@@ -100,7 +100,7 @@ export function createHandOverSteps(
         new EbbError('DRAINING', 'another server has taken over the store; send it again', { retryAfterSeconds: 1 }),
       );
       calls.passOn();
-      gate.turnOver((request, response) => relayRequest(relay, request, response));
+      gate.turnOver((request, response, body) => relayRequest(relay, request, response, body));
       // What short calls are on is warm for the successor as well.
       await front.callsEnded(AbortSignal.timeout(SHORT_CALLS_MS));
       pools.release(told.onReleased);

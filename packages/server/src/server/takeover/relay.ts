@@ -1,6 +1,6 @@
 import { type IncomingMessage, request as httpRequest, type ServerResponse } from 'node:http';
 import { connect, createServer, type Server, Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import { EbbError } from '../../core/errors.ts';
 import { newCallId } from '../../core/ids.ts';
 import { sendError } from '../../gateway/send-error.ts';
@@ -21,8 +21,16 @@ export function relayConnection(socket: Socket, path: string): void {
   join(socket, dial(path, socket.remoteAddress));
 }
 
-/** Has the successor answer one request; the connection it came on is closed after it. */
-export function relayRequest(path: string, request: IncomingMessage, response: ServerResponse): void {
+/**
+ * Has the successor answer one request; the connection it came on is closed after it. `body` stands for the request's own
+ * where that was read already; its length is the same.
+ */
+export function relayRequest(
+  path: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+  body: Readable = request,
+): void {
   const upstream = httpRequest({
     // Without an agent, which would open connections of its own.
     createConnection: () => dial(path, request.socket.remoteAddress),
@@ -51,11 +59,12 @@ export function relayRequest(path: string, request: IncomingMessage, response: S
     sendError(response, error, newCallId());
   });
   upstream.once('close', () => {
-    request.unpipe(upstream);
-    request.resume();
+    body.unpipe(upstream);
+    body.resume();
   });
   response.once('close', () => upstream.destroy());
-  request.pipe(upstream);
+  body.once('error', () => upstream.destroy());
+  body.pipe(upstream);
 }
 
 /** Has the successor take a WebSocket whose handshake was read here. */

@@ -16,7 +16,8 @@ import { createWaiters, type Waiters } from '../../async/waiters.ts';
 import type { Config } from '../../config/config-schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
-import type { FunctionRegistry, Invocations, Invoker, SigningKeys } from '../../core/ports.ts';
+import type { FunctionRegistry, Invocations, SigningKeys } from '../../core/ports.ts';
+import type { PlatformInvoker } from '../../gateway/invoker.ts';
 import type { InstancePools } from '../../pool/instance-pools.ts';
 import type { LendableQueue } from '../../store/lendable-queue.ts';
 import { type Dispatch, wireDispatch } from './wire-dispatch.ts';
@@ -33,7 +34,7 @@ export interface WireAsyncOptions {
   readonly registry: FunctionRegistry;
   readonly signingKeys: SigningKeys;
   readonly pools: Pick<InstancePools, 'find'>;
-  readonly invoker: Invoker;
+  readonly invoker: PlatformInvoker;
   /** Counts the calls from outside. */
   readonly outside: () => number;
   /** Asks the server that has taken over from this one. */
@@ -70,7 +71,7 @@ export interface AsyncCalls extends HandedCalls, AsyncDisposable {
   gauges(): Promise<readonly LaneGauges[]>;
   /** Begins to deliver calls, and to clear away what is old. */
   start(alive?: readonly string[]): Promise<void>;
-  /** Begins no attempt any more. */
+  /** Begins no attempt any more, and gives back those that wait for an instance. */
   stop(): Promise<void>;
   /** Gives back the calls that still run: whoever comes next makes them anew. */
   giveBack(): Promise<void>;
@@ -135,6 +136,10 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
     }),
   );
   const { dispatcher } = dispatch;
+  const stop = async () => {
+    await dispatcher.stop();
+    invoker.letGo();
+  };
   const invocations = createInvocations({ queue, acceptance, files, waiters, clock, running: dispatcher });
   return {
     acceptance,
@@ -148,11 +153,11 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
       const { asyncKeptMs: keptMs, deadLettersKeptMs: deadKeptMs } = config;
       made.use(startHousekeeping({ queue, files, clock, logger, keptMs, deadKeptMs }));
     },
-    stop: () => dispatcher.stop(),
+    stop,
     giveBack: () => dispatcher[Symbol.asyncDispose](),
     async hold() {
       waiters.hold();
-      await dispatcher.stop();
+      await stop();
     },
     lend: () => queue.lend(),
     giveAway: (error) => queue.giveAway(error),

@@ -18,6 +18,8 @@ import type { LendableQueue } from '../../store/lendable-queue.ts';
 const ADDRESS_ROOM: LaneRoom = { perInstance: 4, ready: 4, most: 16 };
 /** Calls of what is gone only have to be buried. */
 const GONE_ROOM: LaneRoom = { perInstance: 100, ready: 1, most: 100 };
+/** Of a limit of calls at once, what attempts may use: the rest is for calls that somebody waits for. */
+const SHARE_OF_LIMIT = 0.8;
 /** How often leases that ran out and calls that grew too old are looked for. */
 const SWEEP_EVERY_MS = 5_000;
 
@@ -101,7 +103,7 @@ export function wireDispatch(options: WireDispatchOptions): Dispatch {
     return {
       perInstance: concurrency,
       ready,
-      most: Math.min(scaleMax * concurrency, calls.concurrency ?? Infinity),
+      most: Math.min(scaleMax * concurrency, Math.floor((calls.concurrency ?? Infinity) * SHARE_OF_LIMIT)),
       given: policyOf(namespace, name).concurrency,
     };
   }

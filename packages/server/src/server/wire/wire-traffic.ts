@@ -2,10 +2,10 @@ import { type NamespaceResource, resolveRate } from '@ebb/contract';
 import type { Config } from '../../config/config-schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
-import type { FunctionRegistry, Invoker, LogBook, NamespaceRegistry } from '../../core/ports.ts';
+import type { FunctionRegistry, LogBook, NamespaceRegistry } from '../../core/ports.ts';
 import type { FindVersion } from '../../gateway/called-versions.ts';
 import { Gateway, type GatewayOptions } from '../../gateway/gateway.ts';
-import { createInvoker } from '../../gateway/invoker.ts';
+import { createInvoker, type PlatformInvoker } from '../../gateway/invoker.ts';
 import { RateGates } from '../../gateway/rate-gates.ts';
 import { RouteTable } from '../../gateway/route-table.ts';
 import { createRouteFeed, knownEverywhere, type RouteFeed } from '../../gateways/route-feed.ts';
@@ -34,7 +34,7 @@ export interface WireTrafficOptions {
 export interface Traffic extends AsyncDisposable {
   readonly gateway: Gateway;
   /** Calls functions for the platform itself; the pools are in this process, however many gateways there are. */
-  readonly invoker: Invoker;
+  readonly invoker: PlatformInvoker;
   readonly routes: RouteTable;
   /** Tells gateway processes, where there are any. */
   readonly feed: RouteFeed | undefined;

@@ -42,6 +42,7 @@ export function asItemRow(item: NewItem, put: (bytes: Uint8Array) => Uint8Array 
   const { target, method, path, headers, runAt, origin, callbacks, body } = item;
   const note: PayloadNote = body.kind === 'bytes' ? { kind: 'bytes' } : body;
   const content: ItemContent = { target, method, path, headers, runAt, origin, callbacks, body: note };
+  const pin = pinOf(target);
   return {
     id: item.id,
     namespace: item.namespace,
@@ -50,12 +51,13 @@ export function asItemRow(item: NewItem, put: (bytes: Uint8Array) => Uint8Array 
     acceptedAt: item.acceptedAt,
     runAt,
     expiresAt: item.expiresAt,
-    rules: item.rules,
-    idempotency: item.idempotency,
-    pin: pinOf(target),
     content: JSON.stringify(content),
-    body: body.kind === 'bytes' ? put(body.bytes) : undefined,
-    file: body.kind === 'file' ? body.digest : undefined,
+    // What is not there is left out: each name costs on its way over.
+    ...(item.rules && { rules: item.rules }),
+    ...(item.idempotency && { idempotency: item.idempotency }),
+    ...(pin !== undefined && { pin }),
+    ...(body.kind === 'bytes' && { body: put(body.bytes) }),
+    ...(body.kind === 'file' && { file: body.digest }),
   };
 }
 

@@ -15,6 +15,7 @@ import {
   supersededBy,
 } from '../fold-held.ts';
 import type { Enqueued } from '../queue.ts';
+import { DamageError } from './describe-failure.ts';
 import type { FileConnection, FileFormat } from './open-file.ts';
 import { asItemRow, asRecord, pinOf } from './queue-codec.ts';
 import { createQueueKeys } from './queue-keys.ts';
@@ -82,10 +83,12 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
 
   /** Writes what became of an item, and lets go what it held back. */
   const change = (before: Stored, after: Stored): boolean => {
+    const { seq, laneId, phase, rules } = before.record;
+    // A change of another of its key can have let it go since it was read.
+    const old = phase === PHASE.blocked ? tables.phaseOf(seq) : phase;
     tables.update(before, after);
-    const { laneId, phase, rules } = before.record;
     const next = phaseOf(after);
-    tally.move(laneId, phase, next);
+    tally.move(laneId, old, next);
     if (!rules) return false;
     // Whether its own key lets it begin is worked out with the others of the key.
     if (next === PHASE.ready) block(after);
@@ -96,6 +99,18 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
     tables.setAside(Number(row['seq']));
     tally.move(Number(row['lane']), Number(row['phase']) as Phase, PHASE.damaged);
   };
+
+  /** Reads rows; those that are damaged are set aside, so that the others go on (fault case 10). */
+  const readSound = (rows: readonly Row[]): Stored[] =>
+    rows.flatMap((row) => {
+      try {
+        return [tables.read(row)];
+      } catch (error) {
+        if (!(error instanceof DamageError)) throw error;
+        setAside(row);
+        return [];
+      }
+    });
 
   const drop = (stored: Stored): void => {
     tables.drop(stored);
@@ -110,18 +125,28 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
     return { hot, lane, namespace, content: tables.contentOf(stored), body };
   };
 
-  const leases = createQueueLeases({ database, tables, keys, change, block, setAside, leaseRowOf: rowOf });
+  /** A record as it is listed; nothing for one that is damaged, which only asking for it tells. */
+  const listed = (seq: number): RecordRow[] => {
+    try {
+      const stored = tables.bySeq(seq);
+      return stored ? [rowOf(stored, false)] : [];
+    } catch (error) {
+      if (!(error instanceof DamageError)) throw error;
+      return [];
+    }
+  };
+
+  const leases = createQueueLeases({ database, keys, change, block, readSound, setAside, leaseRowOf: rowOf });
   const lists = createQueueLists(database, tally, leases.nextOf);
 
   const supersede = (lane: number, key: string, item: ItemRow): void => {
-    for (const row of selectUnbegun.all(lane, key)) {
-      const older = tables.read(row);
+    for (const older of readSound(selectUnbegun.all(lane, key))) {
       if (isSuperseded(older)) change(older, cancelItem(older, item.acceptedAt, supersededBy(item.id)));
     }
   };
 
-  const accept = (item: ItemRow, mostOpen = Infinity): Enqueued => {
-    if (tables.has(item.id)) return { kind: 'accepted', id: item.id };
+  const accept = (item: ItemRow, mostOpen = Infinity): Enqueued | null => {
+    if (tables.has(item.id)) return null;
     const known = tally.byName(item.lane);
     const earlier = known && promises.find(known.id, item);
     if (earlier) return earlier;
@@ -155,7 +180,7 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
       keys.release(laneId, rules.key);
     }
     promises.keep(laneId, item);
-    return { kind: 'accepted', id };
+    return null;
   };
 
   const heldBy = (receipt: string): Stored | undefined => {
@@ -193,10 +218,7 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
       const lanes = new Set<string>();
       for (const { id, lane, counts } of tally.all()) {
         if ((counts[PHASE.running] ?? 0) === 0) continue;
-        const lost = selectRunning
-          .all(id)
-          .map(tables.read)
-          .filter((stored) => isLost(stored, now, owners));
+        const lost = readSound(selectRunning.all(id)).filter((stored) => isLost(stored, now, owners));
         for (const stored of lost) change(stored, reclaimAttempt(stored, now));
         if (lost.length > 0) lanes.add(lane);
       }
@@ -218,11 +240,7 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
       return stored && rowOf(stored);
     },
 
-    list: (query) =>
-      lists.list(query).flatMap((seq) => {
-        const stored = tables.bySeq(seq);
-        return stored ? [rowOf(stored, false)] : [];
-      }),
+    list: (query) => lists.list(query).flatMap(listed),
 
     lanes: lists.lanes,
 
@@ -277,12 +295,11 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
     forget({ retention, now, max }) {
       promises.forget(now, max);
       const { succeededBefore, cancelledBefore, deadBefore } = retention;
-      const over = [
+      const over = readSound([
         ...selectOver.all(PHASE.succeeded, succeededBefore, now, max),
         ...selectOver.all(PHASE.cancelled, cancelledBefore, now, max),
         ...selectOver.all(PHASE.dead, deadBefore, now, max),
-      ]
-        .map(tables.read)
+      ])
         .toSorted((left, right) => {
           const [one, other] = [left.record, right.record];
           return (one.endedAt ?? 0) - (other.endedAt ?? 0) || one.seq - other.seq;

@@ -24,7 +24,7 @@ export function createQueueKeys(
   const countInPhase = database.prepare(
     'SELECT count(*) AS items FROM states WHERE lane = ? AND key = ? AND key_phase = ?',
   );
-  const columns = 'seq, lane, phase, begun, key, key_order, key_concurrency';
+  const columns = 'seq, lane, phase, sort, begun, key, key_order, key_concurrency';
   const selectFirst = database.prepare(
     `SELECT ${columns} FROM states WHERE lane = ? AND key = ? AND key_phase = 0 ORDER BY seq LIMIT 1`,
   );
@@ -59,7 +59,8 @@ export function createQueueKeys(
       const candidates = [
         ...(first?.['phase'] === PHASE.blocked && first['key_order'] !== 'none' ? [first] : []),
         ...selectFree.all(lane, key, LOOKED_AT),
-      ];
+        // As they are leased, so that room for one goes to the one whose turn it is.
+      ].toSorted(byRank);
       for (const row of candidates) {
         if (!letsBegin(row, loadOf(lane, key, released))) continue;
         tables.block(Number(row['seq']), false);
@@ -69,4 +70,8 @@ export function createQueueKeys(
       return released > 0;
     },
   };
+}
+
+function byRank(left: Row, right: Row): number {
+  return Number(left['sort']) - Number(right['sort']) || Number(left['seq']) - Number(right['seq']);
 }

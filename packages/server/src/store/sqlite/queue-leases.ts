@@ -5,7 +5,6 @@ import { DamageError } from './describe-failure.ts';
 import type { QueueKeys } from './queue-keys.ts';
 import type { LeaseRow, QueueCalls } from './queue-protocol.ts';
 import type { Row, Stored } from './queue-rows.ts';
-import type { QueueTables } from './queue-tables.ts';
 
 /** Most items that one lease makes due; the rest come with the next, which the answer asks for. */
 const PROMOTED = 1000;
@@ -22,18 +21,19 @@ export interface QueueLeases {
 /** What leasing needs of the file. */
 export interface QueueLeasesOptions {
   readonly database: DatabaseSync;
-  readonly tables: QueueTables;
   readonly keys: QueueKeys;
   /** Writes the next state of an item and lets go what it held back; says whether that was anything. */
   readonly change: (before: Stored, after: Stored) => boolean;
   readonly block: (stored: Stored) => void;
+  /** Reads rows, all but damaged ones. */
+  readonly readSound: (rows: readonly Row[]) => readonly Stored[];
   readonly setAside: (row: Row) => void;
   readonly leaseRowOf: (stored: Stored) => LeaseRow['row'];
 }
 
 /** Prepares the statements. */
 export function createQueueLeases(options: QueueLeasesOptions): QueueLeases {
-  const { database, keys, change } = options;
+  const { database, keys, change, readSound } = options;
   // Each names its index: the planner, which has no statistics, would rather sort all that waits.
   const selectReady = database.prepare(
     `SELECT * FROM states INDEXED BY states_open
@@ -53,18 +53,6 @@ export function createQueueLeases(options: QueueLeasesOptions): QueueLeases {
     'SELECT expires_at FROM states INDEXED BY states_expiring WHERE lane = ? AND phase <= 2 ORDER BY expires_at LIMIT 1',
   );
 
-  /** Reads rows; those that are damaged are set aside, so that the others go on (fault case 10). */
-  const readAll = (rows: readonly Row[]): Stored[] =>
-    rows.flatMap((row) => {
-      try {
-        return [options.tables.read(row)];
-      } catch (error) {
-        if (!(error instanceof DamageError)) throw error;
-        options.setAside(row);
-        return [];
-      }
-    });
-
   const begin = (stored: Stored, { owner, now, untilAt }: LeaseRequest) => {
     let leased: LeaseRow | undefined;
     const running = beginAttempt(stored, { owner, startedAt: now, untilAt });
@@ -78,7 +66,7 @@ export function createQueueLeases(options: QueueLeasesOptions): QueueLeases {
   };
 
   const promote = (lane: number, now: number): void => {
-    for (const stored of readAll(selectDelayed.all(lane, now, PROMOTED))) change(stored, makeDue(stored));
+    for (const stored of readSound(selectDelayed.all(lane, now, PROMOTED))) change(stored, makeDue(stored));
   };
 
   const leaseDue = (lane: number, request: LeaseRequest): LeaseRow[] => {
@@ -88,7 +76,7 @@ export function createQueueLeases(options: QueueLeasesOptions): QueueLeases {
     while (leases.length < request.max && passedBy < PASSED_BY) {
       const rows = selectReady.all(lane, request.max - leases.length);
       if (rows.length === 0) break;
-      for (const stored of readAll(rows)) {
+      for (const stored of readSound(rows)) {
         if (stored.record.rules && !keys.lets(keyRow(stored))) {
           options.block(stored);
           passedBy += 1;
@@ -117,7 +105,7 @@ export function createQueueLeases(options: QueueLeasesOptions): QueueLeases {
   return {
     lease(lane, request) {
       if (!request.expired) return { leases: leaseDue(lane, request), nextAt: nextOf(lane) };
-      const leases = readAll(selectExpired.all(lane, request.now, request.max)).flatMap(
+      const leases = readSound(selectExpired.all(lane, request.now, request.max)).flatMap(
         (stored) => begin(stored, request).leased ?? [],
       );
       const expiry = selectExpiry.get(lane)?.['expires_at'];

@@ -23,15 +23,15 @@ export interface ItemRow {
   readonly acceptedAt: number;
   readonly runAt: number;
   readonly expiresAt: number;
-  readonly rules: KeyRules | undefined;
-  readonly idempotency: Idempotency | undefined;
+  readonly rules?: KeyRules | undefined;
+  readonly idempotency?: Idempotency | undefined;
   /** The qualifier of a function that it is for, with its function; absent for the bare name and for no function. */
-  readonly pin: string | undefined;
+  readonly pin?: string | undefined;
   /** JSON of {@link ItemContent}. */
   readonly content: string;
-  readonly body: Uint8Array | undefined;
+  readonly body?: Uint8Array | undefined;
   /** Digest of the body, where it is in a file. */
-  readonly file: string | undefined;
+  readonly file?: string | undefined;
 }
 
 /** A payload without its bytes, which are kept beside it. */
@@ -61,7 +61,8 @@ export interface LeaseRow {
 export interface QueueCalls {
   enqueue: [
     { readonly rows: readonly ItemRow[]; readonly perNamespace: number | undefined; readonly bytes: Bytes },
-    readonly Enqueued[],
+    /** Null for what is accepted under its own id, which is nearly all. */
+    readonly (Enqueued | null)[],
   ];
   lease: [LeaseRequest, { readonly leases: readonly LeaseRow[]; readonly nextAt: number | undefined }];
   extend: [{ readonly receipts: readonly string[]; readonly untilAt: number }, readonly boolean[]];

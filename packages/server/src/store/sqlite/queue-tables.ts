@@ -22,6 +22,8 @@ export interface QueueTables {
   bySeq(seq: number): Stored | undefined;
   byId(id: string): Stored | undefined;
   has(id: string): boolean;
+  /** The phase that a row says now. */
+  phaseOf(seq: number): Phase;
   /** Reads a row of `states`. Throws DamageError when it contradicts its checksum. */
   readonly read: (row: Row) => Stored;
   /** What of an item never changes, as text, and its body. Both throw DamageError. */
@@ -39,6 +41,7 @@ export interface QueueTables {
 export function createQueueTables(database: DatabaseSync): QueueTables {
   const selectBySeq = database.prepare('SELECT * FROM states WHERE seq = ?');
   const selectById = database.prepare('SELECT * FROM states WHERE id = ?');
+  const selectPhase = database.prepare('SELECT phase FROM states WHERE seq = ?');
   const selectHas = database.prepare('SELECT 1 FROM states WHERE id = ?');
   const selectItem = database.prepare('SELECT content, checksum FROM items WHERE seq = ?');
   const selectBody = database.prepare('SELECT body, body_checksum FROM items WHERE seq = ?');
@@ -93,6 +96,7 @@ export function createQueueTables(database: DatabaseSync): QueueTables {
   return {
     bySeq: (seq) => byStatement(selectBySeq.get(seq)),
     byId: (id) => byStatement(selectById.get(id)),
+    phaseOf: (seq) => Number(selectPhase.get(seq)?.['phase']) as Phase,
     has: (id) => selectHas.get(id) !== undefined,
     read,
 

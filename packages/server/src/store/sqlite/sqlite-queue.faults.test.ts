@@ -226,6 +226,25 @@ describe('a damaged file (case 10)', () => {
     expect(again).toEqual({ leases: [], nextAt: undefined });
     expect(await queue.enqueue([newItem('e')])).toEqual([{ kind: 'accepted', id: 'e' }]);
   });
+
+  test('with a damaged state of what runs takes back the others, and lists them', async () => {
+    const path = newPath();
+    {
+      await using queue = await createSqliteQueue({ path });
+      await queue.enqueue(['a', 'b', 'c'].map((id) => newItem(id)));
+      await queue.lease({ lane: 'acme/resize', max: 9, now: 2000, untilAt: 9000, owner: 'x' });
+    }
+    const database = new DatabaseSync(path);
+    database.exec("UPDATE states SET fence = 4 WHERE id = 'b'");
+    database.close();
+
+    await using queue = await createSqliteQueue({ path });
+    expect(await queue.reclaim({ now: 3000, owners: [] })).toEqual(['acme/resize']);
+    expect((await all(queue)).map(({ id, state }) => [id, state])).toEqual([
+      ['c', 'queued'],
+      ['a', 'queued'],
+    ]);
+  });
 });
 
 describe('a full disk (case 7)', () => {

@@ -4,6 +4,9 @@ import { asRecord, packItems, packSettlements } from './queue-codec.ts';
 import type { QueueCalls, QueueOperation, QueueResult } from './queue-protocol.ts';
 import { openSqliteClient, type SqliteClient } from './sqlite-client.ts';
 
+/** Up to this size it is cheaper to copy the bodies of an operation than to hand their memory over. */
+const COPIED_BYTES = 65_536;
+
 /** Where the queue lives. */
 export interface SqliteQueueOptions {
   /** Path of the database file, which holds nothing else; made, with its folder, when absent. */
@@ -20,7 +23,7 @@ export async function createSqliteQueue(options: SqliteQueueOptions): Promise<Qu
     path: options.path,
     worker: 'queue-worker',
     threadName: 'ebb-queue',
-    transferOf: ({ ask }) => ('bytes' in ask && ask.bytes ? [ask.bytes] : []),
+    transferOf: ({ ask }) => ('bytes' in ask && ask.bytes && ask.bytes.byteLength > COPIED_BYTES ? [ask.bytes] : []),
   });
   return queueOn(client);
 }
@@ -33,7 +36,10 @@ export function queueOn(client: SqliteClient<QueueOperation, QueueResult>): Queu
   return {
     name: 'sqlite',
 
-    enqueue: (items, limits) => call('enqueue', { ...packItems(items), perNamespace: limits?.perNamespace }),
+    async enqueue(items, limits) {
+      const results = await call('enqueue', { ...packItems(items), perNamespace: limits?.perNamespace });
+      return items.map(({ id }, index) => results[index] ?? { kind: 'accepted', id });
+    },
 
     async lease(request) {
       const { leases, nextAt } = await call('lease', request);
