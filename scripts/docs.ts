@@ -1,10 +1,12 @@
 /**
  * Writes docs/config.md, docs/errors.md and docs/functions.md from the settings table, the error catalog and the schema
- * of `ebb.yaml`. With `--check` it writes nothing and ends with status 1 when a page is not what it would write.
+ * of `ebb.yaml`, and the table of fields in docs/jobs.md. With `--check` it writes nothing and ends with status 1 when a page is not what it would write.
  */
+import { readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { ERRORS } from '../packages/contract/src/errors.ts';
+import { jobSpecSchema } from '../packages/contract/src/job-spec.ts';
 import { manifestFunctionSchema } from '../packages/contract/src/manifest.ts';
 import { SETTINGS } from '../packages/server/src/config/config-schema.ts';
 import { CONFIG_FILE_NAME } from '../packages/server/src/config/load-config.ts';
@@ -16,6 +18,7 @@ export function renderPages(): ReadonlyMap<string, string> {
     ['docs/config.md', renderConfigPage()],
     ['docs/errors.md', renderErrorsPage()],
     ['docs/functions.md', renderFunctionsPage()],
+    ['docs/jobs.md', renderJobsPage()],
   ]);
 }
 
@@ -79,12 +82,7 @@ about it, \`Retry\` whether the same request can succeed later.`,
 }
 
 function renderFunctionsPage(): string {
-  const rows = describeFields().map(({ name, fallback, allowed, description }) => [
-    `\`${name}\``,
-    fallback,
-    allowed,
-    description,
-  ]);
+  const rows = describeFields(manifestFunctionSchema).map(toRow);
   return page(
     'Functions and ebb.yaml',
     `\`ebb.yaml\` lists functions by name. \`ebb deploy\` deploys all of them, \`ebb deploy NAME\` one.
@@ -132,6 +130,21 @@ and the others the platform sets may not be in \`env\`; a runtime's own \`PORT\`
   );
 }
 
+/** The page as it is, with the table of a job's fields between its marks made anew. */
+function renderJobsPage(): string {
+  const current = readFileSync(pageUrl('docs/jobs.md'), 'utf8');
+  const rows = describeFields(jobSpecSchema).map(toRow);
+  const table = tableOf(['Field', 'Default', 'Allowed', 'What it says'], rows);
+  return current.replace(
+    /(<!-- fields[^\n]*-->\n\n)[^]*?(\n\n<!-- \/fields -->)/,
+    (_, begin: string, end: string) => begin + table + end,
+  );
+}
+
+function toRow({ name, fallback, allowed, description }: Field): readonly string[] {
+  return [`\`${name}\``, fallback, allowed, description];
+}
+
 interface Field {
   readonly name: string;
   readonly fallback: string;
@@ -153,28 +166,30 @@ interface FieldSchema {
   readonly properties?: Readonly<Record<string, FieldSchema>>;
 }
 
-/** Every field of a function's entry, those of `queue` and `scale` with their path. */
-function describeFields(): readonly Field[] {
-  const { properties = {} } = z.toJSONSchema(manifestFunctionSchema, { io: 'input' }) as FieldSchema;
+/** Every field of an entry, those of `queue` and `scale` with their path. */
+function describeFields(entry: z.ZodType): readonly Field[] {
+  const { properties = {} } = z.toJSONSchema(entry, { io: 'input' }) as FieldSchema;
   return Object.entries(properties).flatMap(([name, schema]) =>
     schema.properties === undefined
-      ? [describeField([name], schema)]
-      : Object.entries(schema.properties).map(([inner, innerSchema]) => describeField([name, inner], innerSchema)),
+      ? [describeField(entry, [name], schema)]
+      : Object.entries(schema.properties).map(([inner, innerSchema]) =>
+          describeField(entry, [name, inner], innerSchema),
+        ),
   );
 }
 
-function describeField(path: readonly string[], schema: FieldSchema): Field {
+function describeField(entry: z.ZodType, path: readonly string[], schema: FieldSchema): Field {
   const { default: fallback, description = '' } = schema;
   const shown = typeof fallback === 'string' ? fallback : (JSON.stringify(fallback) ?? '');
   return {
     name: path.join('.'),
     fallback: ['', '{}', '[]'].includes(shown) ? 'none' : `\`${shown}\``,
-    allowed: allowedOf(path, schema),
+    allowed: allowedOf(entry, path, schema),
     description,
   };
 }
 
-function allowedOf(path: readonly string[], schema: FieldSchema): string {
+function allowedOf(entry: z.ZodType, path: readonly string[], schema: FieldSchema): string {
   if (schema.enum) return schema.enum.map((word) => `\`${word}\``).join(', ');
   if (schema.type === 'integer') return `a whole number from ${schema.minimum} to ${schema.maximum}`;
   if (schema.type === 'boolean') return '`true`, `false`';
@@ -186,16 +201,20 @@ function allowedOf(path: readonly string[], schema: FieldSchema): string {
   if (schema.type === 'object') return 'names with texts';
   // What the schema says when it refuses a text: "must be a size from ...".
   const wrong = path.toReversed().reduce<unknown>((value, name) => ({ [name]: value }), '\0');
-  const issue = manifestFunctionSchema
+  const issue = entry
     .safeParse(wrong)
     .error?.issues.find((found) => found.path.join('.') === path.join('.') && found.message.startsWith('must be '));
   return issue?.message.slice('must be '.length) ?? 'a path';
 }
 
 function page(title: string, intro: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  const table = [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+  const table = tableOf(head, rows);
   return `<!-- Generated by \`npm run docs\`; do not edit. -->\n\n# ${title}\n\n${intro}\n\n${table}\n`;
+}
+
+function tableOf(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
 function pageUrl(path: string): URL {

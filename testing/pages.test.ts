@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 const ROOT = path.join(import.meta.dirname, '..');
 const INVARIANTS = 'docs/design/invariants.md';
 /** A title, or a row of titles, that quotes invariants: it begins with the number, or has it in brackets. */
-const TITLE = /['"`]([GSEVAT]\d+\b[^'"`\n]*|[^'"`\n]*\([^()'"`\n]*\b[GSEVAT]\d+\b[^()'"`\n]*\)[^'"`\n]*)['"`]/g;
+const TITLE = /['"`]([GSEVATJ]\d+\b[^'"`\n]*|[^'"`\n]*\([^()'"`\n]*\b[GSEVATJ]\d+\b[^()'"`\n]*\)[^'"`\n]*)['"`]/g;
 const SKIPPED = /(?:^|\/)(?:node_modules|\.ebb|\.cache|dist)(?:\/|$)/;
 
 const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
@@ -72,7 +72,7 @@ describe('invariants', () => {
   for (const file of find(['{packages,runtimes,testing,scripts,examples}/**/*.ts'])) {
     if (!/\.test\.ts$|^testing\/conformance\//.test(file)) continue;
     for (const [, title = ''] of read(file).matchAll(TITLE)) {
-      for (const [number] of title.matchAll(/\b[GSEVAT]\d+\b/g)) {
+      for (const [number] of title.matchAll(/\b[GSEVATJ]\d+\b/g)) {
         quoted.set(number, (quoted.get(number) ?? new Set()).add(file));
       }
     }

@@ -13,6 +13,7 @@ import { benchDraining } from './async/draining.ts';
 import { benchCold } from './cold.ts';
 import { benchGateways } from './gateways.ts';
 import { benchImage } from './image.ts';
+import { benchJobs } from './jobs.ts';
 import { benchMany } from './many.ts';
 import { benchMixed } from './mixed.ts';
 import { benchOverload } from './overload.ts';
@@ -50,6 +51,7 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
   cold: () => benchCold(report, { rounds: options.rounds * 3 }),
   pool: () => benchPool(report, { rounds: options.rounds * 10 }),
   image: () => benchImage(report, { rounds: options.rounds * 3 }),
+  jobs: () => benchJobs(report),
   thaw: () => benchThaw(report, { rounds: options.rounds * 7 }),
   many: () => benchMany(report, options),
   mixed: () => benchMixed(report, options),

@@ -22,7 +22,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   gateway: ['pool', 'registry', 'auth', 'telemetry', 'core', 'contract'],
   gateways: ['gateway', 'pool', 'engines', 'registry', 'auth', 'telemetry', 'core', 'contract'],
   async: ['store', 'registry', 'core', 'contract'],
-  jobs: ['store', 'registry', 'core', 'contract'],
+  jobs: ['store', 'registry', 'engines', 'core', 'contract'],
   triggers: ['store', 'registry', 'core', 'contract'],
   workflows: ['store', 'registry', 'core', 'contract'],
   api: ['registry', 'builds', 'triggers', 'workflows', 'jobs', 'async', 'auth', 'metering', 'core', 'contract'],

@@ -513,6 +513,56 @@ export const ERRORS = define({
     description:
       'The address must not be called: only http and https, and no private, loopback, link-local or metadata address. `callbackAllow` makes exceptions.',
   },
+  JOB_NOT_FOUND: {
+    status: 404,
+    component: 'jobs',
+    fault: 'caller',
+    retryable: false,
+    description:
+      'There is no job with that id, or it ended so long ago that it was forgotten. `ebb job list` shows them.',
+  },
+  TASK_NOT_FOUND: {
+    status: 404,
+    component: 'jobs',
+    fault: 'caller',
+    retryable: false,
+    description: 'The job has no task with that index.',
+  },
+  TASK_RESULT_NOT_FOUND: {
+    status: 404,
+    component: 'jobs',
+    fault: 'caller',
+    retryable: false,
+    description: 'The task has no result: it has not ended, or no attempt got so far.',
+  },
+  JOB_ENDED: {
+    status: 409,
+    component: 'jobs',
+    fault: 'caller',
+    retryable: false,
+    description: 'The job has ended, so it cannot be cancelled any more.',
+  },
+  JOB_NOT_ENDED: {
+    status: 409,
+    component: 'jobs',
+    fault: 'caller',
+    retryable: false,
+    description: 'The job has not ended, so it can neither be removed nor run again. `ebb job cancel` ends it.',
+  },
+  JOB_DEPENDENCY_INVALID: {
+    status: 400,
+    component: 'jobs',
+    fault: 'caller',
+    retryable: false,
+    description: 'A job comes after one that does not exist, or after itself by way of others. The message names it.',
+  },
+  NOTHING_TO_RERUN: {
+    status: 409,
+    component: 'jobs',
+    fault: 'caller',
+    retryable: false,
+    description: 'Every task of the job succeeded, so there is none to run again with `--failed`.',
+  },
   STORAGE_FULL: {
     status: 507,
     component: 'store',

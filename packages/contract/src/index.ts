@@ -8,6 +8,8 @@ export * from './errors.ts';
 export * from './function-spec.ts';
 export * from './headers.ts';
 export * from './invocation.ts';
+export * from './job-spec.ts';
+export * from './job.ts';
 export * from './limits.ts';
 export * from './manifest.ts';
 export * from './names.ts';

@@ -24,6 +24,7 @@ import type {
 import { readApiError } from './api-error.ts';
 import { type InvokeRequest, invokeFunction } from './invoke.ts';
 import { invocationsOf } from './invocations.ts';
+import { jobsOf } from './jobs.ts';
 import { deadLettersOf, queuesOf, signingKeysOf } from './outcomes.ts';
 import { readJsonLines } from './read-lines.ts';
 import { createTransport, type RequestBody, type TransportOptions } from './transport.ts';
@@ -212,6 +213,9 @@ export function createEbbClient(options: EbbClientOptions) {
     deadLetters: deadLettersOf(transport),
     queues: queuesOf(transport),
     signingKeys: signingKeysOf(transport),
+
+    /** Batches of tasks, each run to completion. */
+    jobs: jobsOf(transport),
 
     /** Calls a function; answers of any status are returned, not thrown. */
     invoke: (ref: FunctionName, call: InvokeRequest = {}) => invokeFunction(transport, ref, call),

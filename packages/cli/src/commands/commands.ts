@@ -26,6 +26,14 @@ import { replayInvocationCommand } from './invocation/replay.ts';
 import { resultInvocationCommand } from './invocation/result.ts';
 import { showInvocationCommand } from './invocation/show.ts';
 import { waitInvocationCommand } from './invocation/wait.ts';
+import { cancelJobCommand, removeJobCommand } from './job/change.ts';
+import { listJobsCommand } from './job/list.ts';
+import { jobLogsCommand } from './job/logs.ts';
+import { rerunJobCommand } from './job/rerun.ts';
+import { jobResultCommand } from './job/result.ts';
+import { runJobCommand } from './job/run.ts';
+import { showJobCommand } from './job/show.ts';
+import { listTasksCommand } from './job/tasks.ts';
 import { createNamespaceCommand } from './namespace/create.ts';
 import { limitNamespaceCommand } from './namespace/limits.ts';
 import { listNamespacesCommand } from './namespace/list.ts';
@@ -96,6 +104,15 @@ export const COMMANDS: readonly CommandDefinition[] = [
   purgeDeadLettersCommand,
   listQueuesCommand,
   readQueueCommand,
+  runJobCommand,
+  listJobsCommand,
+  showJobCommand,
+  listTasksCommand,
+  jobLogsCommand,
+  jobResultCommand,
+  cancelJobCommand,
+  rerunJobCommand,
+  removeJobCommand,
   setSecretCommand,
   listSecretsCommand,
   removeSecretCommand,

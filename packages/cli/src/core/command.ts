@@ -43,8 +43,11 @@ export interface CommandContext {
   readonly signal: AbortSignal;
   /** Says an error that does not end the command. */
   readonly report: (error: unknown) => void;
-  /** Finds the server; throws NO_SERVER with a sentence that says what to do. */
-  readonly connect: () => Promise<Connection>;
+  /**
+   * Finds the server; throws NO_SERVER with a sentence that says what to do. With `again` it is looked for anew: one that
+   * was started again has another token.
+   */
+  readonly connect: (options?: { readonly again?: boolean }) => Promise<Connection>;
 }
 
 /** One command: everything help, docs and the parser need to know about it. */

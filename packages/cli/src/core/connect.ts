@@ -1,10 +1,10 @@
-import type { Connection } from './command.ts';
+import type { CommandContext, Connection } from './command.ts';
 import { discoverServer, type ServerAddress } from './discover-server.ts';
 import type { Parameters } from './parameters.ts';
 
 /** Finds the server of one run of `ebb`, and explains errors that have to do with where it was looked for. */
 export interface Connector {
-  readonly connect: () => Promise<Connection>;
+  readonly connect: CommandContext['connect'];
   /** The same error, with where the address came from and what to do added when the server did not answer. */
   readonly explain: (error: unknown) => unknown;
 }
@@ -18,7 +18,8 @@ export function createConnector(inputs: {
   const { parameters, env, cwd } = inputs;
   let address: ServerAddress | undefined;
   return {
-    async connect() {
+    async connect({ again = false } = {}) {
+      if (again) address = undefined;
       address ??= await discoverServer({
         url: parameters.text('url'),
         token: parameters.text('token'),

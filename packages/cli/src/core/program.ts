@@ -25,6 +25,7 @@ const NOUNS: Readonly<Record<string, { readonly aliases: readonly string[]; read
   invocations: { aliases: ['invocation', 'inv'], summary: 'look after calls that were accepted to be made later' },
   'dead-letters': { aliases: ['dead-letter', 'dlq'], summary: 'look after calls that were given up' },
   queue: { aliases: ['queues'], summary: 'read the queues that outcomes are sent to' },
+  job: { aliases: [], summary: 'run images and functions as many tasks, each to its end' },
   rollout: { aliases: [], summary: 'watch new versions take over step by step, and decide about them' },
 };
 

@@ -7,7 +7,7 @@ import {
   type RolloutSpecInput,
 } from '@ebb/contract';
 import {
-  type Document,
+  Document,
   isAlias,
   isMap,
   isPair,
@@ -15,7 +15,7 @@ import {
   isSeq,
   LineCounter,
   type Node,
-  parseDocument,
+  parseAllDocuments,
   type Scalar,
   visit,
 } from 'yaml';
@@ -52,12 +52,20 @@ const TEXT_MAPS = new Set(['env', 'labels', 'annotations']);
  */
 export function parseManifest(source: string, origin: ManifestOrigin): ParsedManifest {
   const lineCounter = new LineCounter();
-  const document = parseDocument(source, { lineCounter, merge: true, prettyErrors: false });
+  const documents = parseAllDocuments(source, { lineCounter, merge: true, prettyErrors: false });
   const refuse = (offset: number | undefined, message: string, cause?: unknown) => {
     const line = offset === undefined ? 1 : lineCounter.linePos(offset).line;
     return new CliError('MANIFEST_INVALID', `${origin.file}:${line}: ${message}`, { cause });
   };
-  const fault = document.errors[0];
+  const all = 'empty' in documents ? [] : documents;
+  // Jobs have documents of their own, which "ebb job run" reads.
+  const own = all.filter((one) => !isJob(one));
+  if (own.length === 0 && all.length > 0) {
+    throw refuse(undefined, 'it has jobs alone and no functions; "ebb job run" runs them');
+  }
+  if (own.length > 1) throw refuse(own[1]?.range[0], 'functions stand in one document, and here is another one');
+  const document = own[0] ?? new Document(null);
+  const fault = all.flatMap(({ errors }) => errors)[0];
   if (fault) throw refuse(fault.pos[0], `this is not valid YAML: ${fault.message.split('\n')[0] ?? ''}`, fault);
   visit(document, {
     Scalar(key, node, path) {
@@ -82,6 +90,11 @@ export function parseManifest(source: string, origin: ManifestOrigin): ParsedMan
     throw refuse(offset, describeProblem(checked.error, content, 'the file').message, checked.error);
   }
   return toManifest(content as ManifestInput);
+}
+
+/** Whether a document says `kind: job`. */
+function isJob({ contents }: Document): boolean {
+  return isMap(contents) && contents.get('kind') === 'job';
 }
 
 function toManifest(content: ManifestInput): ParsedManifest {

@@ -13,11 +13,13 @@ import type {
   SecretRegistry,
   SigningKeys,
 } from '../core/ports.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 import { aliasRoutes } from './alias-routes.ts';
 import { codeRoutes } from './code-routes.ts';
 import { deadLetterRoutes } from './dead-letter-routes.ts';
 import { functionRoutes } from './function-routes.ts';
 import { invocationRoutes } from './invocation-routes.ts';
+import { jobRoutes } from './job-routes.ts';
 import { namespaceRoutes } from './namespace-routes.ts';
 import { buildOpenApi } from './openapi.ts';
 import { queueRoutes } from './queue-routes.ts';
@@ -34,7 +36,7 @@ export interface ApiLimits {
   readonly bodyMaxBytes?: number;
   /** Values of secrets. Default 1 MiB. */
   readonly secretMaxBytes?: number;
-  /** Submits of asynchronous calls. Default 64 MiB. */
+  /** Submits of asynchronous calls and of jobs. Default 64 MiB. */
   readonly submitMaxBytes?: number;
 }
 
@@ -48,6 +50,7 @@ export interface ApiRoutesOptions {
   readonly logs: LogBook;
   readonly instances: InstanceDirectory;
   readonly invocations: Invocations;
+  readonly jobs: Jobs;
   readonly captures: Captures;
   readonly deadLetters: DeadLetters;
   readonly queues: OutcomeQueues;
@@ -77,6 +80,7 @@ export function apiRoutes(options: ApiRoutesOptions): readonly Route[] {
     ...codeRoutes(options),
     ...secretRoutes({ ...options, secretMaxBytes }),
     ...invocationRoutes({ ...options, submitMaxBytes }),
+    ...jobRoutes({ ...options, submitMaxBytes }),
     ...deadLetterRoutes({ ...options, bodyMaxBytes }),
     ...queueRoutes({ ...options, bodyMaxBytes }),
     ...signingKeyRoutes(options),

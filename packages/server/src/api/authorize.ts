@@ -12,6 +12,8 @@ const SCOPES = [
   'secrets:write',
   'invocations:read',
   'invocations:write',
+  'jobs:read',
+  'jobs:write',
 ] as const;
 
 /** What a route needs a caller to be allowed. */

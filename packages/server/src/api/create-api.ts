@@ -10,6 +10,7 @@ import { isAllowed } from './authorize.ts';
 import { discardRest } from '../core/http1/discard-rest.ts';
 import type { Route } from './route.ts';
 import { sendBody } from './send-body.ts';
+import { streamBytes } from './stream-bytes.ts';
 import { streamLines } from './stream-lines.ts';
 
 /** What the control API is made of. */
@@ -117,11 +118,20 @@ function mount(app: FastifyInstance, route: Route, { authenticator, logger }: Ap
         await sendBody(reply.raw, value as KeptBody, request.id);
         return undefined;
       }
+      const isBytes = route.answer.kind === 'bytes';
       reply.raw.writeHead(status, {
         [CALL_ID_HEADER]: request.id,
         'cache-control': 'no-store',
-        'content-type': 'application/x-ndjson',
+        'content-type': isBytes ? 'application/octet-stream' : 'application/x-ndjson',
       });
+      if (isBytes) {
+        await streamBytes(reply.raw, value as AsyncIterable<Uint8Array>, signal).catch((error: unknown) => {
+          logger.error({ callId: request.id, path: pathOf(request), err: error }, 'a stream of bytes broke off');
+        });
+        // What was sent and not read is taken off the connection.
+        discardRest(raw);
+        return undefined;
+      }
       await streamLines(reply.raw, value as AsyncIterable<unknown>, signal).catch((error: unknown) => {
         logger.error({ callId: request.id, path: pathOf(request), err: error }, 'a stream of lines broke off');
       });

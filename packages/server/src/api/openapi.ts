@@ -8,10 +8,12 @@ import {
   functionResourceSchema,
   healthResourceSchema,
   instanceResourceSchema,
+  jobResourceSchema,
   invocationResourceSchema,
   logLineSchema,
   namespaceResourceSchema,
   secretResourceSchema,
+  taskResourceSchema,
   versionDiffSchema,
   versionInfoSchema,
   versionResourceSchema,
@@ -30,10 +32,12 @@ const COMPONENTS: Readonly<Record<string, z.ZodType>> = {
   Function: functionResourceSchema,
   Health: healthResourceSchema,
   Instance: instanceResourceSchema,
+  Job: jobResourceSchema,
   Invocation: invocationResourceSchema,
   LogLine: logLineSchema,
   Namespace: namespaceResourceSchema,
   Secret: secretResourceSchema,
+  Task: taskResourceSchema,
   Version: versionResourceSchema,
   VersionDiff: versionDiffSchema,
   VersionInfo: versionInfoSchema,
@@ -122,6 +126,9 @@ function contentOf(content: NonNullable<Route['body']>['content']): Json {
 function answerOf({ answer }: Route): Json {
   const headers = { 'X-Call-Id': { schema: { type: 'string' }, description: 'Id of this request.' } };
   if (answer.kind === 'nothing') return { 204: { description: answer.description, headers } };
+  if (answer.kind === 'bytes') {
+    return { 200: { description: answer.description, headers, content: { 'application/octet-stream': {} } } };
+  }
   if (answer.kind === 'body') return { 200: { description: answer.description, headers, content: { '*/*': {} } } };
   const type = answer.kind === 'lines' ? 'application/x-ndjson' : 'application/json';
   const status = answer.kind === 'json' ? (answer.status ?? 200) : 200;

@@ -13,6 +13,8 @@ export type Answer =
   | { readonly kind: 'body'; readonly description: string }
   /** One JSON value a line, sent as they come, until the client goes away or there are no more. */
   | { readonly kind: 'lines'; readonly schema: z.ZodType; readonly description: string }
+  /** Bytes, sent as they come. */
+  | { readonly kind: 'bytes'; readonly description: string }
   | { readonly kind: 'nothing'; readonly description: string };
 
 /** One operation of the control API, as a route file writes it. */

@@ -269,6 +269,20 @@ export const SETTINGS = {
     max: '3650d',
     description: 'How long dead letters are kept.',
   }),
+  jobMaxTasks: count({
+    name: 'jobMaxTasks',
+    fallback: 0,
+    min: 0,
+    max: 10_000,
+    description: 'Most containers of tasks of all [jobs](jobs.md) at once. With `0` four for each core, at least 8.',
+  }),
+  jobsKeptMs: duration({
+    name: 'jobsKept',
+    fallback: '7d',
+    min: '1s',
+    max: '3650d',
+    description: 'How long jobs that have ended are kept, with their results and logs.',
+  }),
   callbackAllow: optionalText({
     name: 'callbackAllow',
     allowed: 'hosts and address ranges such as "hooks.internal,10.1.0.0/16", separated by commas',

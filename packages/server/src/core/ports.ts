@@ -356,6 +356,8 @@ export interface PlatformCall {
   readonly path: string;
   /** Names and values alternate; what the platform sets is overwritten (G5). */
   readonly headers: readonly string[];
+  /** `X-Ebb-` headers that the platform itself says with this call; nothing of a user's goes in here (G5). */
+  readonly platformHeaders?: readonly string[] | undefined;
   readonly body: CallBody;
 }
 

@@ -125,6 +125,84 @@ export interface EngineCapabilities {
   readonly spares: boolean;
 }
 
+/** Labels of the container of a task, so that a restarted server knows what it finds. */
+export interface TaskLabels {
+  readonly installation: string;
+  readonly namespace: string;
+  /** Id of the job. */
+  readonly job: string;
+  /** Index of the task. */
+  readonly task: number;
+  /** Number of the attempt, from 1. */
+  readonly attempt: number;
+  /** Id of the server process that made it. */
+  readonly generation: string;
+}
+
+/** Everything an engine is told to run one attempt of a task; it reads nothing else (E2). */
+export interface TaskSpec extends Pick<
+  InstanceSpec,
+  'env' | 'secrets' | 'limits' | 'tenant' | 'user' | 'network' | 'readOnlyRootFilesystem'
+> {
+  /** As {@link InstanceSpec.id}; each attempt has one of its own. */
+  readonly id: string;
+  readonly labels: TaskLabels;
+  readonly source: Omit<ImageSource, 'kind' | 'port'>;
+  /** Whether something is sent to its standard input. */
+  readonly hasInput: boolean;
+  /** Time between SIGTERM and SIGKILL when it is stopped. */
+  readonly graceMs: number;
+  /** What becomes of the container once it has ended: it is removed, removed after exit code 0, or kept for {@link TaskRuns.stop}. */
+  readonly cleanup: 'always' | 'on-success' | 'never';
+  /**
+   * Tasks of one group follow each other in what takes long to make, such as network namespaces, and are never in the
+   * same one at once. For those that many others like them come after.
+   */
+  readonly group?: string;
+}
+
+/** What goes in and comes out of a task while it runs. */
+export interface TaskIo {
+  /** Sent to its standard input, which ends with it; only as fast as the task reads. */
+  readonly input?: AsyncIterable<Uint8Array> | Uint8Array | undefined;
+  /** A piece of what it writes, in order; nothing more is read before a returned promise resolves. */
+  readonly onOutput: (source: 'stdout' | 'stderr', chunk: Uint8Array) => void | Promise<void>;
+  /** Aborts to stop listening: the run rejects with the reason, and the task runs on for whoever joins it. */
+  readonly leave?: AbortSignal | undefined;
+}
+
+/** A container of a task that there is. */
+export interface FoundTask {
+  readonly id: string;
+  readonly labels: TaskLabels;
+  /** `created`: it was made and is not started, or never will be. */
+  readonly state: 'created' | 'running' | 'exited';
+}
+
+/** The part of an engine that runs containers to their end, hardened and limited as instances are. */
+export interface TaskRuns {
+  /**
+   * Makes and starts a container, and resolves when it has ended and all it wrote was told. Aborting `signal` stops it
+   * (SIGTERM, after the grace SIGKILL) and then resolves too. Throws START_FAILED when the image cannot be started,
+   * IMAGE_NOT_FOUND, IMAGE_REFUSED, and ENGINE_ errors: then nobody knows how it ended, and what is left is in
+   * {@link list}.
+   */
+  run(spec: TaskSpec, io: TaskIo, signal: AbortSignal): Promise<InstanceExit>;
+  /** Joins a task that another server started, from its first output on; otherwise as {@link run}. */
+  join(
+    found: FoundTask,
+    how: Pick<TaskSpec, 'graceMs' | 'cleanup'>,
+    io: TaskIo,
+    signal: AbortSignal,
+  ): Promise<InstanceExit>;
+  /** The containers of tasks of this installation there really are, ended ones included. */
+  list(): Promise<readonly FoundTask[]>;
+  /** Ends a task and removes every trace of it; as {@link Engine.stop}. */
+  stop(id: string, options: { readonly graceMs: number }): Promise<void>;
+  /** Says that no more tasks of a group come. */
+  endGroup(group: string): void;
+}
+
 /** How an engine is. */
 export interface EngineStatus {
   readonly ok: boolean;
@@ -194,4 +272,6 @@ export interface Engine extends AsyncDisposable {
   stats(id: string): Promise<InstanceStats>;
   /** Hints until `signal` aborts. Never throws: a broken stream is re-opened and announced by `resync`. */
   events(signal: AbortSignal): AsyncIterable<EngineEvent>;
+  /** Absent where the engine runs no images. */
+  readonly tasks?: TaskRuns;
 }

@@ -14,6 +14,8 @@ export interface Attempt {
   readonly callId: string;
   /** From 1. */
   readonly number: number;
+  /** What else it says, in headers of its own; names and values alternate. */
+  readonly platformHeaders?: readonly string[] | undefined;
 }
 
 /** Who made a request, and how it is answered. There is one request at a time. */

@@ -72,7 +72,7 @@ export interface CallHeaders {
   /** Id of the call that this one is a copy of, if it is. */
   readonly shadowOf: string | undefined;
   /** Set where the platform makes the call. */
-  readonly attempt: { readonly number: number } | undefined;
+  readonly attempt: { readonly number: number; readonly platformHeaders?: readonly string[] | undefined } | undefined;
 }
 
 /**
@@ -102,8 +102,7 @@ export function requestLines(raw: readonly string[], call: CallHeaders): string 
   const trace = traceparent !== '' && TRACEPARENT.test(traceparent) ? traceparent : traceparentOf(call.callId);
   lines += `X-Call-Id: ${call.callId}\r\nX-Start-Time: ${call.startTime}\r\nX-Ebb-Deadline: ${call.deadline}\r\nX-Forwarded-For: ${call.remoteAddress}\r\nX-Forwarded-Host: ${host}\r\nX-Forwarded-Proto: ${call.protocol}\r\ntraceparent: ${trace}\r\n`;
   if (call.shadowOf !== undefined) lines += `X-Ebb-Shadow-Of: ${call.shadowOf}\r\n`;
-  if (call.attempt !== undefined) lines += `X-Ebb-Attempt: ${call.attempt.number}\r\n`;
-  return lines;
+  return call.attempt === undefined ? lines : lines + attemptLines(call.attempt);
 }
 
 /**
@@ -124,6 +123,12 @@ export function keptHeaders(raw: readonly string[], stripAuthorization: boolean)
     headers.push(name, raw[i + 1] as string);
   }
   return hosts > 1 ? undefined : headers;
+}
+
+function attemptLines({ number, platformHeaders = [] }: NonNullable<CallHeaders['attempt']>): string {
+  let lines = `X-Ebb-Attempt: ${number}\r\n`;
+  for (let i = 0; i < platformHeaders.length; i += 2) lines += `${platformHeaders[i]}: ${platformHeaders[i + 1]}\r\n`;
+  return lines;
 }
 
 /** What {@link requestLines} returns as names and values that alternate. */

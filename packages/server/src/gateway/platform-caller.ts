@@ -45,7 +45,7 @@ export class PlatformCaller implements Caller {
   constructor(call: PlatformCall, sink: AnswerSink) {
     const { method, body } = call;
     this.method = method;
-    this.attempt = { callId: call.callId, number: call.attempt };
+    this.attempt = { callId: call.callId, number: call.attempt, platformHeaders: call.platformHeaders };
     this.rawHeaders = headersOf(call);
     this.#sink = sink;
     const { promise, resolve } = Promise.withResolvers<Answered>();

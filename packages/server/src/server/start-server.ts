@@ -38,6 +38,7 @@ import { inheritanceOf } from './takeover/inheritance.ts';
 import { callPredecessor } from './takeover/predecessor.ts';
 import { openInstallation, readServerFile, removeRunDir, writeServerFile } from './installation.ts';
 import { wireAsync } from './wire/wire-async.ts';
+import { wireJobs } from './wire/wire-jobs.ts';
 import { wireEngine } from './wire/wire-engine.ts';
 import { wirePools } from './wire/wire-pools.ts';
 import { wireQueue } from './wire/wire-queue.ts';
@@ -158,10 +159,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     spares: () => spares.ready,
     asyncCalls: () => calls.gauges(),
   });
+  const generation = randomUUID();
   const { pools, loop, spares, rebound } = wirePools({
     engine,
     installation: installation.id,
-    generation: randomUUID(),
+    generation,
     code,
     secrets,
     namespaces,
@@ -228,6 +230,21 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       isShared: predecessor !== undefined,
     }),
   );
+  const jobs = wireJobs({
+    config,
+    installation: installation.id,
+    generation,
+    engine,
+    store,
+    registry,
+    namespaces,
+    secrets,
+    invoker,
+    pools,
+    logs,
+    clock,
+    logger,
+  });
   const health = createHealth(engine);
   const api = made.use(
     await createApi({
@@ -239,6 +256,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       logs,
       instances: pools,
       invocations: calls.invocations,
+      jobs,
       ...calls.outcomes,
       signingKeys,
       authenticator,
@@ -261,11 +279,14 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   });
   made.adopt(pools, (all) => all.close());
   made.use(rollouts);
+  // Before the instances that its calls are on are stopped.
+  made.use(jobs);
   const startPools = async () => {
     await pools.start(registry);
     loop.start();
     // Before the first call: it finds the weights as they are meant to be.
     await rollouts.start();
+    await jobs.start();
   };
   if (!predecessor) await startPools();
 
@@ -343,6 +364,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       gate,
       pools,
       rollouts,
+      jobs,
       store,
       calls,
       front: opened,
@@ -377,7 +399,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     // With a successor nobody is refused anything: calls end by themselves, at the latest by their timeouts.
     health.draining = true;
     await calls.stop();
-    if (standing.isReplaced) await opened.callsEnded(now);
+    if (standing.isReplaced)
+      await Promise.race([Promise.all([opened.callsEnded(now), jobs.streamsEnded()]), aborted(now)]);
     else await opened.drain();
     await calls.giveBack();
     // Ends followed logs, which would keep their connections open.
@@ -453,6 +476,13 @@ function inUseMessage(dataDir: string, pid: number | undefined, isTakeover: bool
   const which = pid === undefined ? '' : ` (process ${pid})`;
   const instead = isTakeover ? '' : ', take its place with --takeover';
   return `${dataDir} is open in another running server${which}; stop that one${instead}, or choose another directory with --data-dir`;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }
 
 function frozenBytesOf({ maxFrozenBytes }: Config): number {

@@ -5,7 +5,7 @@ interface Modem {
   dial(
     request: {
       readonly path: string;
-      readonly method: 'GET';
+      readonly method: 'GET' | 'POST';
       readonly options?: Readonly<Record<string, unknown>>;
       readonly abortSignal: AbortSignal;
       readonly isStream: boolean;
@@ -24,21 +24,26 @@ export function ask<T>(
   abortSignal: AbortSignal,
   query?: Readonly<Record<string, unknown>>,
 ): Promise<T> {
-  return dial(docker, path, abortSignal, false, query) as Promise<T>;
+  return dial(docker, 'GET', path, abortSignal, false, query) as Promise<T>;
 }
 
-/** Like {@link ask}, but for an answer that is a stream of bytes; `abortSignal` ends that too. */
+/**
+ * Like {@link ask}, but for an answer that is a stream of bytes; `abortSignal` ends that too. A stream throws when its
+ * connection breaks, of which dockerode’s own methods say nothing once the answer has begun.
+ */
 export function askStream(
   docker: Dockerode,
   path: string,
   abortSignal: AbortSignal,
   query?: Readonly<Record<string, unknown>>,
+  method: 'GET' | 'POST' = 'GET',
 ): Promise<AsyncIterable<Uint8Array>> {
-  return dial(docker, path, abortSignal, true, query) as Promise<AsyncIterable<Uint8Array>>;
+  return dial(docker, method, path, abortSignal, true, query) as Promise<AsyncIterable<Uint8Array>>;
 }
 
 function dial(
   docker: Dockerode,
+  method: 'GET' | 'POST',
   path: string,
   abortSignal: AbortSignal,
   isStream: boolean,
@@ -49,7 +54,7 @@ function dial(
       {
         // The transport appends the query only to a path that ends so.
         path: query === undefined ? path : `${path}?`,
-        method: 'GET',
+        method,
         ...(query === undefined ? {} : { options: query }),
         abortSignal,
         isStream,

@@ -21,6 +21,8 @@ import { createMountTable, mountPoints } from './mount-table.ts';
 import { obtainImage } from './resolve-image.ts';
 import { ensureRuntimeImage } from './runtime-image.ts';
 import { createSpareDriver } from './spare-driver.ts';
+import { createTaskDriver } from './task-driver.ts';
+import { createTaskNetworks } from './task-networks.ts';
 import { type DockerStats, toInstanceStats } from './stats.ts';
 import { inspectContainer, stopContainer } from './stop-container.ts';
 
@@ -173,6 +175,19 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     },
   });
 
+  const tasks = createTaskDriver({
+    client,
+    installation,
+    runDir,
+    prepared,
+    network: open.network,
+    networks: createTaskNetworks(preparedNetworks),
+    removeDir,
+    forgetPrepared: () => {
+      preparing = undefined;
+    },
+  });
+
   async function* logs(
     id: string,
     wanted: { readonly follow: boolean; readonly sinceMs?: number; readonly signal?: AbortSignal },
@@ -267,8 +282,10 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
           if (preparingClosed) await ensureFirewall(closed);
         },
       }),
+    tasks,
     async [Symbol.asyncDispose]() {
       await Promise.allSettled(stopping.values());
+      await tasks[Symbol.asyncDispose]();
       await preparedNetworks[Symbol.asyncDispose]();
       await mounts.close().catch(() => {});
       for (const network of [open, closed]) {

@@ -2,7 +2,7 @@ import { type EngineLogLine } from '../engine.ts';
 import { MAX_LINE_BYTES, parseInstanceLine } from '../log-line.ts';
 
 /** One message of the engine's log stream. */
-interface Frame {
+export interface Frame {
   readonly source: 'stdout' | 'stderr';
   readonly payload: Buffer;
 }
@@ -60,7 +60,8 @@ function toLogLine(source: Frame['source'], line: OpenLine): EngineLogLine {
   };
 }
 
-async function* readFrames(stream: AsyncIterable<unknown>): AsyncIterable<Frame> {
+/** Takes the engine's multiplexed stream apart; an unfinished last message is left out. Throws when it is none. */
+export async function* readFrames(stream: AsyncIterable<unknown>): AsyncIterable<Frame> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of stream) {
     rest = rest.length === 0 ? (chunk as Buffer) : Buffer.concat([rest, chunk as Buffer]);

@@ -42,6 +42,11 @@ export interface PreparedNetworks extends AsyncDisposable {
   want(): void;
   /** Takes one out of the stock for good; undefined when none is ready. Nobody else ever gets it. */
   take(): PreparedNetwork | undefined;
+  /**
+   * One that instances may follow each other in: of the stock, or made now. It is the caller's until it is discarded.
+   * Undefined where none can be made. Throws ENGINE_ errors.
+   */
+  borrow(): Promise<PreparedNetwork | undefined>;
   /** Throws a namespace away whose instance is gone, or never came to be. Never throws. */
   discard(holder: string): Promise<void>;
   /** The holders of those that are ready now. */
@@ -64,6 +69,8 @@ export function createPreparedNetworks(options: PreparedNetworksOptions): Prepar
   const ready: PreparedNetwork[] = [];
   /** Names of those being made, and ids of those there are; whatever else carries the label is a rest. */
   const known = new Set<string>();
+  /** Ids of holders that instances follow each other in; none of these may be there at the moment. */
+  const borrowed = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
   let filling: Promise<void> | undefined;
   let failures = 0;
@@ -121,13 +128,32 @@ export function createPreparedNetworks(options: PreparedNetworksOptions): Prepar
     return { holder: info.Id, address };
   }
 
+  async function makeNow(): Promise<PreparedNetwork | undefined> {
+    const base = isClosed ? undefined : await options.prepared();
+    if (!base) return undefined;
+    const name = `ebb-${installation}_net-${newShortId()}`;
+    known.add(name);
+    try {
+      const made = await make(name, base);
+      borrowed.add(made.holder);
+      return made;
+    } catch (error) {
+      await removeContainer(client, docker.getContainer(name)).catch(() => {});
+      throw error;
+    } finally {
+      known.delete(name);
+    }
+  }
+
   async function discard(holder: string): Promise<void> {
     try {
       const container = docker.getContainer(holder);
       const labels = (await inspectContainer(client, container))?.Config.Labels;
       if (labels && isHolder(labels, installation)) await removeContainer(client, container);
       known.delete(holder);
+      borrowed.delete(holder);
     } catch (error) {
+      borrowed.delete(holder);
       // It is found by its label and tried again.
       known.delete(holder);
       logger.warn({ err: asEbbError(error) }, 'a network namespace that is not needed could not be removed yet');
@@ -139,6 +165,11 @@ export function createPreparedNetworks(options: PreparedNetworksOptions): Prepar
     take() {
       const taken = ready.shift();
       schedule();
+      return taken;
+    },
+    async borrow() {
+      const taken = ready.shift() ?? (await makeNow());
+      if (taken) borrowed.add(taken.holder);
       return taken;
     },
     discard,
@@ -160,6 +191,7 @@ export function createPreparedNetworks(options: PreparedNetworksOptions): Prepar
           isHolder(Labels, installation) &&
           !used.has(Id) &&
           !known.has(Id) &&
+          !borrowed.has(Id) &&
           !Names.some((name) => known.has(name.slice(1))),
       );
       for (const { Id } of rests) await discard(Id);
@@ -168,7 +200,7 @@ export function createPreparedNetworks(options: PreparedNetworksOptions): Prepar
       isClosed = true;
       clearTimeout(timer);
       await filling;
-      await Promise.all(ready.splice(0).map(({ holder }) => discard(holder)));
+      await Promise.all([...ready.splice(0).map(({ holder }) => holder), ...borrowed].map((holder) => discard(holder)));
     },
   };
 }

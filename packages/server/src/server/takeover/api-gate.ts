@@ -11,6 +11,9 @@ const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
 /** Changes that are quick and cannot wait: they undo another. */
 const UNDOES = /^\/v1\/namespaces\/[^/?]+\/functions\/[^/?]+\/(?:rollback|rollout\/abort)(?:\?|$)/;
 
+/** Not over before a job is, but accepted once its head is sent, as with a log that is followed. */
+const STREAMS = /^\/v1\/namespaces\/[^/?]+\/job-streams(?:\?|$)/;
+
 /** How often it is looked whether changes and reads are done. */
 const LOOK_EVERY_MS = 5;
 /** Longest time for changes under way, such as a deploy that pulls an image. */
@@ -69,7 +72,7 @@ export function createApiGate(
   const waiting: { readonly request: IncomingMessage; readonly response: ServerResponse }[] = [];
 
   const counted = (request: IncomingMessage, response: ServerResponse) => {
-    const isRead = READS.has(request.method ?? '');
+    const isRead = READS.has(request.method ?? '') || STREAMS.test(request.url ?? '');
     if (isRead) reads.set(response, request);
     else changes.set(response, { request, bytes: request.socket.bytesRead, sinceMs: performance.now() });
     response.once('close', () => (isRead ? reads : changes).delete(response));

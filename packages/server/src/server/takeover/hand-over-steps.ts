@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { asEbbError, EbbError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { InstancePools } from '../../pool/instance-pools.ts';
+import type { JobEngine } from '../../jobs/create-jobs.ts';
 import type { RolloutEngine } from '../../rollouts/create-rollouts.ts';
 import type { LendableStore } from '../../store/lendable-key-value.ts';
 import type { Front } from '../front.ts';
@@ -23,6 +24,7 @@ export interface HandedParts {
   readonly gate: ApiGate;
   readonly pools: Pick<InstancePools, 'pause' | 'release' | 'resume'>;
   readonly rollouts: Pick<RolloutEngine, 'hold' | 'goOn'>;
+  readonly jobs: Pick<JobEngine, 'hold' | 'goOn'>;
   readonly store: LendableStore;
   readonly calls: HandedCalls;
   readonly front: Pick<Front, 'handOn' | 'callsEnded' | 'leave'>;
@@ -38,7 +40,7 @@ export interface HandedParts {
  * opened again is tried, by default every second.
  */
 export function createHandOverSteps(
-  { gate, pools, rollouts, store, calls, front, logger, ...told }: HandedParts,
+  { gate, pools, rollouts, jobs, store, calls, front, logger, ...told }: HandedParts,
   { takeBackEveryMs = TAKE_BACK_EVERY_MS }: { readonly takeBackEveryMs?: number } = {},
 ): HandOverSteps {
   /** While the store cannot be opened again. */
@@ -75,6 +77,7 @@ export function createHandOverSteps(
     }
     logger.info('the store is open again');
     rollouts.goOn();
+    jobs.goOn();
     calls.goOn();
   };
   return {
@@ -85,6 +88,7 @@ export function createHandOverSteps(
       await calls.hold();
       await gate.hold(signal);
       await rollouts.hold();
+      await jobs.hold();
       await pools.pause();
       signal.throwIfAborted();
       await store.lend();
@@ -110,6 +114,7 @@ export function createHandOverSteps(
       try {
         await retried(takeBack, TAKE_BACK_TRIES, isInUse);
         rollouts.goOn();
+        jobs.goOn();
         calls.goOn();
       } catch (error) {
         const stop = new AbortController();

@@ -1,0 +1,54 @@
+import type { LogLine } from '@ebb/contract';
+import { defineCommand } from '../../core/command.ts';
+import { findJob, taskIndex } from '../../jobs/job-ref.ts';
+import { escapeControls } from '../../terminal/escape-controls.ts';
+import type { Output } from '../../terminal/output.ts';
+
+/** Shows what the tasks of a job wrote, oldest first, and with `--follow` new lines until the job has ended or Ctrl-C. */
+export const jobLogsCommand = defineCommand({
+  name: 'job logs',
+  summary: 'show what the tasks of a job wrote',
+  args: [{ name: 'job', summary: 'id, or name for the newest one' }],
+  options: [
+    { flags: '-t, --task <index>', summary: 'only lines of one task' },
+    { flags: '-f, --follow', summary: 'go on showing new lines until the job has ended' },
+    { flags: '--tail <lines>', summary: 'at most this many stored lines (default 200)' },
+  ],
+  async run(context) {
+    const { parameters, output } = context;
+    const task = taskIndex(context, 'task');
+    const tail = parameters.count('tail', 0);
+    const { client, namespace, id, job } = await findJob(context);
+    const follow = parameters.flag('follow') && job.endedAt === undefined;
+    const over = new AbortController();
+    const signal = AbortSignal.any([context.signal, over.signal]);
+    const query = {
+      ...(task !== undefined && { task }),
+      ...(tail !== undefined && { tail }),
+      ...(follow && { follow }),
+    };
+    if (follow) {
+      void (async () => {
+        for await (const now of client.jobs.watch(namespace, id, { signal })) {
+          // The last lines come shortly after the end.
+          if (now.endedAt !== undefined) setTimeout(() => over.abort(), 500);
+        }
+      })().catch(() => {});
+    }
+    try {
+      for await (const line of client.jobs.logs(namespace, id, query, { signal })) {
+        output.resultLine(line, () => formatLine(line, output));
+      }
+    } catch (error) {
+      // Ctrl-C and the end of the job are the ordinary ways to end following.
+      if (!(follow && signal.aborted)) throw error;
+    }
+  },
+});
+
+function formatLine({ at, callId = '', source, text }: LogLine, output: Output): string {
+  const task = callId.slice(callId.lastIndexOf('.') + 1);
+  const shown = output.isTerminal ? escapeControls(text) : text;
+  const mark = source === 'stdout' ? ' ' : source === 'stderr' ? '!' : '*';
+  return `${output.style('dim', at)} ${output.style('dim', `#${task}`)} ${mark} ${source === 'platform' ? output.style('yellow', shown) : shown}`;
+}

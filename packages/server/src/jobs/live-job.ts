@@ -1,0 +1,79 @@
+import { type ResolvedJob, resolveJob, type TaskCounts } from '@ebb/contract';
+import type { StopReason } from './classify-task-end.ts';
+import { type JobRecord, NEW_TASK, noneOf, type TaskRow } from './job-record.ts';
+
+/** A task that waits for another attempt. */
+interface Waiting {
+  readonly index: number;
+  readonly readyAt: number;
+  readonly row: TaskRow;
+}
+
+/** A job that has not ended: which of its tasks stand where. Rows of tasks that have ended are in the store alone. */
+export class LiveJob {
+  record: JobRecord;
+  readonly resolved: ResolvedJob;
+  /** Position in the order of submission. */
+  readonly order: number;
+  readonly counts: TaskCounts;
+  lost = 0;
+  /** When it is to have ended, on the clock that never goes backwards. */
+  deadlineAt: number | undefined;
+  /** The row of the task whose attempt ended last. */
+  last: TaskRow | undefined;
+  /** Attempts that run here, with what stops them. */
+  readonly stops = new Map<number, (reason: StopReason) => void>();
+  readonly #taken: Uint8Array;
+  #next = 0;
+  #retries: Waiting[] = [];
+
+  constructor(record: JobRecord, rows: ReadonlyMap<number, TaskRow>, order: number, now: number) {
+    this.record = record;
+    this.resolved = { ...resolveJob(record.spec), count: record.count };
+    this.order = order;
+    this.counts = noneOf(record.count);
+    this.#taken = new Uint8Array(record.count);
+    for (const [index, row] of rows) {
+      this.#taken[index] = 1;
+      this.counts.queued -= 1;
+      this.counts[row.state] += 1;
+      this.lost += row.lost;
+      if (row.state === 'queued') this.#retries.push({ index, readyAt: now, row });
+    }
+  }
+
+  /** Takes the next task that may begin out of the queue; those that wait for another attempt come first. */
+  take(now: number): { readonly index: number; readonly row: TaskRow } | undefined {
+    const due = this.#retries.findIndex(({ readyAt }) => readyAt <= now);
+    const [waiting] = due === -1 ? [] : this.#retries.splice(due, 1);
+    const index = waiting?.index ?? this.#nextNew();
+    if (index === undefined) return undefined;
+    this.#taken[index] = 1;
+    this.counts.queued -= 1;
+    this.counts.running += 1;
+    return { index, row: waiting?.row ?? NEW_TASK };
+  }
+
+  /** Puts a running task where its row says; one that is queued may begin again at `readyAt`. */
+  settle(index: number, row: TaskRow, readyAt: number): void {
+    this.counts.running -= 1;
+    this.counts[row.state] += 1;
+    if (row.state === 'queued') this.#retries.push({ index, readyAt, row });
+  }
+
+  isReady(now: number): boolean {
+    return this.#retries.some(({ readyAt }) => readyAt <= now) || this.#nextNew() !== undefined;
+  }
+
+  /** When the next of the tasks that wait for another attempt may begin; undefined when none waits. */
+  nextReadyAt(): number | undefined {
+    let soonest: number | undefined;
+    for (const { readyAt } of this.#retries) if (soonest === undefined || readyAt < soonest) soonest = readyAt;
+    return soonest;
+  }
+
+  #nextNew(): number | undefined {
+    while (this.#next < this.#taken.length && this.#taken[this.#next] === 1) this.#next += 1;
+    return this.#next < this.#taken.length ? this.#next : undefined;
+  }
+}
