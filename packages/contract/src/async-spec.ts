@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { nameSchema } from './names.ts';
+import { functionReferenceSchema, nameSchema } from './names.ts';
 import { parseDurationMs } from './quantity.ts';
 import { duration } from './quantity-schema.ts';
 
@@ -50,12 +50,7 @@ export const retrySchema = z
 /** Where the outcome of a call is sent: exactly one of the three. */
 export const destinationSchema = z
   .strictObject({
-    function: z
-      .string()
-      .max(200)
-      .regex(/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?(?:[:@][a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)?$/, {
-        error: 'must be the name of a function of the same namespace, optionally with ":ALIAS" or "@VERSION"',
-      })
+    function: functionReferenceSchema
       .optional()
       .describe('Function of the same namespace, called with the outcome, durably.'),
     queue: nameSchema

@@ -2,12 +2,10 @@ import { z } from 'zod';
 import { asyncSchema } from './async-spec.ts';
 import { resolveFreezeAfterMs } from './freeze-spec.ts';
 import { type FunctionLimits, functionLimitsSchema } from './limits.ts';
-import { ENV_NAME_PATTERN, secretNameSchema } from './names.ts';
 import { parseCpuCores, parseDurationMs, parseSizeBytes } from './quantity.ts';
-import { duration, size } from './quantity-schema.ts';
+import { duration } from './quantity-schema.ts';
+import { imageSchema, sandboxFields } from './sandbox-spec.ts';
 import { type ResolvedScaling, resolveScaling, scaleSchema } from './scale-spec.ts';
-
-const MIB = 2 ** 20;
 
 const stringMap = (what: string) =>
   z.record(z.string().min(1).max(253), z.string().max(16_384), { error: `must map names of ${what} to text` });
@@ -51,11 +49,7 @@ export const queueSchema = z.strictObject({
 export const functionSpecSchema = z
   .strictObject({
     runtime: z.enum(RUNTIMES).optional().describe('Managed runtime that runs the uploaded code.'),
-    image: z
-      .string()
-      .regex(/^[a-zA-Z0-9][-a-zA-Z0-9._/:@]{0,511}$/, 'must be an image reference such as "registry/name:tag"')
-      .optional()
-      .describe('Container image that serves HTTP on `port`.'),
+    image: imageSchema.optional().describe('Container image that serves HTTP on `port`.'),
     handler: z
       .string()
       .regex(
@@ -83,38 +77,7 @@ export const functionSpecSchema = z
       .regex(/^\/[\x21-\x7e]{0,255}$/, 'must be a path that starts with "/"')
       .optional()
       .describe('Path of an image that answers 2xx when ready. Default: an open port is enough.'),
-    env: z
-      .record(
-        z.string().regex(ENV_NAME_PATTERN, 'must be letters, digits and "_", not starting with a digit'),
-        z.string().max(131_072),
-      )
-      .default({})
-      .describe('Environment variables.'),
-    secrets: z.array(secretNameSchema).max(100).default([]).describe('Secrets of the namespace, mounted as files.'),
-    memory: size(5 * MIB, 2 ** 40, 'a size from 5Mi to 1024Gi, such as "256Mi"')
-      .default('256Mi')
-      .describe('Memory limit of an instance, without swap.'),
-    cpu: z
-      .union([z.string(), z.number()])
-      .refine((value) => {
-        const cores = parseCpuCores(value);
-        return cores !== undefined && cores >= 0.01 && cores <= 512;
-      }, 'must be a number of cores from 0.01 to 512, such as 1, 0.5 or "250m"')
-      .default(1)
-      .describe('CPU limit of an instance, in cores.'),
-    pids: z.number().int().min(8).max(32_768).default(256).describe('Most processes and threads of an instance.'),
-    tmp: size(MIB, 2 ** 40, 'a size from 1Mi to 1024Gi, such as "64Mi"')
-      .default('64Mi')
-      .describe('Size of the writable /tmp.'),
-    readOnlyRootFilesystem: z.boolean().default(true).describe('Whether everything but /tmp is read-only.'),
-    user: z
-      .enum(['tenant', 'image'])
-      .default('tenant')
-      .describe('Run as the namespace’s own unprivileged user, or as the user the image names.'),
-    network: z
-      .enum(['egress', 'none'])
-      .default('egress')
-      .describe('`egress` reaches public addresses only; `none` reaches nothing.'),
+    ...sandboxFields('an instance'),
     concurrency: z.number().int().min(1).max(10_000).default(10).describe('Calls an instance handles at once.'),
     timeout: duration(1, DAY, 'a duration from 1ms to 1d, such as "60s"')
       .default('60s')

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { ENV_NAME_PATTERN, nameSchema, secretNameSchema } from './names.ts';
+import { functionReferenceSchema, nameSchema } from './names.ts';
 import { parseCpuCores, parseDurationMs, parseSizeBytes } from './quantity.ts';
-import { duration, size } from './quantity-schema.ts';
+import { duration } from './quantity-schema.ts';
+import { imageSchema, sandboxFields } from './sandbox-spec.ts';
 
-const MIB = 2 ** 20;
 const DAY = 86_400_000;
 
 /** Most tasks of one job. */
@@ -60,18 +60,11 @@ const count = (max: number) => z.number().int().min(1).max(max);
  */
 export const jobSpecSchema = z
   .strictObject({
-    image: z
-      .string()
-      .regex(/^[a-zA-Z0-9][-a-zA-Z0-9._/:@]{0,511}$/, 'must be an image reference such as "registry/name:tag"')
+    image: imageSchema
       .optional()
       .describe('Container image whose command is run once for each task. Exit code 0 is success.'),
     command: z.array(z.string().max(16_384)).min(1).max(256).optional().describe('Replaces the command of the image.'),
-    function: z
-      .string()
-      .max(200)
-      .regex(/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?(?:[:@][a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)?$/, {
-        error: 'must be the name of a function of the same namespace, optionally with ":ALIAS" or "@VERSION"',
-      })
+    function: functionReferenceSchema
       .optional()
       .describe('Function that is called once for each task. A status below 400 is success.'),
     tasks: count(MAX_TASKS).optional().describe('How many tasks. Default: one for each of `inputs`, else 1.'),
@@ -102,38 +95,7 @@ export const jobSpecSchema = z
     grace: duration(0, 3_600_000, 'a duration from 0s to 1h, such as "10s"')
       .default('10s')
       .describe('Time between SIGTERM and SIGKILL for a task that is stopped.'),
-    env: z
-      .record(
-        z.string().regex(ENV_NAME_PATTERN, 'must be letters, digits and "_", not starting with a digit'),
-        z.string().max(131_072),
-      )
-      .default({})
-      .describe('Environment variables.'),
-    secrets: z.array(secretNameSchema).max(100).default([]).describe('Secrets of the namespace, mounted as files.'),
-    memory: size(5 * MIB, 2 ** 40, 'a size from 5Mi to 1024Gi, such as "256Mi"')
-      .default('256Mi')
-      .describe('Memory limit of a task, without swap.'),
-    cpu: z
-      .union([z.string(), z.number()])
-      .refine((value) => {
-        const cores = parseCpuCores(value);
-        return cores !== undefined && cores >= 0.01 && cores <= 512;
-      }, 'must be a number of cores from 0.01 to 512, such as 1, 0.5 or "250m"')
-      .default(1)
-      .describe('CPU limit of a task, in cores.'),
-    pids: z.number().int().min(8).max(32_768).default(256).describe('Most processes and threads of a task.'),
-    tmp: size(MIB, 2 ** 40, 'a size from 1Mi to 1024Gi, such as "64Mi"')
-      .default('64Mi')
-      .describe('Size of the writable /tmp.'),
-    readOnlyRootFilesystem: z.boolean().default(true).describe('Whether everything but /tmp is read-only.'),
-    user: z
-      .enum(['tenant', 'image'])
-      .default('tenant')
-      .describe('Run as the namespace’s own unprivileged user, or as the user the image names.'),
-    network: z
-      .enum(['egress', 'none'])
-      .default('egress')
-      .describe('`egress` reaches public addresses only; `none` reaches nothing.'),
+    ...sandboxFields('a task'),
     cleanup: z
       .enum(CLEANUPS)
       .default('always')

@@ -18,6 +18,14 @@ export const nameSchema = z
   .string()
   .regex(NAME_PATTERN, 'must be 1 to 63 lower-case letters, digits or "-", starting and ending with a letter or digit');
 
+/** A function of the same namespace: its name, optionally with an alias or a version. */
+export const functionReferenceSchema = z
+  .string()
+  .max(200)
+  .regex(/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?(?:[:@][a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)?$/, {
+    error: 'must be the name of a function of the same namespace, optionally with ":ALIAS" or "@VERSION"',
+  });
+
 /** A secret's name. */
 export const secretNameSchema = z
   .string()
