@@ -43,6 +43,8 @@ export interface DispatcherOptions extends AttemptRunnerOptions {
   readonly roomOf: (lane: LaneName) => LaneRoom;
   /** Told of each call that has ended, whatever way; must not throw. */
   readonly onEnded?: (id: string) => void;
+  /** Told how each attempt left its call, once that is on disk; must not throw. */
+  readonly onSettled?: (next: Settlement['next']['kind']) => void;
   /** Default: 30 seconds. */
   readonly leaseMs?: number;
   /** How fast attempts may begin. Default: as fast as can be. */
@@ -302,6 +304,7 @@ class QueueDispatcher implements Dispatcher {
   }
 
   #settled({ id, rules, lane }: QueueRecord, next: Settlement['next'], follow: readonly NewItem[]): void {
+    this.#options.onSettled?.(next.kind);
     for (const item of follow) this.#lanes.setDue(this.#lanes.of(item.lane));
     // Whoever waited for the key may begin now.
     if (rules) this.#lanes.setDue(this.#lanes.of(lane));

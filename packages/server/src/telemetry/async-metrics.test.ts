@@ -11,12 +11,15 @@ test('submits are counted, and functions without calls vanish from the gauges', 
   metrics.offered('accepted');
   metrics.offered('accepted');
   metrics.offered('refused');
+  metrics.settled('dead');
   await metrics.read();
   gauges = [one('g.n', 1)];
   await metrics.read();
   const page = await registry.metrics();
   expect(page).toContain('ebb_async_submits_total{outcome="accepted"} 2');
   expect(page).toContain('ebb_async_submits_total{outcome="duplicate"} 0');
+  expect(page).toContain('ebb_async_settled_total{outcome="dead"} 1');
+  expect(page).toContain('ebb_async_settled_total{outcome="retry"} 0');
   expect(page).toContain('ebb_async_queued{function_name="g.n"} 1');
   expect(page).toContain('ebb_async_running{function_name="g.n"} 1');
   expect(page).toContain('ebb_async_oldest_seconds{function_name="g.n"} 2.5');

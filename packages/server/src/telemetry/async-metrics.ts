@@ -19,6 +19,8 @@ const READ_MS = 1_000;
 export interface AsyncMetrics {
   /** Counts a call that somebody wanted accepted. */
   offered(outcome: 'accepted' | 'duplicate' | 'refused'): void;
+  /** Counts how an attempt left its call. */
+  settled(outcome: 'succeeded' | 'retry' | 'dead' | 'cancelled'): void;
   /** Brings the gauges up to date; a moment at most. */
   read(): Promise<void>;
 }
@@ -59,10 +61,23 @@ export function createAsyncMetrics(
     duplicate: offered.labels('duplicate'),
     refused: offered.labels('refused'),
   };
+  const settled = new Counter({
+    name: 'ebb_async_settled_total',
+    help: 'Attempts of asynchronous calls, by how they left their call: succeeded, retry, dead or cancelled.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const ends = {
+    succeeded: settled.labels('succeeded'),
+    retry: settled.labels('retry'),
+    dead: settled.labels('dead'),
+    cancelled: settled.labels('cancelled'),
+  };
   // So that a rate can be taken of what has not happened yet.
-  for (const count of Object.values(counts)) count.inc(0);
+  for (const count of [...Object.values(counts), ...Object.values(ends)]) count.inc(0);
   return {
     offered: (outcome) => counts[outcome].inc(),
+    settled: (outcome) => ends[outcome].inc(),
     async read() {
       const found = await readIn(READ_MS, gauges);
       if (!found) return;

@@ -37,6 +37,8 @@ export interface Metrics {
   started(start: StartReport, calls: number): void;
   /** Counts an asynchronous call that somebody wanted accepted. */
   offered(outcome: 'accepted' | 'duplicate' | 'refused'): void;
+  /** Counts how an attempt left its asynchronous call. */
+  settled(outcome: 'succeeded' | 'retry' | 'dead' | 'cancelled'): void;
   /** Counts what another process has counted. */
   merge(counted: CountedCalls): void;
   /** The same for copies of calls. */
@@ -222,6 +224,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       for (const [phase, ms] of startPhases(start)) phaseSeconds.labels(phase).observe(ms / 1000);
     },
     offered: (outcome) => asyncMetrics.offered(outcome),
+    settled: (outcome) => asyncMetrics.settled(outcome),
     merge({ label, codes, cold: coldCount, waited: waits, queue: queued }) {
       const series = seriesOf(label);
       for (const { status, count, seconds: took } of codes) {

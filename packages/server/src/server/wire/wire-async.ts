@@ -39,7 +39,7 @@ export interface WireAsyncOptions {
   readonly outside: () => number;
   /** Asks the server that has taken over from this one. */
   readonly askSuccessor: AskSettling;
-  readonly metrics: Pick<Metrics, 'offered'>;
+  readonly metrics: Pick<Metrics, 'offered' | 'settled'>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Whether a server that is replaced still uses the data directory. */
@@ -131,6 +131,7 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
       files,
       url: outcomes.urlDeliverer,
       onEnded: (id) => waiters.ended(id),
+      onSettled: (outcome) => metrics.settled(outcome),
       clock,
       logger,
     }),

@@ -1,7 +1,7 @@
 import { createFunctionDeliverer } from '../../async/deliver-function.ts';
 import type { Deliverer } from '../../async/deliverer.ts';
 import { followUps } from '../../async/decide-follow-ups.ts';
-import { createDispatcher, type Dispatcher } from '../../async/dispatcher.ts';
+import { createDispatcher, type Dispatcher, type DispatcherOptions } from '../../async/dispatcher.ts';
 import type { LaneName } from '../../async/lane-name.ts';
 import type { LaneRoom } from '../../async/decide-lane-limit.ts';
 import type { PayloadFiles } from '../../async/payload-files.ts';
@@ -39,6 +39,8 @@ export interface WireDispatchOptions {
   readonly url: Deliverer;
   /** Told of each call that has ended. */
   readonly onEnded: (id: string) => void;
+  /** Counts how attempts left their calls. */
+  readonly onSettled: NonNullable<DispatcherOptions['onSettled']>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
