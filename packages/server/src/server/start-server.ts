@@ -102,9 +102,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const store = made.use(await openLendable(() => openStore()));
   standing.hasStore = true;
   const queue = made.use(
-    await openLendableQueue(() =>
-      retried(() => wireQueue({ config, installation: installation.id, logger }), QUEUE_TRIES, isInUse),
-    ),
+    await openLendableQueue(async () => {
+      const open = () => wireQueue({ config, installation: installation.id, logger });
+      const opened = await retried(open, QUEUE_TRIES, isInUse);
+      return options.aroundQueue?.(opened) ?? opened;
+    }),
   );
   made.defer(() => {
     if (standing.isOurs) removeRunDir(runDir);
