@@ -5,21 +5,25 @@ import type { FaultPoint } from '../fault-server/faulty-queue.ts';
 import { type FaultyServer, startFaultyServer } from '../harness/faulty-server.ts';
 import { type History, startHistory } from '../harness/history.ts';
 import { describeWithNats } from '../harness/nats.ts';
+import { createTcpProxy } from '../harness/tcp-proxy.ts';
 import { startNats } from '../services/nats.ts';
 
 const FAILED = 'failed';
 const POLICY = { async: { retry: { attempts: 2, minWait: '10ms', maxWait: '20ms' }, onFailure: [{ queue: FAILED }] } };
+
+/** The call, its lease, its end with what follows, the item that follows, and that this is done. */
+const WRITES_OF_A_DEAD_LETTER = 5;
 
 /** A server that is killed at one step after the other, and what has to hold afterwards. */
 interface Steps {
   readonly faulty: FaultyServer;
   readonly history: History;
   /** Kills it at that point while `work` is under way, and starts it again. */
-  at<T>(point: FaultPoint, work: () => Promise<T>): Promise<T>;
+  readonly at: <T>(point: FaultPoint, work: () => Promise<T>) => Promise<T>;
   /** How a call ended, once it has: its state and its attempts. */
-  endOf(id: string | undefined): Promise<string>;
+  readonly endOf: (id: string | undefined) => Promise<string>;
   /** Ids of calls whose failure came into the queue since it was asked last. */
-  takeFailed(): Promise<string[]>;
+  readonly takeFailed: () => Promise<string[]>;
 }
 
 async function startSteps(faulty: FaultyServer): Promise<Steps> {
@@ -166,4 +170,40 @@ describeWithNats('calls on NATS', () => {
     },
     90_000,
   );
+
+  test('2: a server killed after any one of the writes that a dead letter takes loses neither it nor its outcome, and sends that once (A1, A2)', async () => {
+    await using nats = await startNats();
+    await using proxy = await createTcpProxy(nats.port);
+    const env = { EBB_QUEUE: 'nats', EBB_NATS_URL: `nats://127.0.0.1:${proxy.port}` };
+    await using faulty = await startFaultyServer(env);
+    const { server } = faulty;
+    const { history, takeFailed, endOf } = await startSteps(faulty);
+    const openCalls = async () => {
+      const { invocations } = await server.client.invocations.list({});
+      return invocations.filter(({ state, origin }) => !origin && (state === 'queued' || state === 'running'));
+    };
+    const failed: string[] = [];
+    for (let writes = 0; writes < WRITES_OF_A_DEAD_LETTER; writes += 1) {
+      proxy.dropAfter(`HPUB ebb.${server.file.installation}.`, writes);
+      const submitting = history.submit({ path: '/?status=400&fail=99' });
+      while (!proxy.isDropping) await sleep(5);
+      // What got through is dealt with before the server is gone.
+      await sleep(50);
+      await server.kill();
+      proxy.heal();
+      await submitting;
+      await server.start();
+      // Also the one of which nobody was told that it is accepted.
+      while ((await openCalls()).length > 0) await sleep(20);
+      failed.push(...(await takeFailed()));
+    }
+    await sleep(100);
+    failed.push(...(await takeFailed()));
+    const dead = (await server.client.deadLetters.list()).invocations.map(({ id }) => id);
+    expect(failed.toSorted()).toEqual(dead.toSorted());
+    // The first was never written, the others were.
+    expect(dead).toHaveLength(WRITES_OF_A_DEAD_LETTER - 1);
+    for (const id of dead) expect(await endOf(id)).toMatch(/^dead, (?:1 failed|1 lost, 2 failed)$/);
+    expect(await history.violations()).toEqual([]);
+  }, 60_000);
 });
