@@ -78,9 +78,6 @@ export interface TestServer extends AsyncDisposable {
   kill(): Promise<void>;
   /** Resolves when the server has ended, whyever. */
   ended(): Promise<void>;
-  /** Holds the server up, so that it neither does anything nor closes connections. */
-  freeze(): void;
-  thaw(): void;
 }
 
 /** Starts `ebb up` on a free port of the loopback interface and waits until it serves. */
@@ -167,8 +164,6 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
     ended: async () => {
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     },
-    freeze: () => child.kill('SIGSTOP'),
-    thaw: () => child.kill('SIGCONT'),
     async [Symbol.asyncDispose]() {
       // Those that were replaced first: what they still have is nobody else's.
       const ending = async (): Promise<void> => {
