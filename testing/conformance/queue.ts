@@ -626,6 +626,31 @@ export function queueConformance(
         expect(await queue.enqueue([newItem('b', { idempotency })])).toEqual([{ kind: 'accepted', id: 'b' }]);
       });
 
+      test('of a namespace that is removed takes all that is over, also keys, and nothing of others (T3)', async () => {
+        const { queue: made } = await open();
+        await using queue = made;
+        const idempotency = { key: 'once', digest: 'x', untilAt: 20_000 };
+        await queue.enqueue([
+          newItem('a', { idempotency }),
+          newItem('b', { rules: { ...RULES, throttleMs: 5000 } }),
+          newItem('c'),
+          newItem('open'),
+          newItem('other', { namespace: 'acme-2', lane: 'acme-2/resize', idempotency }),
+        ]);
+        const [a, b] = await lease(queue, 2);
+        if (a) await settle(queue, a, { kind: 'succeeded' });
+        if (b) await bury(queue, b);
+        for (const id of ['c', 'other']) await queue.cancel(id, { now: 3000, message: 'x' });
+        expect(await queue.clear('acme', 2)).toBe(2);
+        expect(await queue.clear('acme', 2)).toBe(1);
+        expect(await queue.clear('acme', 2)).toBe(0);
+        expect(ids(await queue.list({ namespace: 'acme', limit: 10 }))).toEqual(['open']);
+        expect(ids(await queue.list({ namespace: 'acme-2', limit: 10 }))).toEqual(['other']);
+        expect(await queue.enqueue([newItem('d', { idempotency })])).toEqual([{ kind: 'accepted', id: 'd' }]);
+        const again = newItem('e', { namespace: 'acme-2', lane: 'acme-2/resize', idempotency });
+        expect(await queue.enqueue([again])).toEqual([{ kind: 'duplicate', id: 'other' }]);
+      });
+
       test('a file is in use as long as a record refers to it', async () => {
         const { queue: made } = await open();
         await using queue = made;

@@ -44,6 +44,7 @@ export function faultyQueue(queue: Queue, reach: (point: FaultPoint) => void): Q
       }),
     purge: (ids) => queue.purge(ids),
     forget: (retention, now, max) => queue.forget(retention, now, max),
+    clear: (namespace, max) => queue.clear(namespace, max),
     filesInUse: (digests) => queue.filesInUse(digests),
     [Symbol.asyncDispose]: () => queue[Symbol.asyncDispose](),
   };
