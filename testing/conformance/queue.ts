@@ -470,6 +470,35 @@ export function queueConformance(
         expect(await leased(queue, 10, 9000)).toEqual([]);
       });
 
+      test('two items under one id take one place, also in one call', async () => {
+        const { queue: made } = await open();
+        await using queue = made;
+        const accepted = { kind: 'accepted', id: 'a' };
+        const limits = { perNamespace: 1 };
+        expect(await queue.enqueue([newItem('a'), newItem('a'), newItem('b')], limits)).toEqual([
+          accepted,
+          accepted,
+          { kind: 'full' },
+        ]);
+      });
+
+      test('a post that is redriven, and again, keeps the id of what it was at first', async () => {
+        const { queue: made } = await open();
+        await using queue = made;
+        const target = { kind: 'url', namespace: 'acme', url: 'https://example.org/' } as const;
+        await queue.enqueue([newItem('a', { target, origin: { kind: 'callback', of: 'z' } })]);
+        for (const [id, newId] of [
+          ['a', 'b'],
+          ['b', 'c'],
+        ] as const) {
+          const [taken] = await lease(queue, 1, 9000);
+          if (taken) await bury(queue, taken);
+          expect(await queue.redrive([{ id, newId }], 9000)).toEqual([true]);
+        }
+        expect((await record(queue, 'b')).origin).toEqual({ kind: 'redrive', of: 'a', first: 'a' });
+        expect((await record(queue, 'c')).origin).toEqual({ kind: 'redrive', of: 'b', first: 'a' });
+      });
+
       test('a dead letter is redriven once, as a new item with as long to live', async () => {
         const { queue: made } = await open();
         await using queue = made;

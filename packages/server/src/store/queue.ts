@@ -79,6 +79,8 @@ export interface NewItem {
 export interface Origin {
   readonly kind: 'redrive' | 'replay' | 'success' | 'failure' | 'callback' | 'job';
   readonly of: string;
+  /** Of a post that was redriven: the item it was at first, whose id it is delivered under. */
+  readonly first?: string | undefined;
 }
 
 /** The answer that is kept of a call. */
