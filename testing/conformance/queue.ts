@@ -470,6 +470,35 @@ export function queueConformance(
         expect(await leased(queue, 10, 9000)).toEqual([]);
       });
 
+      test('two items under one id take one place, also in one call', async () => {
+        const { queue: made } = await open();
+        await using queue = made;
+        const accepted = { kind: 'accepted', id: 'a' };
+        const limits = { perNamespace: 1 };
+        expect(await queue.enqueue([newItem('a'), newItem('a'), newItem('b')], limits)).toEqual([
+          accepted,
+          accepted,
+          { kind: 'full' },
+        ]);
+      });
+
+      test('a post that is redriven, and again, keeps the id of what it was at first', async () => {
+        const { queue: made } = await open();
+        await using queue = made;
+        const target = { kind: 'url', namespace: 'acme', url: 'https://example.org/' } as const;
+        await queue.enqueue([newItem('a', { target, origin: { kind: 'callback', of: 'z' } })]);
+        for (const [id, newId] of [
+          ['a', 'b'],
+          ['b', 'c'],
+        ] as const) {
+          const [taken] = await lease(queue, 1, 9000);
+          if (taken) await bury(queue, taken);
+          expect(await queue.redrive([{ id, newId }], 9000)).toEqual([true]);
+        }
+        expect((await record(queue, 'b')).origin).toEqual({ kind: 'redrive', of: 'a', first: 'a' });
+        expect((await record(queue, 'c')).origin).toEqual({ kind: 'redrive', of: 'b', first: 'a' });
+      });
+
       test('a dead letter is redriven once, as a new item with as long to live', async () => {
         const { queue: made } = await open();
         await using queue = made;
@@ -624,6 +653,31 @@ export function queueConformance(
         expect(await queue.enqueue([newItem('b', { idempotency })])).toEqual([{ kind: 'duplicate', id: 'a' }]);
         await forget(20_000);
         expect(await queue.enqueue([newItem('b', { idempotency })])).toEqual([{ kind: 'accepted', id: 'b' }]);
+      });
+
+      test('of a namespace that is removed takes all that is over, also keys, and nothing of others (T3)', async () => {
+        const { queue: made } = await open();
+        await using queue = made;
+        const idempotency = { key: 'once', digest: 'x', untilAt: 20_000 };
+        await queue.enqueue([
+          newItem('a', { idempotency }),
+          newItem('b', { rules: { ...RULES, throttleMs: 5000 } }),
+          newItem('c'),
+          newItem('open'),
+          newItem('other', { namespace: 'acme-2', lane: 'acme-2/resize', idempotency }),
+        ]);
+        const [a, b] = await lease(queue, 2);
+        if (a) await settle(queue, a, { kind: 'succeeded' });
+        if (b) await bury(queue, b);
+        for (const id of ['c', 'other']) await queue.cancel(id, { now: 3000, message: 'x' });
+        expect(await queue.clear('acme', 2)).toBe(2);
+        expect(await queue.clear('acme', 2)).toBe(1);
+        expect(await queue.clear('acme', 2)).toBe(0);
+        expect(ids(await queue.list({ namespace: 'acme', limit: 10 }))).toEqual(['open']);
+        expect(ids(await queue.list({ namespace: 'acme-2', limit: 10 }))).toEqual(['other']);
+        expect(await queue.enqueue([newItem('d', { idempotency })])).toEqual([{ kind: 'accepted', id: 'd' }]);
+        const again = newItem('e', { namespace: 'acme-2', lane: 'acme-2/resize', idempotency });
+        expect(await queue.enqueue([again])).toEqual([{ kind: 'duplicate', id: 'other' }]);
       });
 
       test('a file is in use as long as a record refers to it', async () => {

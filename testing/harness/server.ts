@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -22,6 +23,8 @@ export interface TestServerOptions {
   /** Further arguments of `ebb up`. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** A program to run in place of `ebb up`. */
+  readonly program?: string;
   /** Gives the data directory a file system of its own of this size in memory, such as `16m`; takes root. */
   readonly dataSize?: string;
 }
@@ -73,6 +76,8 @@ export interface TestServer extends AsyncDisposable {
   stop(): Promise<number | null>;
   /** Kills the server with SIGKILL. */
   kill(): Promise<void>;
+  /** Resolves when the server has ended, whyever. */
+  ended(): Promise<void>;
 }
 
 /** Starts `ebb up` on a free port of the loopback interface and waits until it serves. */
@@ -102,7 +107,8 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
   const replaced: ChildProcess[] = [];
 
   const start = async (...more: readonly string[]): Promise<void> => {
-    child = spawn(process.execPath, [EBB, 'up', ...(options.args ?? []), ...more], {
+    const program = options.program === undefined ? [EBB, 'up'] : [options.program];
+    child = spawn(process.execPath, [...program, ...(options.args ?? []), ...more], {
       cwd: dataDir,
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -154,6 +160,9 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
     stop: () => end('SIGTERM'),
     kill: async () => {
       await end('SIGKILL');
+    },
+    ended: async () => {
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     },
     async [Symbol.asyncDispose]() {
       // Those that were replaced first: what they still have is nobody else's.

@@ -4,6 +4,8 @@ import { connect, createServer, type Socket } from 'node:net';
 /** Stands between a client and a server on the loopback interface, and loses what passes when told to. */
 export interface TcpProxy extends AsyncDisposable {
   readonly port: number;
+  /** Whether what comes is lost now. */
+  readonly isDropping: boolean;
   /** From now on nothing passes either way, and nobody is told: connections stay open, as with a broken network. */
   drop(): void;
   /** Lets pass what comes from now on; what was dropped is gone, and connections that lost something are reset. */
@@ -64,6 +66,9 @@ export async function createTcpProxy(target: number): Promise<TcpProxy> {
   const address = server.address();
   return {
     port: typeof address === 'object' && address ? address.port : 0,
+    get isDropping() {
+      return isDropping;
+    },
     drop() {
       isDropping = true;
     },

@@ -251,7 +251,8 @@ export const ERRORS = define({
     component: 'registry',
     fault: 'caller',
     retryable: false,
-    description: 'A namespace that still holds functions or secrets cannot be removed.',
+    description:
+      'A namespace that still holds functions or secrets, or calls or jobs that have not ended, cannot be removed.',
   },
   LIMITS_INVALID: {
     status: 409,

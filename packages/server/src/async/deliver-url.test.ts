@@ -102,6 +102,20 @@ describe('createUrlDeliverer', () => {
     });
   });
 
+  test('a post that was redriven is delivered under the id it had at first, and so signed', async () => {
+    const { seen, url } = await receiver();
+    const once = lease(url);
+    const origin = { kind: 'redrive', of: 'second', first: 'first' } as const;
+    await deliverer().deliver(
+      { ...once, record: { ...once.record, id: 'third', origin } },
+      new AbortController().signal,
+    );
+    const [got] = seen;
+    if (!got) throw new Error('nothing came');
+    expect(got.headers['x-ebb-delivery-id']).toBe('first');
+    expect(isGenuine('ebbsk_new', got, NOW)).toBe(true);
+  });
+
   test.each(['bytes', 'file', 'none'] as const)('case 28: a receiver can verify a body of kind %s', async (kind) => {
     const { seen, url } = await receiver();
     const digest = `sha256:${createHash('sha256').update('hello').digest('hex')}`;

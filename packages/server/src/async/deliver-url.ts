@@ -32,14 +32,15 @@ export interface DeliverUrlOptions {
 
 /**
  * Makes the deliverer of outcomes to addresses: one signed POST an attempt. What the receiver has to leave out when it
- * comes twice is the delivery's id, which stays the same. An address that must not be called, or that answers with a
+ * comes twice is the delivery's id, which stays the same, also when a dead letter is redriven. An address that must not be called, or that answers with a
  * redirect, is refused for good; whether another answer is tried again is for the policy to say.
  */
 export function createUrlDeliverer(options: DeliverUrlOptions): Deliverer {
   const { egress, signingKeys, files, clock, timeoutMs = URL_TIMEOUT_MS } = options;
 
   const requestOf = async ({ record, attempt }: Lease, url: string): Promise<EgressRequest> => {
-    const { id, namespace, headers, body } = record;
+    const { namespace, headers, body, origin } = record;
+    const id = origin?.first ?? record.id;
     const { bytes, digest } = bodyOf(body, files);
     const delivery = { seconds: Math.floor(clock.now() / 1000), id, bodyDigest: digest };
     const keys = await signingKeys.get(namespace);

@@ -23,7 +23,7 @@ export function showInvocation(record: QueueRecord, isListed = false): Invocatio
     ...(result && { result: showResult(id, result, isListed) }),
     ...(dead && { dead }),
     ...(cancelled !== undefined && { cancelled }),
-    ...(origin && { origin }),
+    ...(origin && { origin: { kind: origin.kind, of: origin.of } }),
   };
 }
 

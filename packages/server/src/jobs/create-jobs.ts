@@ -40,6 +40,10 @@ export interface JobEngine extends Jobs, AsyncDisposable {
   hold(): Promise<void>;
   /** Goes on after {@link hold}, when no other server did. */
   goOn(): void;
+  /** How many jobs of a namespace have not ended. */
+  openIn(namespace: string): number;
+  /** Forgets all jobs of a namespace that have ended. */
+  clear(namespace: string): Promise<void>;
   /** Resolves when no job is streamed any more, whose connections stay with this server. */
   streamsEnded(): Promise<void>;
 }
@@ -192,10 +196,11 @@ export function createJobs(options: JobsOptions): JobEngine {
     get: (namespace, id) => show(require(namespace, id)),
     async *watch(namespace, id, signal) {
       for (;;) {
-        const changed = scheduler.changed(id);
         const record = require(namespace, id);
+        // One that has ended changes no more: nothing is kept for who would wait for it.
+        const changed = record.endedAt === undefined ? scheduler.changed(id) : undefined;
         yield show(record);
-        if (record.endedAt !== undefined || signal.aborted) return;
+        if (!changed || signal.aborted) return;
         await Promise.race([changed, aborted(signal)]);
         if (signal.aborted) return;
         // What changes often is told a few times a second.
@@ -279,6 +284,13 @@ export function createJobs(options: JobsOptions): JobEngine {
     async start() {
       await scheduler.start(await store.jobs());
       forgetting = setInterval(() => void forgetOld(), FORGET_EVERY_MS).unref();
+    },
+    openIn: (namespace) =>
+      scheduler.all().filter((record) => record.namespace === namespace && record.endedAt === undefined).length,
+    async clear(namespace) {
+      for (const record of scheduler.all()) {
+        if (record.namespace === namespace && record.endedAt !== undefined) await remove(record);
+      }
     },
     streamsEnded: () => scheduler.streamsEnded(),
     async hold() {

@@ -26,6 +26,11 @@ export interface NamespaceRegistryOptions {
   readonly clock: Clock;
   /** Calls at once that the functions of a namespace have reserved together. Default: none. */
   readonly reservedCalls?: (namespace: string) => number;
+  /**
+   * Forgets what else there is of a namespace that is about to be removed, or throws NAMESPACE_NOT_EMPTY. Default: there
+   * is nothing.
+   */
+  readonly empty?: (namespace: string) => Promise<void>;
 }
 
 /**
@@ -33,7 +38,7 @@ export interface NamespaceRegistryOptions {
  * out twice, even after a namespace was removed. Throws STORE_FAILED.
  */
 export async function createNamespaceRegistry(options: NamespaceRegistryOptions): Promise<NamespaceRegistry> {
-  const { store, clock, reservedCalls = () => 0 } = options;
+  const { store, clock, reservedCalls = () => 0, empty } = options;
   const listeners = new Set<(namespace: NamespaceResource) => void>();
   const namespaces = new Map<string, Namespace>();
   const turns = createTurns();
@@ -107,6 +112,7 @@ export async function createNamespaceRegistry(options: NamespaceRegistryOptions)
     namespaces.delete(name);
     try {
       await requireEmpty(name);
+      await empty?.(name);
       await store.commit([
         { kind: 'delete', key: namespaceKey(name) },
         { kind: 'delete', key: signingKeyKey(name) },

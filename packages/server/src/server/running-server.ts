@@ -1,4 +1,5 @@
 import type { Config } from '../config/config-schema.ts';
+import type { Queue } from '../store/queue.ts';
 import type { ReloadOutcome } from './reload.ts';
 
 /** What a server is started with. */
@@ -13,6 +14,8 @@ export interface StartOptions {
   readonly version: string;
   /** Takes over from the server that runs on the data directory, if one does, without losing a request. */
   readonly takeover?: boolean;
+  /** Puts something between the server and its queue: for tests that stop a server at a certain step. */
+  readonly aroundQueue?: (queue: Queue) => Queue;
 }
 
 /** A server that runs. */

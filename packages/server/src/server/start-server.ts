@@ -21,11 +21,13 @@ import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry
 import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
 import { createSecretRegistry } from '../registry/secret-registry.ts';
 import { createSigningKeys } from '../registry/signing-keys.ts';
+import type { JobEngine } from '../jobs/create-jobs.ts';
 import { openLendable } from '../store/lendable-key-value.ts';
 import { openLendableQueue } from '../store/lendable-queue.ts';
 import { createLogBook } from '../telemetry/log-book.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createMetricsServer } from '../telemetry/metrics-server.ts';
+import { emptyNamespace } from './empty-namespace.ts';
 import { openGateways, openHere } from './front.ts';
 import { createHealth } from './health.ts';
 import { createReload } from './reload.ts';
@@ -102,21 +104,26 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const store = made.use(await openLendable(() => openStore()));
   standing.hasStore = true;
   const queue = made.use(
-    await openLendableQueue(() =>
-      retried(() => wireQueue({ config, installation: installation.id, logger }), QUEUE_TRIES, isInUse),
-    ),
+    await openLendableQueue(async () => {
+      const open = () => wireQueue({ config, installation: installation.id, logger });
+      const opened = await retried(open, QUEUE_TRIES, isInUse);
+      return options.aroundQueue?.(opened) ?? opened;
+    }),
   );
   made.defer(() => {
     if (standing.isOurs) removeRunDir(runDir);
   });
-  const functions: { registry?: StoredFunctionRegistry } = {};
+  const later: { registry?: StoredFunctionRegistry; jobs?: JobEngine } = {};
   const [wired, admin, namespaces, code] = await Promise.all([
     wireEngine(config, installation, logger),
     ensureAdminSecret({ store, given: config.adminSecret }),
     createNamespaceRegistry({
       store,
       clock,
-      reservedCalls: (namespace) => functions.registry?.reservedCalls(namespace) ?? 0,
+      reservedCalls: (namespace) => later.registry?.reservedCalls(namespace) ?? 0,
+      empty: async (namespace) => {
+        if (later.jobs) await emptyNamespace(namespace, { queue, jobs: later.jobs });
+      },
     }),
     createCodeStore({
       directory: join(config.dataDir, 'code'),
@@ -142,7 +149,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     keyPath,
     namespaces,
     clock,
-    usedBy: (namespace, name) => functions.registry?.secretUser(namespace, name),
+    usedBy: (namespace, name) => later.registry?.secretUser(namespace, name),
   });
   const signingKeys = await createSigningKeys({ store, keyPath, namespaces, clock });
 
@@ -199,7 +206,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     stopIdle: (version) => pools.stopIdle(version),
     maxInstances: config.maxInstances,
   });
-  functions.registry = registry;
+  later.registry = registry;
 
   // Clients on this machine may have read the one of the server that is replaced.
   const localToken = predecessor?.localToken ?? createLocalToken();
@@ -245,6 +252,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     clock,
     logger,
   });
+  later.jobs = jobs;
   const health = createHealth(engine);
   const api = made.use(
     await createApi({

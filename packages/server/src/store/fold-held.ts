@@ -202,7 +202,11 @@ export function redriveItem(record: QueueRecord, newId: string, now: number): Ne
     expiresAt: now + (record.expiresAt - record.acceptedAt),
     ...(rules && { rules }),
     ...(callbacks && { callbacks }),
-    origin: { kind: 'redrive', of: record.id },
+    origin: {
+      kind: 'redrive',
+      of: record.id,
+      ...(target.kind === 'url' && { first: record.origin?.first ?? record.id }),
+    },
   };
 }
 

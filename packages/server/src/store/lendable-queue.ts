@@ -52,6 +52,7 @@ export async function openLendableQueue(open: () => Promise<Queue>): Promise<Len
     },
     purge: (ids) => use((queue) => queue.purge(ids)),
     forget: (retention, now, max) => use((queue) => queue.forget(retention, now, max)),
+    clear: (namespace, max) => use((queue) => queue.clear(namespace, max)),
     filesInUse: (digests) => use((queue) => queue.filesInUse(digests)),
     onWork(listener) {
       listeners.add(listener);

@@ -67,8 +67,10 @@ export function createQueueIndex(): QueueIndex {
 
   const remove = (held: Held): void => {
     for (const list of listsOf(held)) list.remove(held);
-    countsOf(held.record.namespace)[held.record.state] -= 1;
-    const { lane, rules } = held.record;
+    const { lane, namespace, rules, state } = held.record;
+    const left = countsOf(namespace);
+    left[state] -= 1;
+    if (Object.values(left).every((count) => count === 0)) counts.delete(namespace);
     const open = lanes.get(lane);
     if (open && open.queued.size + open.running.size === 0) lanes.delete(lane);
     const key = rules && keys.get(keyName(lane, rules.key));

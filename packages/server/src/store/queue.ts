@@ -79,6 +79,8 @@ export interface NewItem {
 export interface Origin {
   readonly kind: 'redrive' | 'replay' | 'success' | 'failure' | 'callback' | 'job';
   readonly of: string;
+  /** Of a post that was redriven: the item it was at first, whose id it is delivered under. */
+  readonly first?: string | undefined;
 }
 
 /** The answer that is kept of a call. */
@@ -271,6 +273,11 @@ export interface Queue extends AsyncDisposable {
   purge(ids: readonly string[]): Promise<readonly boolean[]>;
   /** Forgets at most `max` records that are over, and idempotency keys whose time is. Returns how many records went. */
   forget(retention: Retention, now: number, max: number): Promise<number>;
+  /**
+   * Forgets at most `max` records of a namespace that are over, however new, and with the last of them its idempotency
+   * keys. Returns how many records went. For a namespace that is removed.
+   */
+  clear(namespace: string, max: number): Promise<number>;
   /** Which of these digests some record refers to. */
   filesInUse(digests: readonly string[]): Promise<ReadonlySet<string>>;
 }

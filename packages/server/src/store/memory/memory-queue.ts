@@ -186,6 +186,16 @@ export function createMemoryQueue(): Queue {
       return over.length;
     },
 
+    async clear(namespace, max) {
+      use();
+      const over = [...index.all()]
+        .filter(({ record }) => record.namespace === namespace && !isOpen(record))
+        .slice(0, max);
+      for (const { record } of over) index.drop(record.id);
+      if (over.length < max) promises.clear(namespace);
+      return over.length;
+    },
+
     async filesInUse(digests) {
       use();
       const used = new Set([...index.all()].flatMap(({ record }) => filesOf(record)));
@@ -199,7 +209,7 @@ export function createMemoryQueue(): Queue {
 }
 
 interface Promised extends Idempotency {
-  readonly lane: string;
+  readonly namespace: string;
   readonly id: string;
 }
 
@@ -213,8 +223,11 @@ function createPromises() {
       if (!earlier || earlier.untilAt <= acceptedAt) return undefined;
       return { kind: earlier.digest === idempotency.digest ? 'duplicate' : 'mismatch', id: earlier.id };
     },
-    keep({ lane, id, idempotency }: NewItem): void {
-      if (idempotency) promised.set(nameOf(lane, idempotency.key), { ...idempotency, lane, id });
+    keep({ namespace, lane, id, idempotency }: NewItem): void {
+      if (idempotency) promised.set(nameOf(lane, idempotency.key), { ...idempotency, namespace, id });
+    },
+    clear(namespace: string): void {
+      for (const [name, one] of promised) if (one.namespace === namespace) promised.delete(name);
     },
     forget(now: number, max: number): void {
       const over = [...promised].filter(([, { untilAt }]) => untilAt <= now);

@@ -156,7 +156,9 @@ export function createAcceptor(
   return {
     async accept(items, mostOpen = Infinity) {
       const isPlain = items.every(({ idempotency, rules }) => !idempotency && !rules?.throttleMs && !rules?.debounceMs);
-      if (isPlain) return allOf(items.map((item) => acceptOne(item, mostOpen)));
+      // Of two under one id the second is the first, and takes no place of its own.
+      const isDistinct = new Set(items.map(({ id }) => id)).size === items.length;
+      if (isPlain && isDistinct) return allOf(items.map((item) => acceptOne(item, mostOpen)));
       const results: Enqueued[] = [];
       for (const item of items) results.push(await acceptOne(item, mostOpen));
       return results;

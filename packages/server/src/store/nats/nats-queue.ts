@@ -6,6 +6,7 @@ import {
   cancelItem,
   extendLease,
   filesOf,
+  type Held,
   holdsLease,
   isForgettable,
   isLost,
@@ -117,6 +118,17 @@ export async function createNatsQueue(options: NatsQueueOptions): Promise<Queue>
     return change !== undefined;
   };
 
+  /** Forgets those for which `isOver` still holds; returns how many. */
+  const forgetAll = async (over: readonly Held[], isOver: (held: Held) => boolean): Promise<number> => {
+    const went = await inGroups(over, ({ record: { id } }) =>
+      calls.inTurn(id, async () => {
+        await store.payDebtInTurn(id);
+        return calls.forget(id, isOver);
+      }),
+    );
+    return went.filter((isGone) => isGone).length;
+  };
+
   return {
     name: 'nats',
 
@@ -225,21 +237,28 @@ export async function createNatsQueue(options: NatsQueueOptions): Promise<Queue>
 
     forget: (retention, now, max) =>
       use(async () => {
-        await store.forgetKeys(now, max);
+        await store.forgetKeys(({ untilAt }) => untilAt <= now, max);
         const over = [...store.ledger.index.all()]
           .filter((held) => !isOpen(held.record) && isForgettable(held, retention, now))
           .toSorted(
             ({ record: left }, { record: right }) => (left.endedAt ?? 0) - (right.endedAt ?? 0) || left.seq - right.seq,
           )
           .slice(0, max);
-        const went = await inGroups(over, ({ record: { id } }) =>
-          calls.inTurn(id, async () => {
-            await store.payDebtInTurn(id);
-            return calls.forget(id, (held) => isForgettable(held, retention, now));
-          }),
-        );
+        const went = await forgetAll(over, (held) => isForgettable(held, retention, now));
         await store.clearGraves(max);
-        return went.filter((isGone) => isGone).length;
+        return went;
+      }),
+
+    clear: (namespace, max) =>
+      use(async () => {
+        const over: Held[] = [];
+        for (const held of store.ledger.index.all()) {
+          if (over.length === max) break;
+          if (held.record.namespace === namespace && !isOpen(held.record)) over.push(held);
+        }
+        const ids = new Set(over.map(({ record }) => record.id));
+        await store.forgetKeys(({ id }) => ids.has(id), Infinity);
+        return forgetAll(over, ({ record }) => !isOpen(record));
       }),
 
     filesInUse: (digests) =>

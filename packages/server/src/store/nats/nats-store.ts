@@ -6,7 +6,7 @@ import { type Calls, type Change, createCalls } from './calls.ts';
 import { createCatchUp } from './catch-up.ts';
 import { connectNats } from './connect-nats.ts';
 import { createJournal } from './journal.ts';
-import { createLedger, type Ledger } from './ledger.ts';
+import { createLedger, type Ledger, type Promised } from './ledger.ts';
 import { createSerial } from './serial.ts';
 import { createSpace } from './space.ts';
 import { createSubjects } from './subjects.ts';
@@ -26,8 +26,8 @@ export interface NatsStore extends AsyncDisposable {
   payDebtInTurn(id: string): Promise<void>;
   /** Digests of the files of items that are owed. */
   owedFiles(): readonly string[];
-  /** Removes idempotency keys whose time is over, at most `max`. */
-  forgetKeys(now: number, max: number): Promise<void>;
+  /** Removes idempotency keys for which `isOver` holds, at most `max`, those first that are over first. */
+  forgetKeys(isOver: (promised: Promised) => boolean, max: number): Promise<void>;
   /** Removes what says that calls are gone, once nothing older of them can come back. */
   clearGraves(max: number): Promise<void>;
 }
@@ -170,9 +170,9 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
 
     owedFiles: () => ledger.owing().flatMap((id) => ledger.mark(id)?.follow ?? []),
 
-    async forgetKeys(now, max) {
+    async forgetKeys(isOver, max) {
       const over = [...ledger.keys]
-        .filter(([, { promised }]) => promised.untilAt <= now)
+        .filter(([, { promised }]) => isOver(promised))
         .toSorted(([, left], [, right]) => left.promised.untilAt - right.promised.untilAt);
       for (const [subject, { seq }] of over.slice(0, max)) {
         await journal.remove(seq);

@@ -312,6 +312,14 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
       return over.length;
     },
 
+    clear({ namespace, max }) {
+      const over = lists.ended(namespace, max).map((seq) => tables.bySeq(seq));
+      for (const stored of over) if (stored) drop(stored);
+      if (over.length < max) for (const lane of tally.all()) if (lane.namespace === namespace) promises.clear(lane.id);
+      tally.prune();
+      return over.length;
+    },
+
     filesInUse: ({ digests }) => digests.filter((digest) => selectFile.get(digest) !== undefined),
   };
 

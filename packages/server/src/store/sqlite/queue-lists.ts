@@ -8,10 +8,13 @@ import type { LaneTally, QueueTally } from './queue-tally.ts';
 export interface QueueLists {
   /** `seq` of the records of a list, newest first. */
   list(query: RecordQuery): readonly number[];
+  /** `seq` of at most `max` records of a namespace that are over. */
+  ended(namespace: string, max: number): readonly number[];
   readonly lanes: () => readonly LaneStats[];
 }
 
 const QUEUED = [PHASE.ready, PHASE.blocked, PHASE.delayed] as const;
+const ENDED = [PHASE.succeeded, PHASE.dead, PHASE.cancelled] as const;
 const PHASES_OF = {
   queued: QUEUED,
   running: [PHASE.running],
@@ -37,6 +40,10 @@ export function createQueueLists(
   );
   const selectOldest = database.prepare(
     'SELECT seq, accepted_at FROM states INDEXED BY states_listed WHERE lane = ? AND phase = ? ORDER BY seq LIMIT 1',
+  );
+
+  const selectAny = database.prepare(
+    'SELECT seq FROM states INDEXED BY states_listed WHERE lane = ? AND phase = ? LIMIT ?',
   );
 
   const oldestOf = (lane: number): number | undefined => {
@@ -85,6 +92,18 @@ export function createQueueLists(
         .map(({ seq }) => Number(seq))
         .toSorted((left, right) => right - left)
         .slice(0, query.limit);
+    },
+
+    ended(namespace, max) {
+      const found: number[] = [];
+      for (const { id, namespace: of, counts } of tally.all()) {
+        if (of !== namespace) continue;
+        for (const phase of ENDED) {
+          if ((counts[phase] ?? 0) === 0) continue;
+          for (const { seq } of selectAny.all(id, phase, max - found.length)) found.push(Number(seq));
+        }
+      }
+      return found;
     },
 
     lanes: () => [...tally.all()].map(statsOf).filter(({ queued, running }) => queued + running > 0),

@@ -6,6 +6,8 @@ import type { ItemRow } from './queue-protocol.ts';
 export interface Promises {
   find(lane: number, item: ItemRow): Enqueued | undefined;
   keep(lane: number, item: ItemRow): void;
+  /** Removes all of a lane. */
+  clear(lane: number): void;
   /** Removes at most `max` whose time is over, those first that are over longest. */
   forget(now: number, max: number): void;
 }
@@ -16,6 +18,7 @@ export function createPromises(database: DatabaseSync): Promises {
   const replace = database.prepare(
     'INSERT OR REPLACE INTO promises (lane, key, digest, until_at, id) VALUES (?, ?, ?, ?, ?)',
   );
+  const removeAll = database.prepare('DELETE FROM promises WHERE lane = ?');
   const remove = database.prepare(
     `DELETE FROM promises WHERE (lane, key) IN
        (SELECT promises.lane, key FROM promises JOIN lanes ON lanes.id = promises.lane
@@ -30,6 +33,7 @@ export function createPromises(database: DatabaseSync): Promises {
     keep(lane, { id, idempotency }) {
       if (idempotency) replace.run(lane, idempotency.key, idempotency.digest, idempotency.untilAt, id);
     },
+    clear: (lane) => void removeAll.run(lane),
     forget: (now, max) => void remove.run(now, max),
   };
 }

@@ -80,6 +80,7 @@ export interface QueueCalls {
   ];
   purge: [{ readonly ids: readonly string[] }, readonly boolean[]];
   forget: [{ readonly retention: Retention; readonly now: number; readonly max: number }, number];
+  clear: [{ readonly namespace: string; readonly max: number }, number];
   filesInUse: [{ readonly digests: readonly string[] }, readonly string[]];
 }
 

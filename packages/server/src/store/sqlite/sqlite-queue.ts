@@ -66,6 +66,7 @@ export function queueOn(client: SqliteClient<QueueOperation, QueueResult>): Queu
     redrive: (pairs, now) => call('redrive', { pairs, now }),
     purge: (ids) => call('purge', { ids }),
     forget: (retention, now, max) => call('forget', { retention, now, max }),
+    clear: (namespace, max) => call('clear', { namespace, max }),
     filesInUse: async (digests) => new Set(await call('filesInUse', { digests })),
 
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
