@@ -1,4 +1,5 @@
 /** Has some clients queue calls through the default driver, each its next when the last is durable: `PATH BYTES CLIENTS SECONDS`. */
+import { DatabaseSync } from 'node:sqlite';
 import { newCallId } from '../../../packages/server/src/core/ids.ts';
 import { createSqliteQueue } from '../../../packages/server/src/store/sqlite/sqlite-queue.ts';
 import { percentile } from '../measure.ts';
@@ -36,6 +37,13 @@ async function client(): Promise<void> {
 
 await Promise.all(Array.from({ length: Number(clients) }, client));
 const perSecond = (latencies.length * 1000) / (performance.now() - beganMs);
-process.send?.({ perSecond, p99Ms: percentile(latencies, 0.99) });
 await queue[Symbol.asyncDispose]();
+process.send?.({ perSecond, p99Ms: percentile(latencies, 0.99), rowBytes: rowBytes() });
 process.disconnect?.();
+
+/** What one call takes in the rows of its two tables, without their indexes. */
+function rowBytes(): number {
+  using database = new DatabaseSync(path, { readOnly: true });
+  const row = database.prepare("SELECT sum(payload) AS bytes FROM dbstat WHERE name IN ('items', 'states')").get();
+  return Math.round(Number(row?.['bytes']) / latencies.length);
+}

@@ -61,6 +61,31 @@ test('tells which lanes have work, whatever queued it', async () => {
   expect(told).toEqual([['acme/resize', 'acme/other'], ['acme/queue:q'], undefined]);
 });
 
+test('tells before it queues where a lease finds that, but not while it is lent', async () => {
+  const order: string[] = [];
+  const ordered = (): Queue => {
+    const queue = createMemoryQueue();
+    return {
+      ...queue,
+      leasesWhatIsQueued: true,
+      enqueue: (items, limits) => {
+        order.push('queued');
+        return queue.enqueue(items, limits);
+      },
+    };
+  };
+  await using queue = await openLendableQueue(() => Promise.resolve(ordered()));
+  using _watching = queue.onWork(() => order.push('told'));
+  await queue.enqueue([newItem('a')]);
+  expect(order).toEqual(['told', 'queued']);
+  await queue.lend();
+  const waiting = queue.enqueue([newItem('b')]);
+  expect(order).toEqual(['told', 'queued']);
+  await queue.takeBack();
+  await waiting;
+  expect(order).toEqual(['told', 'queued', 'told', 'queued']);
+});
+
 test('calls that come while the file is lent are accepted once it is back, with what another wrote meanwhile', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'ebb-lent-'));
   const path = join(folder, 'queue.db');

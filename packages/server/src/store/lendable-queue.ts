@@ -6,7 +6,10 @@ export type WorkListener = (lanes: readonly string[] | undefined) => void;
 
 /** A queue whose file can be given to another process for a while. */
 export interface LendableQueue extends Queue, Lendable {
-  /** Calls `listener` after items were queued, until the returned object is disposed. It must not throw. */
+  /**
+   * Calls `listener` after items were queued, or right before where a lease finds what is just being queued, until the
+   * returned object is disposed. It must not throw, and must not lease before it has returned.
+   */
   onWork(listener: WorkListener): Disposable;
 }
 
@@ -14,18 +17,28 @@ export interface LendableQueue extends Queue, Lendable {
 export async function openLendableQueue(open: () => Promise<Queue>): Promise<LendableQueue> {
   const listeners = new Set<WorkListener>();
   const { use, ...lending } = await openLending(open);
-  const name = await use(async (queue) => queue.name);
+  const { name, leasesWhatIsQueued = false } = await use(async (queue) => ({
+    name: queue.name,
+    leasesWhatIsQueued: queue.leasesWhatIsQueued,
+  }));
   const tell = (lanes: readonly string[] | undefined): void => {
     for (const listener of listeners) listener(lanes);
   };
   return {
     ...lending,
     name,
-    async enqueue(items, limits) {
-      const enqueued = await use((queue) => queue.enqueue(items, limits));
-      if (listeners.size > 0) tell(items.length === 1 ? [items[0]?.lane ?? ''] : lanesOf(items));
-      return enqueued;
-    },
+    leasesWhatIsQueued,
+    enqueue: (items, limits) =>
+      use(async (queue) => {
+        const told = () => {
+          if (listeners.size > 0) tell(items.length === 1 ? [items[0]?.lane ?? ''] : lanesOf(items));
+        };
+        // In one stretch with the enqueue: any lease of those who were told comes after it.
+        if (leasesWhatIsQueued) told();
+        const enqueued = await queue.enqueue(items, limits);
+        if (!leasesWhatIsQueued) told();
+        return enqueued;
+      }),
     lease: (request) => use((queue) => queue.lease(request)),
     extend: (receipts, untilAt) => use((queue) => queue.extend(receipts, untilAt)),
     async settle(settlements) {

@@ -233,6 +233,11 @@ export interface Retention {
 export interface Queue extends AsyncDisposable {
   readonly name: 'memory' | 'sqlite' | 'nats';
   /**
+   * Whether a lease that is asked for after an `enqueue`, without waiting for that, finds what was queued by it. What a
+   * lease resolves with is on disk all the same, the call as well as the number of its attempt. Default: no.
+   */
+  readonly leasesWhatIsQueued?: boolean | undefined;
+  /**
    * Queues items, each by itself: `full` or `mismatch` of one leaves the others. Calls at the same time share commits.
    * An id that is there already is `accepted` again and changes nothing.
    */

@@ -125,9 +125,11 @@ function connect<Operation, Result>(path: string, format: FileFormat<Operation, 
   checkLog(`${path}-wal`);
   const database = new DatabaseSync(path, { timeout: 0 });
   try {
+    // Exclusive: a second process is told so at once, and the index of the log stays in memory. Before anything reads the
+    // file, or that index is a file as well, for which a full disk has no space.
+    database.exec('PRAGMA locking_mode = EXCLUSIVE');
     if (format.pragmas !== undefined) database.exec(format.pragmas);
-    // Exclusive: a second process is told so at once, and the index of the log stays in memory.
-    database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
     if (statSync(path).size <= CHECKED_BYTES) check(database);
     migrate(database, format.schema);
     return { ...format.connect(database), database };

@@ -27,8 +27,9 @@ interface Waiting<Operation, Result> {
 }
 
 /**
- * Opens a file by a worker that `serveFile`s it, so that no fsync holds up a request. Operations that arrive while
- * others are being done go together, in order: one message, one transaction and one fsync. Throws STORE_FAILED for a
+ * Opens a file by a worker that `serveFile`s it, so that no fsync holds up a request. Operations that are asked for in one
+ * turn of the event loop, or while others are being done, go together, in order: one message, one transaction and one
+ * fsync. Throws STORE_FAILED for a
  * file that is damaged or cannot be opened, and DATA_DIR_IN_USE when another process has it open.
  */
 export async function openSqliteClient<Operation, Result>(
@@ -44,6 +45,7 @@ export async function openSqliteClient<Operation, Result>(
   let inFlight: Waiting<Operation, Result>[] = [];
   let broken: EbbError | undefined;
   let closing: Promise<void> | undefined;
+  let isSending = false;
 
   const { promise: opened, resolve: onOpened, reject: onFailed } = Promise.withResolvers<void>();
   const { promise: exited, resolve: onExit } = Promise.withResolvers<void>();
@@ -71,6 +73,16 @@ export async function openSqliteClient<Operation, Result>(
     worker.ref();
     const operations = inFlight.map(({ operation }) => operation);
     post({ kind: 'batch', operations }, transferOf && operations.flatMap(transferOf));
+  };
+
+  /** Sends at the end of this turn of the event loop, so that all that is asked in it goes together. */
+  const sendSoon = (): void => {
+    if (isSending || inFlight.length > 0) return;
+    isSending = true;
+    setImmediate(() => {
+      isSending = false;
+      if (waiting.length > 0) send();
+    });
   };
 
   worker.on('message', (reply: Reply<Result>) => {
@@ -108,7 +120,7 @@ export async function openSqliteClient<Operation, Result>(
       if (closing) throw new EbbError('STORE_FAILED', `the store ${path} is closed`);
       const outcome = await new Promise<Outcome<Result>>((resolve, reject) => {
         waiting.push({ operation, resolve, reject });
-        send();
+        sendSoon();
       });
       if (outcome.kind === 'failed') throw asError(outcome);
       return outcome.result;

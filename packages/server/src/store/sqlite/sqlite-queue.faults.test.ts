@@ -267,11 +267,11 @@ describe('a full disk (case 7)', () => {
     await rm(disk, { recursive: true });
   });
 
-  test('refuses writes as STORAGE_FULL and never accepts what it loses; reads go on, and so do writes with space again', async (context) => {
+  test('refuses writes as STORAGE_FULL and never accepts what it loses; it opens and reads go on, and so do writes with space again', async (context) => {
     if (disk === undefined) return context.skip('this user cannot mount a small disk');
     const path = join(disk, 'queue.db');
     const filler = join(disk, 'filler');
-    await writeFile(filler, Buffer.alloc(1_500_000));
+    await writeFile(filler, Buffer.alloc(2_500_000));
     const accepted: string[] = [];
     const codes = new Set<unknown>();
     {
@@ -301,9 +301,15 @@ describe('a full disk (case 7)', () => {
       expect(await queue.enqueue([newItem('after')])).toEqual([{ kind: 'accepted', id: 'after' }]);
       accepted.push('after');
     }
+    {
+      // Not a byte is left.
+      await expect(writeFile(filler, Buffer.alloc(4_000_000))).rejects.toThrow('ENOSPC');
+      await using queue = await createSqliteQueue({ path });
+      const stored = new Set((await all(queue)).map(({ id }) => id));
+      expect(accepted.filter((id) => !stored.has(id))).toEqual([]);
+      await rm(filler);
+    }
     await using queue = await createSqliteQueue({ path });
-    const stored = new Set((await all(queue)).map(({ id }) => id));
-    expect(accepted.filter((id) => !stored.has(id))).toEqual([]);
     const { leases } = await queue.lease({ lane: 'acme/resize', max: 5, now: 2000, untilAt: 9000, owner: 'x' });
     const next = { kind: 'succeeded' as const };
     expect(await queue.settle(leases.map(({ receipt }) => ({ receipt, now: 3000, next })))).toEqual(

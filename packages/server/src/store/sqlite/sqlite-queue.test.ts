@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { newItem } from '../../../../../testing/conformance/queue-items.ts';
 import { queueConformance } from '../../../../../testing/conformance/queue.ts';
 import type { Queue } from '../queue.ts';
 import { migrate } from './migrate.ts';
@@ -24,6 +25,21 @@ queueConformance(
   },
   { openForModel: async () => openInMemory() },
 );
+
+test('a lease finds what an enqueue just before it queues, and both are on disk once it resolves (A1, A3)', async () => {
+  const path = join(folder, `${(opened += 1)}`, 'queue.db');
+  const item = newItem('a');
+  {
+    await using queue = await createSqliteQueue({ path });
+    expect(queue.leasesWhatIsQueued).toBe(true);
+    const ask = { lane: item.lane, max: 5, now: item.runAt, untilAt: item.runAt + 1000, owner: 'o' };
+    const [enqueued, { leases }] = await Promise.all([queue.enqueue([item]), queue.lease(ask)]);
+    expect(enqueued).toEqual([{ kind: 'accepted', id: 'a' }]);
+    expect(leases).toMatchObject([{ record: { id: 'a' }, attempt: 1 }]);
+  }
+  await using queue = await createSqliteQueue({ path });
+  expect(await queue.get('a')).toMatchObject({ state: 'running', begun: 1 });
+});
 
 /** The same tables and statements without a thread and a disk, so that many histories take seconds. */
 function openInMemory(): Queue {

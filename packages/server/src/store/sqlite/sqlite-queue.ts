@@ -35,6 +35,7 @@ export function queueOn(client: SqliteClient<QueueOperation, QueueResult>): Queu
 
   return {
     name: 'sqlite',
+    leasesWhatIsQueued: true,
 
     async enqueue(items, limits) {
       const results = await call('enqueue', { ...packItems(items), perNamespace: limits?.perNamespace });
