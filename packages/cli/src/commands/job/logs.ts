@@ -14,6 +14,7 @@ export const jobLogsCommand = defineCommand({
     { flags: '-f, --follow', summary: 'go on showing new lines until the job has ended' },
     { flags: '--tail <lines>', summary: 'at most this many stored lines (default 200)' },
   ],
+  examples: ['ebb job logs thumbs --task 403', 'ebb job logs thumbs --follow'],
   async run(context) {
     const { parameters, output } = context;
     const task = taskIndex(context, 'task');

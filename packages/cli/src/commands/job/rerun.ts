@@ -11,6 +11,7 @@ export const rerunJobCommand = defineCommand({
     { flags: '--failed', summary: 'keep the results of the tasks that succeeded' },
     { flags: '-d, --detach', summary: 'do not wait for the end' },
   ],
+  examples: ['ebb job rerun thumbs --failed'],
   async run(context) {
     const { parameters, output, signal } = context;
     const { client, namespace, id } = await findJob(context);

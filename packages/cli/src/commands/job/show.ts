@@ -11,6 +11,7 @@ export const showJobCommand = defineCommand({
   summary: 'show how a job stands',
   args: [{ name: 'job', summary: 'id, or name for the newest one' }],
   options: [{ flags: '-w, --wait', summary: 'go on until it has ended; exits with 1 when it did not succeed' }],
+  examples: ['ebb job show thumbs', 'ebb job show thumbs-a6658099 --wait'],
   async run(context) {
     const { parameters, output, signal } = context;
     const { job } = await findJob(context);

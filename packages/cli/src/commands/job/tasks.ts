@@ -16,6 +16,7 @@ export const listTasksCommand = defineCommand({
     { flags: '--from <index>', summary: 'begin at this one' },
     { flags: '--limit <count>', summary: 'at most so many (default 100)' },
   ],
+  examples: ['ebb job tasks thumbs --state failed', 'ebb job tasks thumbs --from 500 --limit 10'],
   async run(context) {
     const { parameters, output, signal } = context;
     const wanted = parameters.text('state');
