@@ -36,6 +36,10 @@ export const jobLogsCommand = defineCommand({
         }
       })().catch(() => {});
     }
+    if (output.mode.json && !follow) {
+      output.result(await Array.fromAsync(client.jobs.logs(namespace, id, query, { signal })), () => undefined);
+      return;
+    }
     try {
       for await (const line of client.jobs.logs(namespace, id, query, { signal })) {
         output.resultLine(line, () => formatLine(line, output));

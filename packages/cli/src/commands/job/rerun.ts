@@ -23,6 +23,8 @@ export const rerunJobCommand = defineCommand({
     }
     const { followJobs } = await import('../../jobs/follow-jobs.ts');
     const [ended = job] = await followJobs([job], { connect: context.connect, output, stderr: context.stderr, signal });
+    const { explainFailures } = await import('../../jobs/explain-failures.ts');
+    await explainFailures(output, client, [ended]);
     const code = exitCodeOf(ended);
     if (code !== 0) throw new QuietExit(code);
   },

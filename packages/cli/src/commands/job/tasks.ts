@@ -29,6 +29,7 @@ export const listTasksCommand = defineCommand({
     const { client, namespace, id, job } = await findJob(context);
     const query = { ...(state && { state }), ...(from !== undefined && { from }), limit };
     const tasks = await client.jobs.tasks(namespace, id, query, { signal });
+    if (tasks.length === 0) output.note(`no tasks of ${id}${state ? ` are ${state}` : ' from there on'}`);
     output.result(tasks, () =>
       tasks.length === 0
         ? undefined
