@@ -9,7 +9,7 @@ export async function momentOf(text: string, option: string): Promise<string> {
   const agoMs = parseDurationMs(text);
   const atMs = agoMs === undefined ? Date.parse(text) : Date.now() - agoMs;
   if (!Number.isNaN(atMs)) return new Date(atMs).toISOString();
-  throw new CliError('USAGE', `"${option}" is "${text}" but must be so long ago, such as "10m", or a date and time`);
+  throw new CliError('USAGE', `"${option}" is "${text}" but must be a duration such as "10m" or a date and time`);
 }
 
 /**
