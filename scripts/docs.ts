@@ -166,16 +166,15 @@ interface FieldSchema {
   readonly properties?: Readonly<Record<string, FieldSchema>>;
 }
 
-/** Every field of an entry, those of `queue` and `scale` with their path. */
+/** Every field of an entry, those inside another, such as `scale.max`, with their path. */
 function describeFields(entry: z.ZodType): readonly Field[] {
-  const { properties = {} } = z.toJSONSchema(entry, { io: 'input' }) as FieldSchema;
-  return Object.entries(properties).flatMap(([name, schema]) =>
-    schema.properties === undefined
-      ? [describeField(entry, [name], schema)]
-      : Object.entries(schema.properties).map(([inner, innerSchema]) =>
-          describeField(entry, [name, inner], innerSchema),
-        ),
-  );
+  const inside = ({ properties = {} }: FieldSchema, path: readonly string[]): readonly Field[] =>
+    Object.entries(properties).flatMap(([name, schema]) =>
+      schema.properties === undefined
+        ? [describeField(entry, [...path, name], schema)]
+        : inside(schema, [...path, name]),
+    );
+  return inside(z.toJSONSchema(entry, { io: 'input' }) as FieldSchema, []);
 }
 
 function describeField(entry: z.ZodType, path: readonly string[], schema: FieldSchema): Field {
@@ -195,7 +194,8 @@ function allowedOf(entry: z.ZodType, path: readonly string[], schema: FieldSchem
   if (schema.type === 'boolean') return '`true`, `false`';
   if (schema.type === 'number') return `a number from ${schema.minimum} to ${schema.maximum}`;
   if (schema.type === 'array') {
-    const entries = schema.items?.type === 'object' ? 'entries' : 'texts';
+    const type = schema.items?.type;
+    const entries = type === 'object' ? 'entries' : type === 'integer' ? 'numbers' : 'texts';
     return `a list of ${schema.minItems ?? 0} to ${schema.maxItems} ${entries}`;
   }
   if (schema.type === 'object') return 'names with texts';

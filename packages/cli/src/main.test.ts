@@ -66,6 +66,9 @@ describe('ebb', () => {
   test.each([
     [['lst'], "unknown command 'lst'"],
     [['describe'], "missing required argument 'function'"],
+    [['describe'], '"ebb describe --help" shows how it is used'],
+    [['invocations', 'show'], '"ebb invocations show --help" shows how it is used'],
+    [['invocations', '--json'], 'no command was given'],
     [['logs', 'a', '--bogus'], "unknown option '--bogus'"],
     [['describe', 'No_Name'], 'the function is "No_Name" but must be NAME or NAME.NAMESPACE'],
     [['describe', 'a.b', '-n', 'c'], 'names the namespace "b" but --namespace says "c"'],

@@ -40,7 +40,12 @@ async function runMain(words: readonly string[]): Promise<number> {
     if (!(error instanceof CommanderError)) return reportError(error, early, env);
     if (error.exitCode === 0) return EXIT.ok;
     if (!early.mode.json) return EXIT.usage;
-    return reportError(new CliError('USAGE', error.message.replace(/^error: /, '').replaceAll('\n', ' ')), early, env);
+    // A noun alone; on a terminal its help was shown.
+    const message =
+      error.code === 'commander.help'
+        ? 'no command was given; the same with "--help" lists them'
+        : error.message.replace(/^error: /, '').replaceAll('\n', ' ');
+    return reportError(new CliError('USAGE', message), early, env);
   }
   return runCommand(selected.definition, selected.values, version);
 }

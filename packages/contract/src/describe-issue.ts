@@ -39,11 +39,18 @@ function rule(issue: z.core.$ZodIssue, value: unknown): string {
       return bound('at least', issue.minimum, issue.origin);
     case 'too_big':
       return bound('at most', issue.maximum, issue.origin);
+    case 'invalid_format':
+      if (issue.format === 'datetime') return 'must be a moment such as "2027-01-31T08:00:00Z"';
+      return sentence(issue.message);
     case 'invalid_union':
       return 'must be text or a number';
     default:
-      return /^(must|is) /.test(issue.message) ? issue.message : `must be valid: ${issue.message}`;
+      return sentence(issue.message);
   }
+}
+
+function sentence(message: string): string {
+  return /^(must|is) /.test(message) ? message : `must be valid: ${message}`;
 }
 
 function bound(side: 'at least' | 'at most', limit: number | bigint, origin: string): string {

@@ -40,6 +40,7 @@ export function createProgram(commands: readonly CommandDefinition[], version: s
     .usage('<command> [options]')
     .helpCommand(false)
     .showSuggestionAfterError()
+    .showHelpAfterError('"ebb --help" shows the commands')
     .exitOverride()
     .configureHelp({ showGlobalOptions: true, helpWidth: Math.min(process.stdout.columns ?? 100, 110) })
     .optionsGroup('Options of every command:');
@@ -75,7 +76,11 @@ function groupOf(program: Command, groups: Map<string, Command>, noun: string): 
   const { aliases, summary } = NOUNS[noun] ?? { aliases: [], summary: '' };
   // A noun may be a command of its own too, such as `ebb version`.
   const group = program.commands.find((command) => command.name() === noun) ?? program.command(noun);
-  group.description(summary).usage('<verb> [options]').helpCommand(false);
+  group
+    .description(summary)
+    .usage('<verb> [options]')
+    .helpCommand(false)
+    .showHelpAfterError(`"ebb ${noun} --help" shows the commands`);
   group.helpGroup('Commands by noun:');
   if (aliases.length > 0) group.aliases(aliases);
   groups.set(noun, group);
@@ -84,7 +89,12 @@ function groupOf(program: Command, groups: Map<string, Command>, noun: string): 
 
 function addCommand(parent: Command, verbs: readonly string[], definition: CommandDefinition, select: Selected): void {
   const [verb = '', ...aliases] = verbs;
-  const command = parent.command(verb).description(definition.summary).aliases(aliases);
+  const path = [...(parent.parent ? [parent.name()] : []), verb].join(' ');
+  const command = parent
+    .command(verb)
+    .description(definition.summary)
+    .aliases(aliases)
+    .showHelpAfterError(`"ebb ${path} --help" shows how it is used`);
   for (const argument of definition.args ?? []) command.addArgument(toArgument(argument));
   for (const option of definition.options ?? []) command.addOption(toOption(option));
   const examples = definition.examples ?? [];

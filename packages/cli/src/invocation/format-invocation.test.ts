@@ -64,7 +64,7 @@ describe('calls for people', () => {
       ],
       NOW,
     ).split('\n');
-    expect(lines[0]).toBe('ID      FOR          STATE      ATTEMPTS  ACCEPTED');
+    expect(lines[0]).toBe('ID      FOR          STATE      ATTEMPTS  ACCEPTED  OUTCOME');
     expect(lines[1]).toMatch(/^a-call {2}resize:beta {2}queued +0 {2}60 s ago {2}next at /);
     expect(lines[2]).toMatch(/succeeded +0 {2}60 s ago {2}201$/);
     expect(lines[3]).toMatch(/dead +2 {2}60 s ago {2}attempts, redriven$/);
@@ -76,7 +76,7 @@ describe('calls for people', () => {
     expect(text).toContain('Why:      attempts: 2 attempts failed');
     expect(text).toContain('Redriven: as another');
     expect(text).toContain('POST /x, 2 KiB');
-    expect(text).toMatch(/1 {2}\S+ .*1\.5 s +3 {2}failed {2}500: it answered 500$/m);
+    expect(text).toMatch(/1 {2}\S+ .*1\.5 s +3 {2}failed {2}it answered 500$/m);
     expect(text).toMatch(/2 {2}\S+ .*10 ms +lost {4}INSTANCE_CRASHED: gone\\x1b\[2J$/m);
   });
 

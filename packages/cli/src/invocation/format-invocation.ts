@@ -21,7 +21,7 @@ export function formatInvocations(calls: readonly InvocationResource[], nowMs: n
     { title: 'state', value: (call) => call.state },
     { title: 'attempts', value: (call) => call.attempts.length, align: 'right' },
     { title: 'accepted', value: (call) => formatAge(call.acceptedAt, nowMs) },
-    { title: '', value: (call) => standing(call, nowMs) },
+    { title: 'outcome', value: (call) => standing(call, nowMs) },
   ]);
 }
 
@@ -84,7 +84,9 @@ function standing(call: InvocationResource, nowMs: number): string {
 function describeEnd(attempt: AttemptResource | undefined): string {
   if (!attempt) return '';
   const { status, errorCode, message } = attempt;
-  const what = errorCode ?? (status === undefined ? '' : String(status));
+  // "it answered 503" has the status in it.
+  const isSaid = status !== undefined && message?.endsWith(` ${status}`) === true;
+  const what = errorCode ?? (status === undefined || isSaid ? '' : String(status));
   return escapeControls([what, message].filter((part) => part !== undefined && part !== '').join(': '));
 }
 

@@ -55,8 +55,16 @@ export async function showResult(call: InvocationResource, client: EbbClient, co
     }
   } else if (output.mode.json) output.result(call, () => undefined);
   if (call.state === 'succeeded' && (call.result?.status ?? 0) < NOT_OK) return;
-  const { state, dead, cancelled } = call;
-  const why = dead ? `${dead.reason}: ${dead.message}` : (cancelled ?? '');
-  output.note(`${output.style('red', 'error:')} the call is ${state}${why === '' ? '' : `, ${why}`}`);
+  output.note(`${output.style('red', 'error:')} ${describeFailure(call)}`);
   throw new QuietExit(EXIT.failed);
+}
+
+/** Why a call has no answer to be had, and where to look on. */
+function describeFailure({ id, dead, cancelled, result }: InvocationResource): string {
+  if (dead) {
+    return `the call was given up (${dead.reason}): ${dead.message}; "ebb dead-letters show ${id}" shows every attempt`;
+  }
+  if (cancelled === undefined) return `the function answered ${result?.status ?? 'nothing'}`;
+  const how = cancelled.startsWith('cancelled') ? cancelled : `cancelled: ${cancelled}`;
+  return `the call was ${how}; "ebb invocations replay ${id}" makes it anew`;
 }

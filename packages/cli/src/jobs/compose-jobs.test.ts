@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { jobSpecSchema } from '@ebb/contract';
 import { parse } from 'yaml';
 import { composeJobs } from './compose-jobs.ts';
-import { splitCommand } from './split-command.ts';
+import { joinCommand, splitCommand } from './split-command.ts';
 
 const read = (text: string) => {
   const found = composeJobs(parse(text));
@@ -121,5 +121,7 @@ describe('splitting a command', () => {
       'end',
     ]);
     expect(splitCommand("it's")).toBeUndefined();
+    const words = ['sh', '-c', `if [ "$A" = 'x' ]; then exit 3; fi`, '', 'a\\b'];
+    expect(splitCommand(joinCommand(words))).toEqual(words);
   });
 });

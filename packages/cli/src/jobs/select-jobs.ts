@@ -46,7 +46,7 @@ export async function selectJobs(context: CommandContext): Promise<SelectedJobs>
   if (word !== undefined) {
     throw new CliError(
       'USAGE',
-      `"${word}" is no directory; name what runs with --image, --function, -f or a directory`,
+      `"${word}" is no directory; say what runs with --image, --function or -f, and which job of a file with --name`,
     );
   }
   const file = parameters.text('file');

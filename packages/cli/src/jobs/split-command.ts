@@ -28,3 +28,8 @@ export function splitCommand(line: string): readonly string[] | undefined {
   if (quote !== '') return undefined;
   return word === undefined ? words : [...words, word];
 }
+
+/** The words as one line that a shell would split into them again. */
+export function joinCommand(words: readonly string[]): string {
+  return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(' ');
+}

@@ -21,6 +21,6 @@ export function requireFunction(
   if (record) return record;
   throw new EbbError(
     'FUNCTION_NOT_FOUND',
-    `there is no function "${name}" in namespace "${namespace}"; \`ebb list\` shows what is deployed`,
+    `there is no function "${name}" in namespace "${namespace}"; "ebb list" shows what is deployed`,
   );
 }

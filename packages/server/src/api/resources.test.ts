@@ -95,7 +95,7 @@ describe('functions', () => {
     expect((await server.send('DELETE', path)).status).toBe(204);
     expect(await json(await server.send('GET', path))).toMatchObject({
       code: 'FUNCTION_NOT_FOUND',
-      message: 'there is no function "web" in namespace "openfaas-fn"; `ebb list` shows what is deployed',
+      message: 'there is no function "web" in namespace "openfaas-fn"; "ebb list" shows what is deployed',
     });
     await server.send('PUT', path, { spec: { image: 'example:3' } });
     expect(await (await server.send('GET', `${path}/logs`)).text()).toBe('');

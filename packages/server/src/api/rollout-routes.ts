@@ -92,6 +92,6 @@ function requireFunction({ namespaces, registry }: RolloutRouteOptions, { namesp
   if (registry.resolve(namespace, name)) return;
   throw new EbbError(
     'FUNCTION_NOT_FOUND',
-    `there is no function "${name}" in namespace "${namespace}"; \`ebb list\` shows what is deployed`,
+    `there is no function "${name}" in namespace "${namespace}"; "ebb list" shows what is deployed`,
   );
 }

@@ -65,7 +65,10 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
       if (record?.state === 'dead') return showInvocation(record);
       const shown = id.slice(0, 80);
       if (record)
-        throw new EbbError('INVOCATION_NOT_DEAD', `the call "${shown}" is ${record.state}, not in the dead letters`);
+        throw new EbbError(
+          'INVOCATION_NOT_DEAD',
+          `the call "${shown}" is ${record.state}, not in the dead letters; "ebb invocations show ${shown}" says more`,
+        );
       throw new EbbError(
         'INVOCATION_NOT_FOUND',
         `there is no call "${shown}" in the dead letters; "ebb dead-letters list" shows them`,

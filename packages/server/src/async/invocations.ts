@@ -39,7 +39,7 @@ export function createInvocations(options: InvocationsOptions): Invocations {
     if (record && (namespace === undefined || record.namespace === namespace)) return record;
     throw new EbbError(
       'INVOCATION_NOT_FOUND',
-      `there is no asynchronous call "${id.slice(0, 80)}", or it ended so long ago that it was forgotten`,
+      `there is no asynchronous call "${id.slice(0, 80)}", or it ended so long ago that it was forgotten; "ebb invocations list" shows those there are`,
     );
   };
   const waitFor = async (id: string, namespace: string | undefined, limitMs: number, signal?: AbortSignal) =>
@@ -123,7 +123,10 @@ export function createInvocations(options: InvocationsOptions): Invocations {
       await find(id, namespace);
       const cancelled = await queue.cancel(id, { now: clock.now(), message: CANCELLED });
       if (cancelled.kind === 'ended')
-        throw new EbbError('INVOCATION_ENDED', `the call has ended already: it is ${cancelled.state}`);
+        throw new EbbError(
+          'INVOCATION_ENDED',
+          `the call has ended already (${cancelled.state}), so there is nothing to cancel; "ebb invocations show ${id}" says how`,
+        );
       if (cancelled.kind === 'running') {
         if (running?.abort(id, CANCELLED) !== true)
           throw new EbbError(

@@ -28,7 +28,7 @@ export function createJobAdmission({ engine, registry, secrets }: JobAdmissionOp
         if (registry.resolve(namespace, name)) return {};
         throw new EbbError(
           'FUNCTION_NOT_FOUND',
-          `there is no function "${name}" in namespace "${namespace}"; \`ebb list\` shows what is deployed`,
+          `there is no function "${name}" in namespace "${namespace}"; "ebb list" shows what is deployed`,
         );
       }
       if (!engine.tasks) {

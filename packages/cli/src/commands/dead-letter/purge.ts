@@ -47,6 +47,8 @@ export const purgeDeadLettersCommand = defineCommand({
       throw error;
     }
     output.result(total, () => undefined);
-    output.note(`removed ${total.count}${total.skipped > 0 ? `; ${total.skipped} were no dead letters` : ''}`);
+    output.note(
+      `removed ${total.count}${total.skipped > 0 ? `; left out ${total.skipped} that ${total.skipped === 1 ? 'is' : 'are'} no dead letter` : ''}`,
+    );
   },
 });

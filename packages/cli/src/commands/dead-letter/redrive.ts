@@ -42,7 +42,7 @@ export const redriveDeadLettersCommand = defineCommand({
       () => total.calls.map(({ id, as }) => `${id} is queued anew as ${as}`).join('\n') || undefined,
     );
     output.note(
-      `redrove ${total.count}${total.skipped > 0 ? `; ${total.skipped} are not in the dead letters any more` : ''}`,
+      `redrove ${total.count}${total.skipped > 0 ? `; left out ${total.skipped} that ${total.skipped === 1 ? 'is' : 'are'} no dead letter or redriven already` : ''}`,
     );
   },
 });

@@ -6,6 +6,7 @@ export const cancelInvocationsCommand = defineCommand({
   name: 'invocations cancel',
   summary: 'cancel asynchronous calls; one that runs is aborted and its instance told',
   args: [{ name: 'ids', summary: 'ids of the calls', kind: 'many' }],
+  examples: ['ebb invocations cancel "$id"'],
   async run({ parameters, output, connect, signal }) {
     const ids = parameters.list('ids');
     if (ids.length === 0) throw new CliError('USAGE', 'name the call to cancel: "ebb invocations cancel ID"');

@@ -10,6 +10,7 @@ export const logsInvocationCommand = defineCommand({
     { flags: '-f, --follow', summary: 'go on showing new lines until Ctrl-C' },
     { flags: '--tail <lines>', summary: 'at most this many stored lines (default 200)' },
   ],
+  examples: ['ebb invocations logs "$id"', 'ebb invocations logs "$id" --follow'],
   async run(context) {
     const { parameters, output, signal } = context;
     const follow = parameters.flag('follow');

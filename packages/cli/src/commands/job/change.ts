@@ -7,6 +7,7 @@ export const cancelJobCommand = defineCommand({
   name: 'job cancel',
   summary: 'stop the tasks of a job and begin no more',
   args: [{ name: 'job', summary: 'id, or name for the newest one' }],
+  examples: ['ebb job cancel thumbs'],
   async run(context) {
     const { client, namespace, id } = await findJob(context);
     const job = await client.jobs.cancel(namespace, id, { signal: context.signal });
@@ -24,6 +25,7 @@ export const removeJobCommand = defineCommand({
   aliases: ['job rm'],
   summary: 'forget a job that has ended, with its results and logs',
   args: [{ name: 'job', summary: 'id, or name for the newest one' }],
+  examples: ['ebb job remove thumbs-a6658099'],
   async run(context) {
     const { client, namespace, id } = await findJob(context);
     await client.jobs.remove(namespace, id, { signal: context.signal });

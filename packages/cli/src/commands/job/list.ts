@@ -16,6 +16,7 @@ export const listJobsCommand = defineCommand({
     { flags: '--name <name>', summary: 'only those of this name' },
     { flags: '--limit <count>', summary: 'at most so many (default 100)' },
   ],
+  examples: ['ebb job list', 'ebb job list --state running'],
   async run(context) {
     const { parameters, output, signal } = context;
     const namespace = await namespaceOf(context);

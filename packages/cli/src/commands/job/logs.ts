@@ -14,6 +14,7 @@ export const jobLogsCommand = defineCommand({
     { flags: '-f, --follow', summary: 'go on showing new lines until the job has ended' },
     { flags: '--tail <lines>', summary: 'at most this many stored lines (default 200)' },
   ],
+  examples: ['ebb job logs thumbs --task 403', 'ebb job logs thumbs --follow'],
   async run(context) {
     const { parameters, output } = context;
     const task = taskIndex(context, 'task');
@@ -34,6 +35,10 @@ export const jobLogsCommand = defineCommand({
           if (now.endedAt !== undefined) setTimeout(() => over.abort(), 500);
         }
       })().catch(() => {});
+    }
+    if (output.mode.json && !follow) {
+      output.result(await Array.fromAsync(client.jobs.logs(namespace, id, query, { signal })), () => undefined);
+      return;
     }
     try {
       for await (const line of client.jobs.logs(namespace, id, query, { signal })) {

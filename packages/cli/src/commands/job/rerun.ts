@@ -11,6 +11,7 @@ export const rerunJobCommand = defineCommand({
     { flags: '--failed', summary: 'keep the results of the tasks that succeeded' },
     { flags: '-d, --detach', summary: 'do not wait for the end' },
   ],
+  examples: ['ebb job rerun thumbs --failed'],
   async run(context) {
     const { parameters, output, signal } = context;
     const { client, namespace, id } = await findJob(context);
@@ -22,6 +23,8 @@ export const rerunJobCommand = defineCommand({
     }
     const { followJobs } = await import('../../jobs/follow-jobs.ts');
     const [ended = job] = await followJobs([job], { connect: context.connect, output, stderr: context.stderr, signal });
+    const { explainFailures } = await import('../../jobs/explain-failures.ts');
+    await explainFailures(output, client, [ended]);
     const code = exitCodeOf(ended);
     if (code !== 0) throw new QuietExit(code);
   },

@@ -57,12 +57,18 @@ export const runJobCommand = defineCommand({
       () => stop.abort(interrupted),
     );
     if (deploy) await deployFirst({ ...context, signal: stop.signal }, client, deploy);
-    submitted = await client.jobs.submit(namespace, [...jobs], { signal: stop.signal });
+    submitted = await client.jobs
+      .submit(namespace, [...jobs], { signal: stop.signal })
+      .catch(async (error: unknown) => {
+        const { inWordsOfOptions } = await import('../../jobs/words-of-options.ts');
+        throw inWordsOfOptions(error, jobs, parameters);
+      });
     if (parameters.flag('detach')) {
       output.result(submitted, () => submitted.map(({ id }) => id).join('\n'));
       return;
     }
     const { followJobs } = await import('../../jobs/follow-jobs.ts');
+    const { explainFailures } = await import('../../jobs/explain-failures.ts');
     const ended = await followJobs(submitted, {
       connect: context.connect,
       output,
@@ -72,7 +78,7 @@ export const runJobCommand = defineCommand({
     });
     const { client: now } = await context.connect();
     await showOutput(context, now, ended);
-    await explainFailures(context, now, ended);
+    await explainFailures(output, now, ended);
     if (ended.some(({ state }) => state !== 'succeeded')) throw new QuietExit(EXIT.failed);
   },
 });
@@ -117,18 +123,6 @@ async function showOutput({ output, stdout }: CommandContext, client: EbbClient,
   if (!task?.result || task.result.sizeBytes === 0) return;
   const result = await client.jobs.result(job.namespace, job.id, 0);
   for await (const chunk of result.body ?? []) stdout.write(chunk);
-}
-
-/** Says why the first tasks failed and where to look on. */
-async function explainFailures({ output }: CommandContext, client: EbbClient, jobs: readonly JobResource[]) {
-  for (const job of jobs) {
-    if (job.tasks.failed === 0) continue;
-    const failed = await client.jobs.tasks(job.namespace, job.id, { state: 'failed', limit: 3 });
-    for (const { index, message = '' } of failed) output.note(`  task ${index}: ${message}`);
-    const more = job.tasks.failed - failed.length;
-    if (more > 0) output.note(`  and ${more} more`);
-    output.note(`  "ebb job logs ${job.id}" shows what they wrote`);
-  }
 }
 
 async function deployFirst(context: CommandContext, client: EbbClient, target: Target): Promise<void> {

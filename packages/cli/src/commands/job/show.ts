@@ -3,6 +3,8 @@ import { defineCommand } from '../../core/command.ts';
 import { formatAge } from '../../core/format-time.ts';
 import { doneOf, formatState, formatTook } from '../../jobs/format-job.ts';
 import { exitCodeOf, findJob } from '../../jobs/job-ref.ts';
+import { joinCommand } from '../../jobs/split-command.ts';
+import { escapeControls } from '../../terminal/escape-controls.ts';
 import { formatFields } from '../../terminal/table.ts';
 
 /** Shows how a job stands; with `--wait` goes on until it has ended and exits 1 when it did not succeed. */
@@ -11,9 +13,10 @@ export const showJobCommand = defineCommand({
   summary: 'show how a job stands',
   args: [{ name: 'job', summary: 'id, or name for the newest one' }],
   options: [{ flags: '-w, --wait', summary: 'go on until it has ended; exits with 1 when it did not succeed' }],
+  examples: ['ebb job show thumbs', 'ebb job show thumbs-a6658099 --wait'],
   async run(context) {
     const { parameters, output, signal } = context;
-    const { job } = await findJob(context);
+    const { client, job } = await findJob(context);
     if (parameters.flag('wait')) {
       const { followJobs } = await import('../../jobs/follow-jobs.ts');
       const [ended = job] = await followJobs([job], {
@@ -22,6 +25,8 @@ export const showJobCommand = defineCommand({
         stderr: context.stderr,
         signal,
       });
+      const { explainFailures } = await import('../../jobs/explain-failures.ts');
+      await explainFailures(output, client, [ended]);
       const code = exitCodeOf(ended);
       if (code !== 0) throw new QuietExit(code);
       return;
@@ -32,17 +37,17 @@ export const showJobCommand = defineCommand({
       .map(([state, count]) => `${count} ${state}`);
     output.result(job, () =>
       formatFields([
-        ['job', job.id],
-        ['runs', spec.image ?? `function ${spec.function ?? ''}`],
-        ['command', spec.command?.join(' ')],
-        ['state', formatState(job.state, output)],
-        ['reason', job.reason],
-        ['tasks', `${doneOf(job)} of ${job.count} done: ${counts.join(', ')}`],
-        ['lost', job.lost > 0 ? `${job.lost} attempts, by fault of the platform` : undefined],
-        ['after', spec.after.join(', ')],
-        ['re-run of', job.rerunOf],
-        ['submitted', formatAge(job.createdAt, Date.now())],
-        ['took', formatTook(job, Date.now())],
+        ['Job', job.id],
+        ['Runs', spec.image ?? `function ${spec.function ?? ''}`],
+        ['Command', spec.command && escapeControls(joinCommand(spec.command))],
+        ['State', formatState(job.state, output)],
+        ['Why', job.reason],
+        ['Tasks', `${doneOf(job)} of ${job.count} done: ${counts.join(', ')}`],
+        ['Lost', job.lost > 0 ? `${job.lost} attempts, by fault of the platform` : undefined],
+        ['After', spec.after.join(', ')],
+        ['Re-run of', job.rerunOf],
+        ['Submitted', formatAge(job.createdAt, Date.now())],
+        ['Took', formatTook(job, Date.now())],
       ]),
     );
   },

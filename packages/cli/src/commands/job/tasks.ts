@@ -16,6 +16,7 @@ export const listTasksCommand = defineCommand({
     { flags: '--from <index>', summary: 'begin at this one' },
     { flags: '--limit <count>', summary: 'at most so many (default 100)' },
   ],
+  examples: ['ebb job tasks thumbs --state failed', 'ebb job tasks thumbs --from 500 --limit 10'],
   async run(context) {
     const { parameters, output, signal } = context;
     const wanted = parameters.text('state');
@@ -28,6 +29,7 @@ export const listTasksCommand = defineCommand({
     const { client, namespace, id, job } = await findJob(context);
     const query = { ...(state && { state }), ...(from !== undefined && { from }), limit };
     const tasks = await client.jobs.tasks(namespace, id, query, { signal });
+    if (tasks.length === 0) output.note(`no tasks of ${id}${state ? ` are ${state}` : ' from there on'}`);
     output.result(tasks, () =>
       tasks.length === 0
         ? undefined

@@ -8,6 +8,7 @@ export const listQueuesCommand = defineCommand({
   name: 'queue list',
   aliases: ['queue ls'],
   summary: 'show the queues that hold outcomes',
+  examples: ['ebb queue list'],
   async run(context) {
     const { output, signal } = context;
     const { client } = await context.connect();

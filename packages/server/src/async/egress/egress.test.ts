@@ -228,7 +228,6 @@ describe('createEgress', () => {
       expect(() => egress.check(url)).toThrow(expect.objectContaining({ code: 'DESTINATION_REFUSED' }));
     }
     expect(() => egress.check('https://hooks.example/x')).not.toThrow();
-    // T2: what stands before and behind the host is not repeated.
     const said = (url: string) => {
       try {
         egress.check(url);
@@ -237,6 +236,10 @@ describe('createEgress', () => {
       }
       return '';
     };
+    // Only where an address leads can be excepted.
+    expect(said('http://127.0.0.1/')).toContain('callbackAllow');
+    expect(said('http://u:p@example.com/')).not.toContain('callbackAllow');
+    // T2: what stands before and behind the host is not repeated.
     for (const url of [
       'http://me:pass-word@10.0.0.1/to-ken',
       'ftp://me:pass-word@x/to-ken',

@@ -63,7 +63,9 @@ export function createEgress(options: EgressOptions): Egress {
     const host = url.hostname.replace(/^\[|\]$/g, '');
     const addresses = isIP(host) === 0 ? await resolve(host) : [host];
     const decision = decideAddresses(host, addresses, exceptions);
-    return decision.kind === 'allowed' ? addresses : { kind: 'refused', message: refusal(url.href, decision.reason) };
+    return decision.kind === 'allowed'
+      ? addresses
+      : { kind: 'refused', message: refusal(url.href, decision.reason, EXCEPTIONS) };
   };
 
   return {
@@ -74,7 +76,7 @@ export function createEgress(options: EgressOptions): Egress {
       if (isIP(host) === 0) return;
       const addressed = decideAddresses(host, [host], exceptions);
       if (addressed.kind === 'refused') {
-        throw new EbbError('DESTINATION_REFUSED', refusal(decision.url.href, addressed.reason));
+        throw new EbbError('DESTINATION_REFUSED', refusal(decision.url.href, addressed.reason, EXCEPTIONS));
       }
     },
 
@@ -201,10 +203,13 @@ function exceptionsOf(allow: string | undefined): EgressExceptions {
   );
 }
 
+/** Only where an address leads can be excepted, nothing about how it is written. */
+const EXCEPTIONS = '; the server’s setting "callbackAllow" makes exceptions';
+
 /** What is behind the host may be a secret, and what is before it is one. */
-function refusal(what: string, reason: string): string {
+function refusal(what: string, reason: string, next = ''): string {
   const host = URL.parse(what)?.host || what.replace(/^.*@/s, '').replace(/[/?#].*$/s, '');
-  return `the address ${JSON.stringify(host.slice(0, 100))} ${reason}, so it is not called; "callbackAllow" makes exceptions`;
+  return `the address ${JSON.stringify(host.slice(0, 100))} ${reason}, so it is not called${next}`;
 }
 
 function describe(host: string, error: unknown): string {
