@@ -12,22 +12,21 @@ export interface JobGauges {
 
 /** Adds the metrics about batch jobs to a registry; `gauges` is asked at each scrape. */
 export function addJobMetrics(registry: Registry, gauges: () => Iterable<JobGauges> = () => []): void {
-  const registers = [registry];
-  new Gauge({
+  const open = new Gauge({
     name: 'ebb_jobs_open',
     help: 'Batch jobs that have not ended.',
     labelNames: ['namespace'],
-    registers,
+    registers: [],
     collect() {
       this.reset();
-      for (const { namespace, open } of gauges()) this.labels(namespace).set(open);
+      for (const one of gauges()) this.labels(one.namespace).set(one.open);
     },
   });
-  new Gauge({
+  const tasks = new Gauge({
     name: 'ebb_job_tasks',
     help: 'Tasks of batch jobs that have not ended, by whether they wait or run.',
     labelNames: ['namespace', 'state'],
-    registers,
+    registers: [],
     collect() {
       this.reset();
       for (const { namespace, queued, running } of gauges()) {
@@ -36,4 +35,6 @@ export function addJobMetrics(registry: Registry, gauges: () => Iterable<JobGaug
       }
     },
   });
+  registry.registerMetric(open);
+  registry.registerMetric(tasks);
 }
