@@ -1,9 +1,9 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_NAMESPACE, type JobResource } from '@ebb/contract';
 import { expect, test } from 'vitest';
-import { startTestServer, type TestServer } from '../harness/server.ts';
+import { canMount, startTestServer, type TestServer } from '../harness/server.ts';
 
 const HANDLER = `
 export default {
@@ -99,3 +99,33 @@ test('J1: a job goes on with the server that takes over; cancelling there ends i
   const { tasks, state } = await ended(server, long?.id ?? '');
   expect([state, tasks.succeeded + tasks.cancelled]).toEqual(['cancelled', 20]);
 });
+
+test.skipIf(!canMount())(
+  '7: a disk that is full while a job runs costs attempts that do not count, and the job ends once there is space (J1, J3)',
+  async () => {
+    await using server = await startTestServer({ engine: 'process', env: { EBB_POOL_SIZE: '0' }, dataSize: '24m' });
+    const { client, dataDir } = server;
+    await mkdir(join(dataDir, 'big'));
+    // Larger than what is kept in the store.
+    const code = `export default { async fetch() { await new Promise((r) => setTimeout(r, 300)); return new Response('x'.repeat(300_000)); } };`;
+    await writeFile(join(dataDir, 'big/index.js'), code);
+    await server.ebbOk(['deploy', './big', '--name', 'big'], { cwd: dataDir });
+    const spec = { function: 'big', tasks: 4, parallelism: 2 };
+    const [job] = await client.jobs.submit(DEFAULT_NAMESPACE, [{ spec }]);
+    const id = job?.id ?? '';
+    const filler = join(dataDir, 'data/filler');
+    await writeFile(filler, Buffer.alloc(32 * 2 ** 20)).catch(() => {});
+    await sleep(1_500);
+    expect((await client.jobs.get(DEFAULT_NAMESPACE, id)).endedAt).toBeUndefined();
+    await expect(client.jobs.submit(DEFAULT_NAMESPACE, [{ spec }])).rejects.toMatchObject({
+      code: expect.stringMatching(/^STOR/) as string,
+    });
+    await rm(filler);
+    expect(await ended(server, id)).toMatchObject({ state: 'succeeded', tasks: { succeeded: 4, failed: 0 } });
+    for (const { index, result } of await client.jobs.tasks(DEFAULT_NAMESPACE, id)) {
+      expect(result?.sizeBytes, `task ${index}`).toBe(300_000);
+    }
+    expect(await client.jobs.list(DEFAULT_NAMESPACE)).toHaveLength(1);
+  },
+  60_000,
+);

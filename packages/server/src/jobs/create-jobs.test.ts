@@ -235,10 +235,18 @@ describe('a job of an image', () => {
     const { jobs, runs, submit, ended } = await start();
     const id = await submit(image({ tasks: 10, parallelism: 2 }));
     await until(() => runs.running.size === 2);
+    expect([...jobs.gauges()]).toEqual([{ namespace: NS, open: 1, queued: 8, running: 2 }]);
+    expect(jobs.openIn(NS)).toBe(1);
+    await jobs.clear(NS);
+    expect(jobs.get(NS, id).state).toBe('running');
     await jobs.cancel(NS, id);
     expect(await ended(id)).toMatchObject({ state: 'cancelled', tasks: { cancelled: 10 } });
+    expect([...jobs.gauges()]).toEqual([]);
     expect(runs.started).toHaveLength(2);
     await expect(jobs.cancel(NS, id)).rejects.toThrow('has ended');
+    // With its namespace all is gone that has ended.
+    await jobs.clear(NS);
+    expect(() => jobs.get(NS, id)).toThrow('there is no job');
   });
 
   test('a re-run of what failed keeps the rest with its results', async () => {

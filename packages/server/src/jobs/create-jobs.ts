@@ -42,6 +42,13 @@ export interface JobEngine extends Jobs, AsyncDisposable {
   goOn(): void;
   /** How many jobs of a namespace have not ended. */
   openIn(namespace: string): number;
+  /** How the jobs that have not ended stand, for the metrics. */
+  gauges(): Iterable<{
+    readonly namespace: string;
+    readonly open: number;
+    readonly queued: number;
+    readonly running: number;
+  }>;
   /** Forgets all jobs of a namespace that have ended. */
   clear(namespace: string): Promise<void>;
   /** Resolves when no job is streamed any more, whose connections stay with this server. */
@@ -287,6 +294,17 @@ export function createJobs(options: JobsOptions): JobEngine {
     },
     openIn: (namespace) =>
       scheduler.all().filter((record) => record.namespace === namespace && record.endedAt === undefined).length,
+    gauges() {
+      const open = scheduler.all().filter(({ endedAt }) => endedAt === undefined);
+      return Array.from(
+        Map.groupBy(open, ({ namespace }) => namespace),
+        ([namespace, records]) => {
+          const counts = records.map(({ id }) => scheduler.live(id)?.counts);
+          const sum = (state: 'queued' | 'running') => counts.reduce((all, one) => all + (one?.[state] ?? 0), 0);
+          return { namespace, open: records.length, queued: sum('queued'), running: sum('running') };
+        },
+      );
+    },
     async clear(namespace) {
       for (const record of scheduler.all()) {
         if (record.namespace === namespace && record.endedAt !== undefined) await remove(record);

@@ -165,6 +165,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     functions: () => gauges(registry, pools),
     spares: () => spares.ready,
     asyncCalls: () => calls.gauges(),
+    jobs: () => later.jobs?.gauges() ?? [],
   });
   const generation = randomUUID();
   const { pools, loop, spares, rebound } = wirePools({

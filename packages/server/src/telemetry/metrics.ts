@@ -6,6 +6,7 @@ import { createCopyMetrics } from './copy-metrics.ts';
 import { type CountedCopies, createCopyTally } from './copy-tally.ts';
 import { DurationHistogram, type DurationSeries } from './duration-histogram.ts';
 import type { InvocationEvent } from './invocation-event.ts';
+import { addJobMetrics, type JobGauges } from './job-metrics.ts';
 
 /** How a function stands, read at each scrape. */
 export interface FunctionGauges {
@@ -27,6 +28,8 @@ export interface MetricsOptions {
   readonly spares?: () => number;
   /** How asynchronous calls stand, asked at each scrape. */
   readonly asyncCalls?: () => Promise<readonly AsyncGauges[]>;
+  /** How batch jobs stand, asked at each scrape. */
+  readonly jobs?: () => Iterable<JobGauges>;
 }
 
 /** The platform's metrics in Prometheus' text format. */
@@ -146,6 +149,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const copies = createCopyTally();
   const copyMetrics = createCopyMetrics(registry);
   const asyncMetrics = createAsyncMetrics(registry, options.asyncCalls);
+  addJobMetrics(registry, options.jobs);
   const functions = new Map<string, Series>();
   const causes = new Map<WaitCause, Counter.Internal>();
 

@@ -1,3 +1,4 @@
+import { isOpen } from '../fold-held.ts';
 import type { Clock } from '../../core/clock.ts';
 import { EbbError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
@@ -163,9 +164,12 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
     ready: () => ready,
     catchUp: () => lookOnce(true),
 
-    async payDebt(id, { follow = [] }) {
+    async payDebt(id, { held, follow = [] }) {
       await acceptor.accept(follow);
-      later(calls.inTurn(id, () => payDebtInTurn(id)));
+      const paying = calls.inTurn(id, () => payDebtInTurn(id));
+      // What may be leased again at once would be written as if it had been.
+      if (isOpen(held.record)) await paying;
+      else later(paying);
     },
 
     owedFiles: () => ledger.owing().flatMap((id) => ledger.mark(id)?.follow ?? []),
