@@ -56,7 +56,7 @@ test('a directory is run over the lines of a file; what failed is run again alon
   const again = await server.ebb(['job', 'rerun', job?.id ?? '', '--failed'], at);
   expect([again.code, again.stderr]).toEqual([0, expect.stringContaining('4 of 4 tasks succeeded')]);
   expect(await server.ebbOk(['job', 'result', 'shout', '--out', join(server.dataDir, 'out')])).toContain('4 results');
-  expect(await server.ebbOk(['job', 'show', 'shout'])).toContain(`re-run of: ${job?.id ?? ''}`);
+  expect(await server.ebbOk(['job', 'show', 'shout'])).toContain(`Re-run of: ${job?.id ?? ''}`);
   await server.ebbOk(['job', 'remove', job?.id ?? '']);
   expect((await server.ebb(['job', 'show', job?.id ?? ''])).code).toBe(3);
   // An image needs another engine.

@@ -13,8 +13,8 @@ const cursor = () => z.string().max(64).optional().describe('`next` of the answe
 
 /** Which dead letters are listed. */
 export const deadLetterQuerySchema = z.strictObject({
-  namespace: nameSchema.optional(),
-  function: nameSchema.optional(),
+  namespace: nameSchema.optional().describe('Whose calls; by default those of the default namespace.'),
+  function: nameSchema.optional().describe('Only calls of this function.'),
   reason: reason(),
   since: since(),
   before: before(),
@@ -23,7 +23,7 @@ export const deadLetterQuerySchema = z.strictObject({
     .default(false)
     .describe('With `true` those that were redriven, instead of those that were not.'),
   cursor: cursor(),
-  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  limit: z.coerce.number().int().min(1).max(1000).default(100).describe('Most calls of a page.'),
 });
 /** Which dead letters are listed, as a user may write it. */
 export type DeadLetterQuery = z.input<typeof deadLetterQuerySchema>;

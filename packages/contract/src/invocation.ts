@@ -207,13 +207,13 @@ export const invocationWaitQuerySchema = z.strictObject({
 
 /** Which calls are listed. */
 export const invocationListQuerySchema = z.strictObject({
-  namespace: nameSchema.optional(),
-  function: nameSchema.optional(),
-  state: z.enum(INVOCATION_STATES).optional(),
-  key: z.string().min(1).max(512).optional(),
+  namespace: nameSchema.optional().describe('Whose calls; by default those of the default namespace.'),
+  function: nameSchema.optional().describe('Only calls of this function.'),
+  state: z.enum(INVOCATION_STATES).optional().describe('Only calls that stand so.'),
+  key: z.string().min(1).max(512).optional().describe('Only calls with this key.'),
   since: z.iso.datetime({ offset: true }).optional().describe('Accepted at or after this moment.'),
   before: z.iso.datetime({ offset: true }).optional().describe('Accepted before this moment.'),
   cursor: z.string().max(64).optional().describe('`next` of the page before.'),
-  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  limit: z.coerce.number().int().min(1).max(1000).default(100).describe('Most calls of a page.'),
 });
 export type InvocationListQuery = z.input<typeof invocationListQuerySchema>;

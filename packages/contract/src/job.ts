@@ -92,18 +92,17 @@ export type SubmitJobsInput = z.input<typeof submitJobsSchema>;
 
 /** Which jobs are asked for; newest first. */
 export const jobQuerySchema = z.strictObject({
-  state: z.enum(JOB_STATES).optional(),
-  name: nameSchema.optional(),
-  limit: z.coerce.number().int().min(1).max(10_000).default(100),
+  state: z.enum(JOB_STATES).optional().describe('Only jobs that stand so.'),
+  name: nameSchema.optional().describe('Only jobs of this name.'),
+  limit: z.coerce.number().int().min(1).max(10_000).default(100).describe('At most so many.'),
 });
 export type JobQuery = z.output<typeof jobQuerySchema>;
 
 /** Which tasks are asked for; by index. */
 export const taskQuerySchema = z.strictObject({
-  state: z.enum(JOB_STATES).optional(),
-  /** The first index. */
-  from: z.coerce.number().int().min(0).default(0),
-  limit: z.coerce.number().int().min(1).max(10_000).default(100),
+  state: z.enum(JOB_STATES).optional().describe('Only tasks that stand so.'),
+  from: z.coerce.number().int().min(0).default(0).describe('Index of the first task, from 0.'),
+  limit: z.coerce.number().int().min(1).max(10_000).default(100).describe('At most so many.'),
 });
 export type TaskQuery = z.output<typeof taskQuerySchema>;
 

@@ -8,7 +8,6 @@ import {
   invocationWaitQuerySchema,
   logLineSchema,
   logQuerySchema,
-  nameSchema,
   parseDurationMs,
   replaySchema,
   type Submitted,
@@ -144,7 +143,7 @@ function readRoutes({ namespaces, invocations, logs }: InvocationRouteOptions): 
       operation: 'readInvocationLogs',
       summary: 'The lines of the function’s log that were written during the call, oldest first.',
       params: idParams,
-      query: logQuerySchema.omit({ callId: true }).extend({ namespace: nameSchema.optional() }),
+      query: logQuerySchema.omit({ callId: true }).extend(invocationQuerySchema.shape),
       answer: { kind: 'lines', schema: logLineSchema, description: 'One line of the log per line of JSON.' },
       errors: NOT_FOUND,
       async handle({ params, query, signal }) {

@@ -82,7 +82,7 @@ function submitRoutes({ namespaces, jobs, submitMaxBytes }: JobRouteOptions): re
         'Runs a job of one task: the body is its standard input, the answer what it writes, in pieces as docs/jobs.md describes. It is cancelled when the client goes away.',
       params: namespaceParams,
       query: z.strictObject({
-        name: nameSchema.optional(),
+        name: nameSchema.optional().describe('What the job is called.'),
         spec: z.string().max(24_576).describe('The spec of the job, as JSON.'),
       }),
       body: streamedBody,

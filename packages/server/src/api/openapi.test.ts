@@ -8,7 +8,12 @@ import type { Route } from './route.ts';
 interface Operation {
   readonly operationId: string;
   readonly security?: readonly unknown[];
-  readonly parameters: readonly { readonly name: string; readonly in: string; readonly required: boolean }[];
+  readonly parameters: readonly {
+    readonly name: string;
+    readonly in: string;
+    readonly required: boolean;
+    readonly description?: string;
+  }[];
   readonly requestBody?: { readonly content: Readonly<Record<string, unknown>> };
   readonly responses: Readonly<Record<string, { readonly description: string; readonly content?: unknown }>>;
 }
@@ -61,6 +66,9 @@ describe('the OpenAPI document', () => {
       expect(operation?.parameters.filter((one) => one.in === 'path').map((one) => one.name)).toEqual(inPath);
       expect(operation?.parameters.filter((one) => one.in === 'path').every((one) => one.required)).toBe(true);
       expect(Object.keys(operation?.requestBody?.content ?? {})).toEqual(Object.keys(route.body?.content ?? {}));
+      for (const { name, description } of operation?.parameters ?? []) {
+        expect(description, `${name} of ${route.path}`).toEqual(expect.any(String));
+      }
       expect(operation?.security).toEqual(route.scope === 'open' ? [] : undefined);
       expect(Object.keys(operation?.responses ?? {})).toContain(successOf(route));
       for (const code of errorsOf(route)) {

@@ -94,25 +94,43 @@ function operationOf(route: Route): Json {
     operationId: route.operation,
     summary: route.summary,
     ...(route.scope === 'open' ? { security: [] } : { 'x-ebb-scope': route.scope }),
-    parameters: [...parametersOf(route.params, 'path'), ...parametersOf(route.query, 'query')],
+    parameters: [...parametersOf(route.params, 'path', route.path), ...parametersOf(route.query, 'query')],
     ...(route.body && { requestBody: { required: true, content: contentOf(route.body.content) } }),
     responses: { ...answerOf(route), ...errorAnswersOf(route) },
   };
 }
 
-function parametersOf(schema: z.ZodType | undefined, place: 'path' | 'query'): Json[] {
+/** What is named by the part of a path that follows a word. */
+const NAMED_BY: Readonly<Record<string, string>> = {
+  namespaces: 'Name of the namespace.',
+  functions: 'Name of the function.',
+  versions: 'Number of the version.',
+  aliases: 'Name of the alias.',
+  secrets: 'Name of the secret.',
+  invocations: 'Id of the call.',
+  'dead-letters': 'Id of the call.',
+  jobs: 'Id of the job.',
+  tasks: 'Index of the task, from 0.',
+  queues: 'Name of the queue.',
+};
+
+function parametersOf(schema: z.ZodType | undefined, place: 'path' | 'query', path = ''): Json[] {
   if (!schema) return [];
   const { properties = {}, required = [] } = jsonSchema(schema, 'input') as {
     properties?: Record<string, Record<string, unknown>>;
     required?: string[];
   };
-  return Object.entries(properties).map(([name, { description, ...property }]) => ({
-    name,
-    in: place,
-    required: required.includes(name),
-    ...(description !== undefined && { description }),
-    schema: property,
-  }));
+  const parts = path.split('/');
+  return Object.entries(properties).map(([name, { description: said, ...property }]) => {
+    const description = said ?? NAMED_BY[parts[parts.indexOf(`{${name}}`) - 1] ?? ''];
+    return {
+      name,
+      in: place,
+      required: required.includes(name),
+      ...(description !== undefined && { description }),
+      schema: property,
+    };
+  });
 }
 
 function contentOf(content: NonNullable<Route['body']>['content']): Json {
