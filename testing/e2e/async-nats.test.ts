@@ -24,7 +24,8 @@ describeWithNats('a whole server with its calls on NATS', () => {
         await sleep(5);
       }
     });
-    await sleep(300);
+    // Kills come in the middle of work, however slow the machine.
+    await expect.poll(() => count, { timeout: 30_000 }).toBeGreaterThan(30);
     await nats.kill();
     await sleep(300);
     await nats.start();

@@ -32,8 +32,9 @@ describeOnEngines('cold starts explained', (engine) => {
     expect(thawed.headers.get('server-timing')).toMatch(/^queue;dur=[\d.]+, thaw;dur=.*, wait;desc="thaw"$/);
     await eventually(frozen);
     const { metricsUrl } = server.file as unknown as { readonly metricsUrl: string };
-    const page = await (await fetch(`${metricsUrl}/metrics`)).text();
-    expect(page).toContain(`ebb_instances_frozen{function_name="lab.${DEFAULT_NAMESPACE}"} 1`);
+    const metrics = async () => (await fetch(`${metricsUrl}/metrics`)).text();
+    await expect.poll(metrics).toContain(`ebb_instances_frozen{function_name="lab.${DEFAULT_NAMESPACE}"} 1`);
+    const page = await metrics();
     expect(page).toMatch(/ebb_instance_starts_total\{cause="scale-from-zero",spare="[a-z]+"\} 1/);
     expect(page).toContain('ebb_cold_start_phase_seconds_count{phase="init"} 1');
 
