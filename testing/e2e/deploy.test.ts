@@ -54,7 +54,9 @@ describeOnEngines('a deploy', (engine) => {
       () => calls.push(fetch(server.functionUrl('narrow', '/slow?ms=100')).then(({ status }) => status)),
       15,
     );
-    await sleep(2_500);
+    // Until the first version has as many instances as the calls take: a second's worth was answered.
+    const lately = async () => (await Promise.all(calls.slice(-70))).filter((status) => status !== 200);
+    await expect.poll(async () => (calls.length > 140 ? lately() : ['too few']), { timeout: 30_000 }).toEqual([]);
     const warmedUp = calls.length;
     await deploy('2');
     await sleep(500);
