@@ -10,8 +10,9 @@ import { functionDir, startEbb } from '../start-ebb.ts';
 
 const CLIENTS = 64;
 const BODY_BYTES = 1024;
-/** Accepts a second that clients shall get within a time. */
-const PACE = 8_000;
+/** Accepts a second that clients shall get within a time, and what they ask for: their connections begin one by one. */
+const WANTED = 8_000;
+const PACE = 9_000;
 const RAW = 'raw SQLite inserts in groups of 64';
 const DRIVER = 'the queue driver, 64 clients';
 const HTTP = 'accepted over HTTP, 64 clients';
@@ -61,8 +62,7 @@ export async function benchAccepts(
         status: 202,
       });
       if (step.errors > 0) throw new Error(`${step.errors} calls were not accepted`);
-      // Connections begin one after the other.
-      if (step.goodput < 0.9 * PACE) throw new Error(`only ${step.goodput.toFixed(0)} calls a second were accepted`);
+      if (step.goodput < WANTED) throw new Error(`only ${step.goodput.toFixed(0)} calls a second were accepted`);
       paced.push(step.p99Ms);
     }
   } finally {
@@ -83,7 +83,7 @@ export async function benchAccepts(
   );
   report.add({ measure: 'durable accepts over HTTP', value: rate(HTTP), unit: 'requests/s', bar: { atLeast: 8000 } });
   report.add({
-    measure: 'time to accept at 8,000 a second over HTTP, p99',
+    measure: 'time to accept at 9,000 a second over HTTP, p99',
     value: median(paced),
     unit: 'ms',
     bar: { atMost: 20 },
