@@ -15,6 +15,7 @@ import {
   supersededBy,
 } from '../fold-held.ts';
 import type { Enqueued } from '../queue.ts';
+import { BOUND_LIMIT } from './bound-limit.ts';
 import { DamageError } from './describe-failure.ts';
 import type { FileConnection, FileFormat } from './open-file.ts';
 import { asItemRow, asRecord, pinOf } from './queue-codec.ts';
@@ -68,7 +69,7 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
   );
   const selectOver = database.prepare(
     `SELECT * FROM states WHERE phase = ? AND ended_at IS NOT NULL AND ended_at < ?
-       AND (slot_at IS NULL OR slot_at + throttle_ms <= ?) ORDER BY ended_at, seq LIMIT ?`,
+       AND (slot_at IS NULL OR slot_at + throttle_ms <= ?) ORDER BY ended_at, seq ${BOUND_LIMIT}`,
   );
   const selectFile = database.prepare('SELECT 1 FROM files WHERE digest = ? LIMIT 1');
   const newest = (): number => Number(selectNewest.get()?.['seq'] ?? 0);

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type KeyLoad, mayBegin } from '../decide-key.ts';
+import { BOUND_LIMIT } from './bound-limit.ts';
 import { type Row, rulesOf } from './queue-rows.ts';
 import type { QueueTables } from './queue-tables.ts';
 import { PHASE } from './queue-schema.ts';
@@ -30,7 +31,7 @@ export function createQueueKeys(
   );
   const selectFree = database.prepare(
     `SELECT ${columns} FROM states INDEXED BY states_blocked
-     WHERE lane = ? AND key = ? AND phase = 1 AND (key_order = 'none' OR key_phase = 1) ORDER BY sort, seq LIMIT ?`,
+     WHERE lane = ? AND key = ? AND phase = 1 AND (key_order = 'none' OR key_phase = 1) ORDER BY sort, seq ${BOUND_LIMIT}`,
   );
 
   /** Asks only what the rules of an item ask for: `running` can be many where nothing limits them. */

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { beginAttempt, makeDue, receiptOf } from '../fold-held.ts';
 import type { LeaseRequest } from '../queue.ts';
+import { BOUND_LIMIT } from './bound-limit.ts';
 import { DamageError } from './describe-failure.ts';
 import type { QueueKeys } from './queue-keys.ts';
 import type { LeaseRow, QueueCalls } from './queue-protocol.ts';
@@ -37,17 +38,17 @@ export function createQueueLeases(options: QueueLeasesOptions): QueueLeases {
   // Each names its index: the planner, which has no statistics, would rather sort all that waits.
   const selectReady = database.prepare(
     `SELECT * FROM states INDEXED BY states_open
-     WHERE lane = ? AND phase = 0 AND sort IS NOT NULL ORDER BY sort, seq LIMIT ?`,
+     WHERE lane = ? AND phase = 0 AND sort IS NOT NULL ORDER BY sort, seq ${BOUND_LIMIT}`,
   );
   const selectDelayed = database.prepare(
-    'SELECT * FROM states INDEXED BY states_open WHERE lane = ? AND phase = 2 AND sort <= ? ORDER BY sort, seq LIMIT ?',
+    `SELECT * FROM states INDEXED BY states_open WHERE lane = ? AND phase = 2 AND sort <= ? ORDER BY sort, seq ${BOUND_LIMIT}`,
   );
   const selectMoment = database.prepare(
     'SELECT sort FROM states INDEXED BY states_open WHERE lane = ? AND phase = 2 AND sort IS NOT NULL ORDER BY sort LIMIT 1',
   );
   const selectExpired = database.prepare(
     `SELECT * FROM states INDEXED BY states_expiring
-     WHERE lane = ? AND phase <= 2 AND expires_at <= ? ORDER BY expires_at, seq LIMIT ?`,
+     WHERE lane = ? AND phase <= 2 AND expires_at <= ? ORDER BY expires_at, seq ${BOUND_LIMIT}`,
   );
   const selectExpiry = database.prepare(
     'SELECT expires_at FROM states INDEXED BY states_expiring WHERE lane = ? AND phase <= 2 ORDER BY expires_at LIMIT 1',

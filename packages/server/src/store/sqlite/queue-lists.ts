@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { LaneStats, RecordQuery } from '../queue.ts';
+import { BOUND_LIMIT } from './bound-limit.ts';
 import { PHASE } from './queue-schema.ts';
 import type { Row } from './queue-rows.ts';
 import type { LaneTally, QueueTally } from './queue-tally.ts';
@@ -43,7 +44,7 @@ export function createQueueLists(
   );
 
   const selectAny = database.prepare(
-    'SELECT seq FROM states INDEXED BY states_listed WHERE lane = ? AND phase = ? LIMIT ?',
+    `SELECT seq FROM states INDEXED BY states_listed WHERE lane = ? AND phase = ? ${BOUND_LIMIT}`,
   );
 
   const oldestOf = (lane: number): number | undefined => {

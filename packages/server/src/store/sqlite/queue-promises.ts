@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Enqueued } from '../queue.ts';
+import { BOUND_LIMIT } from './bound-limit.ts';
 import type { ItemRow } from './queue-protocol.ts';
 
 /** The idempotency keys: which item stands for a key of a lane, and until when. */
@@ -22,7 +23,7 @@ export function createPromises(database: DatabaseSync): Promises {
   const remove = database.prepare(
     `DELETE FROM promises WHERE (lane, key) IN
        (SELECT promises.lane, key FROM promises JOIN lanes ON lanes.id = promises.lane
-        WHERE until_at <= ? ORDER BY until_at, lanes.lane || char(0) || key LIMIT ?)`,
+        WHERE until_at <= ? ORDER BY until_at, lanes.lane || char(0) || key ${BOUND_LIMIT})`,
   );
   return {
     find(lane, { idempotency, acceptedAt }) {
