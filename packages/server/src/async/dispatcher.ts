@@ -48,7 +48,7 @@ export interface DispatcherOptions extends AttemptRunnerOptions {
   /** Default: 30 seconds. */
   readonly leaseMs?: number;
   /** How fast attempts may begin. Default: as fast as can be. */
-  readonly pace?: Pick<Pace, 'allowance' | 'spend'>;
+  readonly pace?: Pick<Pace, 'allowance' | 'apartMs' | 'spend'>;
   /** Most attempts at once, over all lanes. Default: 2,000. */
   readonly maxRunning?: number;
 }
@@ -104,10 +104,10 @@ class QueueDispatcher implements Dispatcher {
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#leaseMs = options.leaseMs ?? LEASE_MS;
-    const { settling, clock, logger } = options;
+    const { settling, clock, logger, pace } = options;
     this.#lanes = new LaneBook(clock, () => this.#takeTurn());
     this.#keeper = createLeaseKeeper({ queue: settling, clock, logger, leaseMs: this.#leaseMs });
-    this.#settler = createSettler({ queue: settling, logger });
+    this.#settler = createSettler({ queue: settling, logger, apartMs: () => pace?.apartMs ?? 0 });
     this.#runner = new AttemptRunner(options, this.#settler, (...settled) => this.#settled(...settled));
   }
 

@@ -18,6 +18,16 @@ test('attempts begin without bound while nobody calls from outside, and few at a
   await eventually(() => pace.allowance === Infinity);
 });
 
+test('the first call from outside ends the time without bound at once', () => {
+  let outside = 0;
+  using pace = createPace({ outside: () => outside, clock: systemClock });
+  expect(pace.allowance).toBe(Infinity);
+  expect(pace.apartMs).toBe(0);
+  outside += 1;
+  expect(pace.allowance).toBeLessThan(10);
+  expect(pace.apartMs).toBeGreaterThan(0);
+});
+
 test('calls that came while no attempt wanted to begin bound nothing', async () => {
   let outside = 0;
   using pace = createPace({ outside: () => outside, clock: systemClock });

@@ -12,6 +12,8 @@ const UNUSED_MS = 2_000;
 export interface Pace extends Disposable {
   /** How many may begin now. */
   readonly allowance: number;
+  /** How long to leave between writes for which nobody waits, in milliseconds: each takes a CPU from the calls from outside. */
+  readonly apartMs: number;
   /** Takes note that so many begin. */
   spend(count: number): void;
 }
@@ -31,16 +33,22 @@ export function createPace({
   let usedMs = 0;
   let seen = outside();
   let sharedUntilMs = 0;
+  let outsidePerSecond = 0;
 
+  /** Takes note of the calls from outside since the last time. */
   const observe = (nowMs: number): void => {
-    const count = outside();
-    if (count !== seen) sharedUntilMs = nowMs + SHARED_MS;
-    seen = count;
+    const came = outside() - seen;
+    seen += came;
+    if (came !== 0) sharedUntilMs = nowMs + SHARED_MS;
+    const tookMs = Math.max(1, nowMs - lookedMs);
+    const share = Math.min(1, tookMs / SHARED_MS);
+    outsidePerSecond += share * ((came * 1000) / tookMs - outsidePerSecond);
+    if (nowMs >= sharedUntilMs) outsidePerSecond = 0;
   };
   const look = (): void => {
     const nowMs = clock.monotonic();
     observe(nowMs);
-    perLook = decidePace(perLook, { isShared: nowMs < sharedUntilMs, lagMs: nowMs - lookedMs - LOOK_MS });
+    perLook = decidePace(perLook, { outsidePerSecond, lagMs: nowMs - lookedMs - LOOK_MS });
     lookedMs = nowMs;
     // What is left of a fraction counts on.
     spent = Math.max(0, spent - perLook);
@@ -56,8 +64,14 @@ export function createPace({
         timer = setInterval(look, LOOK_MS).unref();
         // Those that came while nobody looked may be long gone.
         seen = outside();
+      } else if (perLook === Infinity && outside() !== seen) {
+        // Whoever has just come is not to wait for all that would begin until the next look.
+        look();
       }
       return perLook === Infinity ? Infinity : Math.max(0, Math.ceil(perLook - spent));
+    },
+    get apartMs() {
+      return perLook === Infinity ? 0 : LOOK_MS;
     },
     spend(count) {
       spent += count;

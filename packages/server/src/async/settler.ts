@@ -28,12 +28,15 @@ interface Waiting {
 export function createSettler(options: {
   readonly queue: Pick<Queue, 'settle'>;
   readonly logger: Pick<Logger, 'error'>;
+  /** How long to leave between two commits now, in milliseconds; the first after a pause is never late. Default: none. */
+  readonly apartMs?: () => number;
 }): Settler {
-  const { queue, logger } = options;
+  const { queue, logger, apartMs = () => 0 } = options;
   let waiting: Waiting[] = [];
   let pending = 0;
   let isWriting = false;
   let isFailing = false;
+  let wroteMs = -Infinity;
 
   const finish = ({ resolve }: Waiting, isSettled: boolean) => {
     pending -= 1;
@@ -42,6 +45,9 @@ export function createSettler(options: {
 
   const write = async (): Promise<void> => {
     while (waiting.length > 0) {
+      const earlyMs = wroteMs + apartMs() - performance.now();
+      if (earlyMs > 0) await sleep(earlyMs);
+      wroteMs = performance.now();
       const batch = waiting.splice(0, MAX_BATCH);
       try {
         const settled = await queue.settle(batch.map(({ settlement }) => settlement));

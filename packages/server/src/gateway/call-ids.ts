@@ -8,8 +8,9 @@ const DASH = 45;
 const HEX = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0));
 
 /**
- * Call ids as `core/ids.ts` makes them, random UUIDs (RFC 9562, version 4), for the warm path: many are written at
- * once into one text, and each is a part of that. Cheaper to make and to take apart than one put together by itself.
+ * Call ids for the warm path, random UUIDs (RFC 9562, version 4): many are written at once into one text, and each is a
+ * part of that. Cheaper to make and to take apart than one put together by itself; nothing is found by them in an index, as
+ * it is by those of `core/ids.ts`.
  */
 export class CallIds {
   readonly #random = Buffer.allocUnsafeSlow(AT_ONCE * ID_BYTES);

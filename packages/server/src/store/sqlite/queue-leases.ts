@@ -7,8 +7,13 @@ import type { QueueKeys } from './queue-keys.ts';
 import type { LeaseRow, QueueCalls } from './queue-protocol.ts';
 import type { Row, Stored } from './queue-rows.ts';
 
-/** Most items that one lease makes due; the rest come with the next, which the answer asks for. */
+/**
+ * Most items that one lease makes due, and for how many of them one is asked for at least: the rest come with the next,
+ * which the answer asks for. A lease for a few is not to keep the thread, and a CPU, for long.
+ */
 const PROMOTED = 1000;
+const PROMOTED_EACH = 16;
+const PROMOTED_LEAST = 64;
 /** Most items whose key turns out to hold them back that one lease or look passes by. */
 const PASSED_BY = 5000;
 
@@ -66,14 +71,15 @@ export function createQueueLeases(options: QueueLeasesOptions): QueueLeases {
     return { leased, hasReleased: leased !== undefined && change(stored, running) };
   };
 
-  const promote = (lane: number, now: number): void => {
-    for (const stored of readSound(selectDelayed.all(lane, now, PROMOTED))) change(stored, makeDue(stored));
+  const promote = (lane: number, { now, max }: LeaseRequest): void => {
+    const most = Math.min(PROMOTED, Math.max(PROMOTED_LEAST, max * PROMOTED_EACH));
+    for (const stored of readSound(selectDelayed.all(lane, now, most))) change(stored, makeDue(stored));
   };
 
   const leaseDue = (lane: number, request: LeaseRequest): LeaseRow[] => {
     const leases: LeaseRow[] = [];
     let passedBy = 0;
-    promote(lane, request.now);
+    promote(lane, request);
     while (leases.length < request.max && passedBy < PASSED_BY) {
       const rows = selectReady.all(lane, request.max - leases.length);
       if (rows.length === 0) break;
