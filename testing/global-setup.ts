@@ -1,6 +1,7 @@
 import Dockerode from 'dockerode';
 import type { TestProject } from 'vitest/node';
 import { ensureBaseImage } from './services/base-image.ts';
+import { ensureDebianPrograms } from './services/debian-programs.ts';
 import { startDocker } from './services/docker.ts';
 import { ensureNats } from './services/nats.ts';
 
@@ -14,12 +15,15 @@ declare module 'vitest' {
     readonly dockerMissing: string | undefined;
     /** Why there is no `nats-server`; tests that need one are skipped with it. */
     readonly natsMissing: string | undefined;
+    /** Why Debian's registry and monitoring cannot be had; tests that need them are skipped with it. */
+    readonly debianProgramsMissing: string | undefined;
   }
 }
 
 /** Gets the real services that the heavy tests need before the first of them runs; returns how to let go of them. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   project.provide('natsMissing', await ensureNats());
+  project.provide('debianProgramsMissing', await ensureDebianPrograms());
   const docker = await startDocker();
   if ('unavailable' in docker) {
     project.provide('dockerSocket', undefined);
