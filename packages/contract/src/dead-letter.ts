@@ -62,6 +62,8 @@ export const redrivenSchema = z.object({
   count: z.number().int(),
   /** Those that were named but are no dead letters, or were redriven before. */
   skipped: z.number().int(),
+  /** Of those, the ids that no dead letter has; absent when there is none. */
+  notFound: z.array(z.string()).optional(),
   /** Under which ids they were queued anew. */
   calls: z.array(z.object({ id: z.string(), as: z.string() })),
   /** For `cursor`: there may be more that match. */
@@ -76,6 +78,8 @@ export const purgedSchema = z.object({
   count: z.number().int(),
   /** Those that were named but are no dead letters. */
   skipped: z.number().int(),
+  /** Their ids; absent when there is none. */
+  notFound: z.array(z.string()).optional(),
   /** For `cursor`: there may be more that match. */
   next: z.string().optional(),
 });

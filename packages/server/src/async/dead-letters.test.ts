@@ -77,15 +77,19 @@ describe('createDeadLetters', () => {
     await bury(queue, named(3));
     const { letters } = open(queue);
     const done = await letters.redrive({ kind: 'ids', ids: ['c0', 'c2', 'c2', 'nobody'] });
-    expect(done).toMatchObject({ count: 2, skipped: 1, calls: [{ id: 'c0' }, { id: 'c2' }] });
+    expect(done).toMatchObject({ count: 2, skipped: 1, notFound: ['nobody'], calls: [{ id: 'c0' }, { id: 'c2' }] });
     expect(await stateOf(queue)).toEqual({ left: ['c1'], queued: ['c0', 'c2'] });
-    expect(await letters.redrive({ kind: 'ids', ids: ['c0'] })).toMatchObject({ count: 0, skipped: 1 });
+    // Redriven before is left out, but it is a dead letter.
+    expect(await letters.redrive({ kind: 'ids', ids: ['c0'] })).toEqual({ count: 0, skipped: 1, calls: [] });
     const again = await queue.get(done.calls[0]?.as ?? '');
     const before = await queue.get('c0');
     expect([again?.body, again?.headers, again?.path]).toEqual([before?.body, before?.headers, before?.path]);
     expect((await letters.get('c0')).dead?.redrivenAs).toBe(done.calls[0]?.as);
     // T3: what is named from another namespace is not touched.
-    expect(await letters.redrive({ kind: 'ids', ids: ['c1'], namespace: 'other' })).toMatchObject({ count: 0 });
+    expect(await letters.redrive({ kind: 'ids', ids: ['c1'], namespace: 'other' })).toMatchObject({
+      count: 0,
+      notFound: ['c1'],
+    });
   });
 
   test('a filter is redriven in bounded steps until all of it is', async () => {
@@ -141,7 +145,11 @@ describe('createDeadLetters', () => {
     await queue.enqueue([newItem('waiting')]);
     const { letters } = open(queue, 2);
     await letters.redrive({ kind: 'ids', ids: ['c0'] });
-    expect(await letters.purge({ kind: 'ids', ids: ['c0', 'waiting'] })).toEqual({ count: 1, skipped: 1 });
+    expect(await letters.purge({ kind: 'ids', ids: ['c0', 'waiting'] })).toEqual({
+      count: 1,
+      skipped: 1,
+      notFound: ['waiting'],
+    });
     const first = await letters.purge({ kind: 'filter', filter: FILTER });
     expect(first.count).toBe(2);
     expect(await letters.purge({ kind: 'filter', filter: { ...FILTER, cursor: first.next } })).toMatchObject({

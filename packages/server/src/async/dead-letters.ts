@@ -18,8 +18,8 @@ export interface DeadLettersOptions {
 /** The letters that a step is for, and where the next one begins. */
 interface Step {
   readonly letters: readonly QueueRecord[];
-  /** Named ones that are left out. */
-  readonly skipped: number;
+  /** Named ones that are none. */
+  readonly notFound: readonly string[];
   readonly next?: string | undefined;
 }
 
@@ -40,7 +40,7 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
     const records = await queue.list({ ...queryOf(filter), redriven, limit: limit + 1 });
     const letters = records.slice(0, limit);
     const last = records.length > limit ? letters.at(-1) : undefined;
-    return { letters, skipped: 0, ...(last && { next: String(last.seq) }) };
+    return { letters, notFound: [], ...(last && { next: String(last.seq) }) };
   };
 
   const stepOf = async (choice: DeadLetterChoice, redriven: false | undefined): Promise<Step> => {
@@ -48,7 +48,8 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
     const ids = [...new Set(choice.ids)];
     const found = await Promise.all(ids.map((id) => find(id, choice.namespace)));
     const letters = found.filter((record) => record?.state === 'dead') as QueueRecord[];
-    return { letters, skipped: ids.length - letters.length };
+    const known = new Set(letters.map(({ id }) => id));
+    return { letters, notFound: ids.filter((id) => !known.has(id)) };
   };
 
   return {
@@ -76,7 +77,7 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
     },
 
     async redrive(choice) {
-      const { letters, skipped, next } = await stepOf(choice, false);
+      const { letters, notFound, next } = await stepOf(choice, false);
       // The oldest first, as they once came.
       const inOrder = letters.toSorted((left, right) => left.seq - right.seq);
       const pairs = inOrder.map(({ id }) => ({ id, newId: newCallId() }));
@@ -84,19 +85,27 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
       const calls = pairs.filter((_, index) => done[index] === true).map(({ id, newId }) => ({ id, as: newId }));
       return {
         count: calls.length,
-        skipped: skipped + pairs.length - calls.length,
+        skipped: notFound.length + pairs.length - calls.length,
+        ...missed(notFound),
         calls,
         ...(next !== undefined && { next }),
       };
     },
 
     async purge(choice) {
-      const { letters, skipped, next } = await stepOf(choice, undefined);
+      const { letters, notFound, next } = await stepOf(choice, undefined);
       const done = await queue.purge(letters.map(({ id }) => id));
       const count = done.filter(Boolean).length;
-      return { count, skipped: skipped + letters.length - count, ...(next !== undefined && { next }) };
+      // Somebody else was faster with these.
+      const gone = letters.flatMap(({ id }, index) => (done[index] === true ? [] : [id]));
+      const missing = [...notFound, ...gone];
+      return { count, skipped: missing.length, ...missed(missing), ...(next !== undefined && { next }) };
     },
   };
+}
+
+function missed(ids: readonly string[]): { readonly notFound?: string[] } {
+  return ids.length === 0 ? {} : { notFound: [...ids] };
 }
 
 function queryOf({

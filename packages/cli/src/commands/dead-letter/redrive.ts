@@ -1,5 +1,6 @@
 import type { Redriven } from '@ebb/contract';
 import { defineCommand } from '../../core/command.ts';
+import { changeDeadLetters, requireFound } from '../../invocation/change-dead-letters.ts';
 import { FILTER_OPTIONS, selectionOf } from '../../invocation/dead-letter-filter.ts';
 
 /** Queues dead letters anew, step by step; stopped half-way and called again, it goes on with the rest. */
@@ -14,35 +15,24 @@ export const redriveDeadLettersCommand = defineCommand({
     'ebb dead-letters redrive --all --reason attempts',
   ],
   async run(context) {
-    const { output, startTask, signal } = context;
+    const { output, signal } = context;
     const selection = await selectionOf(context, 'redrive');
     const { client } = await context.connect();
-    const task = await startTask('redriving');
-    const total = { count: 0, skipped: 0, calls: [] as Redriven['calls'] };
-    try {
-      for (let cursor: string | undefined, isFirst = true; isFirst || cursor !== undefined; isFirst = false) {
-        const step = await client.deadLetters.redrive(cursor === undefined ? selection : { ...selection, cursor }, {
-          signal,
-        });
-        total.count += step.count;
-        total.skipped += step.skipped;
-        total.calls.push(...step.calls);
-        task.update(`redriving: ${total.count}`);
-        cursor = step.next;
-      }
-      task.done();
-    } catch (error) {
-      task.failed();
-      if (total.count > 0)
-        output.warn(`${total.count} were redriven before this; the same command goes on with the rest`);
-      throw error;
-    }
+    const calls: Redriven['calls'] = [];
+    const total = await changeDeadLetters(context, selection, {
+      doing: 'redriving',
+      done: 'redriven',
+      step: (part) => client.deadLetters.redrive(part, { signal }),
+      onStep: (step) => void calls.push(...step.calls),
+    });
     output.result(
-      total,
-      () => total.calls.map(({ id, as }) => `${id} is queued anew as ${as}`).join('\n') || undefined,
+      { ...total, calls },
+      () => calls.map(({ id, as }) => `${id} is queued anew as ${as}`).join('\n') || undefined,
     );
+    const before = total.skipped - total.notFound.length;
     output.note(
-      `redrove ${total.count}${total.skipped > 0 ? `; left out ${total.skipped} that ${total.skipped === 1 ? 'is' : 'are'} no dead letter or redriven already` : ''}`,
+      `redrove ${total.count}${before > 0 ? `; left out ${before} that ${before === 1 ? 'was' : 'were'} redriven before` : ''}`,
     );
+    requireFound(total);
   },
 });
