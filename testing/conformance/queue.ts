@@ -600,6 +600,17 @@ export function queueConformance(
         expect(await queue.count('nobody')).toEqual({ queued: 0, running: 0, succeeded: 0, dead: 0, cancelled: 0 });
       });
 
+      test('a count has in it all that is being queued and redriven already', async () => {
+        const { queue: made } = await open();
+        await using queue = made;
+        await queue.enqueue([newItem('a')]);
+        await bury(queue, await one(queue));
+        const redriven = queue.redrive([{ id: 'a', newId: 'a2' }], 9000);
+        const enqueued = queue.enqueue([newItem('b'), newItem('c')]);
+        expect(await queue.count('acme')).toEqual({ queued: 3, running: 0, succeeded: 0, dead: 1, cancelled: 0 });
+        expect([await redriven, (await enqueued).length]).toEqual([[true], 2]);
+      });
+
       test('a qualifier is in use while a call for it is queued or runs', async () => {
         const { queue: made } = await open();
         await using queue = made;

@@ -4,6 +4,7 @@ import { createMemoryQueue } from '../store/memory/memory-queue.ts';
 import type { NewItem, Queue } from '../store/queue.ts';
 import { createDeadLetters } from './dead-letters.ts';
 
+const HERE = { hasNamespace: () => true };
 const FILTER = { namespace: 'acme' };
 
 async function bury(queue: Queue, items: readonly NewItem[]): Promise<void> {
@@ -32,7 +33,7 @@ function named(count: number, more: Partial<NewItem> = {}, prefix = 'c'): NewIte
 }
 
 function open(queue: Queue, maxStep?: number) {
-  return { letters: createDeadLetters({ queue, clock: { now: () => 5_000 }, maxStep }) };
+  return { letters: createDeadLetters({ queue, registry: HERE, clock: { now: () => 5_000 }, maxStep }) };
 }
 
 /** What is still in the dead letters and what is queued again, by what it came from. */
@@ -137,6 +138,24 @@ describe('createDeadLetters', () => {
       expect(left).toEqual([]);
       expect(queued).toEqual(['c0', 'c1', 'c2', 'c3', 'c4', 'c5']);
     }
+  });
+
+  test('T3: nothing is redriven into a namespace whose removal has begun', async () => {
+    const queue = createMemoryQueue();
+    await bury(queue, named(1));
+    let isThere = true;
+    const removed: Queue = {
+      ...queue,
+      get: async (id) => {
+        const record = await queue.get(id);
+        isThere = false;
+        return record;
+      },
+    };
+    const registry = { hasNamespace: () => isThere };
+    const letters = createDeadLetters({ queue: removed, registry, clock: { now: () => 5_000 } });
+    expect(await letters.redrive({ kind: 'ids', ids: ['c0'] })).toMatchObject({ count: 0, skipped: 1 });
+    expect(await stateOf(queue)).toEqual({ left: ['c0'], queued: [] });
   });
 
   test('purges what is named or matches, also what was redriven, and nothing that is no letter', async () => {

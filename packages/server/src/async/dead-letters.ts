@@ -2,7 +2,7 @@ import { DEAD_LETTERS_MAX_STEP } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
-import type { DeadLetterChoice, DeadLetterFilter, DeadLetters } from '../core/ports.ts';
+import type { DeadLetterChoice, DeadLetterFilter, DeadLetters, FunctionRegistry } from '../core/ports.ts';
 import type { Queue, QueueRecord, RecordQuery } from '../store/queue.ts';
 import { functionLane } from './accept.ts';
 import { showInvocation } from './show-invocation.ts';
@@ -10,6 +10,7 @@ import { showInvocation } from './show-invocation.ts';
 /** What the service of dead letters is made with. */
 export interface DeadLettersOptions {
   readonly queue: Pick<Queue, 'get' | 'list' | 'redrive' | 'purge'>;
+  readonly registry: Pick<FunctionRegistry, 'hasNamespace'>;
   readonly clock: Pick<Clock, 'now'>;
   /** Letters of one step. Default: as many as a request may name. */
   readonly maxStep?: number | undefined;
@@ -29,7 +30,7 @@ interface Step {
  * again finds only the others.
  */
 export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
-  const { queue, clock, maxStep = DEAD_LETTERS_MAX_STEP } = options;
+  const { queue, registry, clock, maxStep = DEAD_LETTERS_MAX_STEP } = options;
 
   const find = async (id: string, namespace: string | undefined): Promise<QueueRecord | undefined> => {
     const record = await queue.get(id);
@@ -79,13 +80,15 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
     async redrive(choice) {
       const { letters, notFound, next } = await stepOf(choice, false);
       // The oldest first, as they once came.
-      const inOrder = letters.toSorted((left, right) => left.seq - right.seq);
+      // In one stretch with the redrive: of a namespace that is being removed nothing is queued anew (T3).
+      const kept = letters.filter(({ namespace }) => registry.hasNamespace(namespace));
+      const inOrder = kept.toSorted((left, right) => left.seq - right.seq);
       const pairs = inOrder.map(({ id }) => ({ id, newId: newCallId() }));
       const done = await queue.redrive(pairs, clock.now());
       const calls = pairs.filter((_, index) => done[index] === true).map(({ id, newId }) => ({ id, as: newId }));
       return {
         count: calls.length,
-        skipped: notFound.length + pairs.length - calls.length,
+        skipped: notFound.length + letters.length - calls.length,
         ...missed(notFound),
         calls,
         ...(next !== undefined && { next }),

@@ -131,6 +131,8 @@ export interface DeployOutcome {
 export interface FunctionRegistry {
   /** The function a name means now, or undefined. */
   resolve(namespace: string, name: string): FunctionRecord | undefined;
+  /** Whether there is a namespace of that name; no longer from the moment on in which its removal begins. */
+  hasNamespace(namespace: string): boolean;
   /** Every function, or those of one namespace, by name. */
   list(namespace?: string): readonly FunctionRecord[];
   /** The versions of a function, newest first. Throws FUNCTION_NOT_FOUND. */

@@ -6,12 +6,13 @@ import type { Egress } from '../../async/egress/egress.ts';
 import { createOutcomeQueues } from '../../async/outcome-queues.ts';
 import type { PayloadFiles } from '../../async/payload-files.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { Captures, DeadLetters, OutcomeQueues, SigningKeys } from '../../core/ports.ts';
+import type { Captures, DeadLetters, FunctionRegistry, OutcomeQueues, SigningKeys } from '../../core/ports.ts';
 import type { Queue } from '../../store/queue.ts';
 
 /** What {@link wireOutcomes} joins. */
 export interface WireOutcomesOptions {
   readonly queue: Queue;
+  readonly registry: FunctionRegistry;
   readonly files: Pick<PayloadFiles, 'open'>;
   readonly egress: Egress;
   readonly signingKeys: SigningKeys;
