@@ -71,7 +71,7 @@ export function createInvocations(options: InvocationsOptions): Invocations {
       const outcomes: (AcceptedCall | EbbError)[] = [];
       // A part at a time: between them others have their turn.
       for (let from = 0; from < calls.length; from += SUBMIT_PART) {
-        const read = calls.slice(from, from + SUBMIT_PART).map((call) => readEach(call, namespace));
+        const read = calls.slice(from, from + SUBMIT_PART).map((call) => readEach(call, namespace, clock.now()));
         const good = read.flatMap((one) => (one instanceof EbbError ? [] : [one]));
         const accepted = (await acceptance.enqueueAll(good)).values();
         for (const one of read) outcomes.push(one instanceof EbbError ? one : nextOf(accepted));
@@ -158,9 +158,9 @@ export function createInvocations(options: InvocationsOptions): Invocations {
   };
 }
 
-function readEach(call: SubmitCall, namespace: string): GivenCall | EbbError {
+function readEach(call: SubmitCall, namespace: string, now: number): GivenCall | EbbError {
   try {
-    return readSubmit(call, namespace);
+    return readSubmit(call, namespace, now);
   } catch (error) {
     if (error instanceof EbbError) return error;
     throw error;
