@@ -1,14 +1,14 @@
 import { DEAD_LETTERS_MAX_STEP } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';
-import { newCallId } from '../core/ids.ts';
 import type { DeadLetterChoice, DeadLetterFilter, DeadLetters, FunctionRegistry } from '../core/ports.ts';
 import type { Queue, QueueRecord, RecordQuery } from '../store/queue.ts';
 import { functionLane } from './accept.ts';
+import { type Moved, moveLetters, type MoveLettersOptions, redriveIdOf } from './move-letters.ts';
 import { showInvocation } from './show-invocation.ts';
 
 /** What the service of dead letters is made with. */
-export interface DeadLettersOptions {
+export interface DeadLettersOptions extends MoveLettersOptions {
   readonly queue: Pick<Queue, 'get' | 'list' | 'redrive' | 'purge'>;
   readonly registry: Pick<FunctionRegistry, 'hasNamespace'>;
   readonly clock: Pick<Clock, 'now'>;
@@ -53,6 +53,12 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
     return { letters, notFound: ids.filter((id) => !known.has(id)) };
   };
 
+  const redrive = async (letters: readonly QueueRecord[]): Promise<readonly Moved[]> => {
+    const pairs = letters.map((letter) => ({ id: letter.id, newId: redriveIdOf(letter) }));
+    const done = await queue.redrive(pairs, clock.now());
+    return pairs.filter((_, index) => done[index] === true).map(({ id, newId }) => ({ id, as: newId }));
+  };
+
   return {
     async list({ redriven, limit, ...filter }) {
       const { letters, next } = await page(filter, redriven, limit);
@@ -77,20 +83,18 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
       );
     },
 
-    async redrive(choice) {
+    async redrive(choice, to) {
       const { letters, notFound, next } = await stepOf(choice, false);
       // The oldest first, as they once came.
       // In one stretch with the redrive: of a namespace that is being removed nothing is queued anew (T3).
       const kept = letters.filter(({ namespace }) => registry.hasNamespace(namespace));
       const inOrder = kept.toSorted((left, right) => left.seq - right.seq);
-      const pairs = inOrder.map(({ id }) => ({ id, newId: newCallId() }));
-      const done = await queue.redrive(pairs, clock.now());
-      const calls = pairs.filter((_, index) => done[index] === true).map(({ id, newId }) => ({ id, as: newId }));
+      const calls = to === undefined ? await redrive(inOrder) : await moveLetters(inOrder.filter(isLeft), to, options);
       return {
         count: calls.length,
         skipped: notFound.length + letters.length - calls.length,
         ...missed(notFound),
-        calls,
+        calls: [...calls],
         ...(next !== undefined && { next }),
       };
     },
@@ -105,6 +109,10 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
       return { count, skipped: missing.length, ...missed(missing), ...(next !== undefined && { next }) };
     },
   };
+}
+
+function isLeft({ dead }: QueueRecord): boolean {
+  return dead?.redrivenAs === undefined;
 }
 
 function missed(ids: readonly string[]): { readonly notFound?: string[] } {

@@ -6,8 +6,9 @@ import type { Payload, Queue, QueueRecord } from '../store/queue.ts';
 import { type Acceptance, contentTypeOf, functionLane } from './accept.ts';
 import type { PayloadFiles } from './payload-files.ts';
 import { readSubmit } from './read-submit.ts';
+import { requireFile } from './require-file.ts';
 import { showInvocation, sizeOf } from './show-invocation.ts';
-import { splitTarget } from './split-target.ts';
+import { aimAt } from './split-target.ts';
 import type { Waiters } from './waiters.ts';
 
 /** States that do not change any more. */
@@ -61,10 +62,6 @@ export function createInvocations(options: InvocationsOptions): Invocations {
       return payload.kind === 'bytes' ? payload.bytes : new Uint8Array();
     },
   });
-  const requireFile = async (record: QueueRecord, payload: Payload): Promise<void> => {
-    if (payload.kind !== 'file' || (await files.renew(payload.digest))) return;
-    throw new EbbError('STORE_FAILED', `the file with the body of ${record.id} is gone from the data directory`);
-  };
 
   return {
     async submit(calls, namespace) {
@@ -106,12 +103,12 @@ export function createInvocations(options: InvocationsOptions): Invocations {
           'RESULT_NOT_FOUND',
           `the call is ${record.state} and has no answer that was kept${ENDED.has(record.state) ? '' : ' yet; ask with "wait"'}`,
         );
-      await requireFile(record, result.body);
+      await requireFile(files, record.id, result.body);
       return bodyOf(result.body, result.headers, result.status);
     },
     async payload(id, namespace) {
       const record = await find(id, namespace);
-      await requireFile(record, record.body);
+      await requireFile(files, record.id, record.body);
       return bodyOf(record.body, record.headers);
     },
     async functionOf(id, namespace) {
@@ -141,7 +138,7 @@ export function createInvocations(options: InvocationsOptions): Invocations {
     },
     async replay(id, { namespace, target }) {
       const record = await find(id, namespace);
-      await requireFile(record, record.body);
+      await requireFile(files, record.id, record.body);
       const { method, path, headers, body: payload, priority, rules, callbacks } = record;
       return acceptance.enqueueKept({
         ...aimOf(record, target),
@@ -180,9 +177,7 @@ function aimOf(record: QueueRecord, given: string | undefined) {
     return { namespace, name: '', qualifier: '', other: { target, lane }, maxAgeMs: record.expiresAt - record.runAt };
   if (given === undefined && target.kind === 'function')
     return { namespace, name: target.name, qualifier: target.qualifier };
-  const named = splitTarget(given ?? '', namespace);
-  if (named.namespace === namespace) return named;
-  throw new EbbError('INVALID_REQUEST', `"function" is "${given}" but must be of the namespace "${namespace}"`);
+  return aimAt(given ?? '', namespace, 'function');
 }
 
 function readCursor(text: string): number {

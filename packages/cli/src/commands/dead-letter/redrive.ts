@@ -8,21 +8,27 @@ export const redriveDeadLettersCommand = defineCommand({
   name: 'dead-letters redrive',
   summary: 'queue asynchronous calls anew that were given up: by id, or all that match',
   args: [{ name: 'ids', summary: 'ids of the calls', kind: 'many' }],
-  options: [...FILTER_OPTIONS, { flags: '--all', summary: 'of every function of the namespace' }],
+  options: [
+    ...FILTER_OPTIONS,
+    { flags: '--all', summary: 'of every function of the namespace' },
+    { flags: '--to <function>', summary: 'as calls of another function: NAME, NAME:ALIAS, NAME@VERSION' },
+  ],
   examples: [
     'ebb dead-letters redrive 5b9c2c0e-5f6c-4e0a-9a53-0d3f6c1f8a21',
     'ebb dead-letters redrive --function thumbnail --since 2h',
     'ebb dead-letters redrive --all --reason attempts',
+    'ebb dead-letters redrive --function thumbnail --to thumbnail:beta',
   ],
   async run(context) {
-    const { output, signal } = context;
+    const { parameters, output, signal } = context;
     const selection = await selectionOf(context, 'redrive');
+    const to = parameters.text('to');
     const { client } = await context.connect();
     const calls: Redriven['calls'] = [];
     const total = await changeDeadLetters(context, selection, {
       doing: 'redriving',
       done: 'redriven',
-      step: (part) => client.deadLetters.redrive(part, { signal }),
+      step: (part) => client.deadLetters.redrive({ ...part, to }, { signal }),
       onStep: (step) => void calls.push(...step.calls),
     });
     output.result(

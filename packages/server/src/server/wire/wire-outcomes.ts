@@ -1,3 +1,4 @@
+import type { Acceptance } from '../../async/accept.ts';
 import { createCaptures } from '../../async/captures.ts';
 import { createDeadLetters } from '../../async/dead-letters.ts';
 import { createUrlDeliverer } from '../../async/deliver-url.ts';
@@ -13,7 +14,8 @@ import type { Queue } from '../../store/queue.ts';
 export interface WireOutcomesOptions {
   readonly queue: Queue;
   readonly registry: FunctionRegistry;
-  readonly files: Pick<PayloadFiles, 'open'>;
+  readonly acceptance: Pick<Acceptance, 'enqueueKept'>;
+  readonly files: Pick<PayloadFiles, 'open' | 'renew'>;
   readonly egress: Egress;
   readonly signingKeys: SigningKeys;
   readonly clock: Clock;
