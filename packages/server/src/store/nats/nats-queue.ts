@@ -71,11 +71,13 @@ export async function createNatsQueue(options: NatsQueueOptions): Promise<Queue>
 
   /** Work that queues something, for whoever has to know all that was asked for before. */
   const queueing = new Set<Promise<unknown>>();
-  const whileQueueing = <T>(work: Promise<T>): Promise<T> => {
+  const whileQueueing = async <T>(work: Promise<T>): Promise<T> => {
     queueing.add(work);
-    const done = () => void queueing.delete(work);
-    work.then(done, done);
-    return work;
+    try {
+      return await work;
+    } finally {
+      queueing.delete(work);
+    }
   };
 
   const settle = async (settlement: Settlement): Promise<boolean> => {
