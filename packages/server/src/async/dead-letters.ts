@@ -4,6 +4,7 @@ import { EbbError } from '../core/errors.ts';
 import type { DeadLetterChoice, DeadLetterFilter, DeadLetters, FunctionRegistry } from '../core/ports.ts';
 import type { Queue, QueueRecord, RecordQuery } from '../store/queue.ts';
 import { functionLane } from './accept.ts';
+import { listPage } from './list-page.ts';
 import { type Moved, moveLetters, type MoveLettersOptions, redriveIdOf } from './move-letters.ts';
 import { showInvocation } from './show-invocation.ts';
 
@@ -38,10 +39,8 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
   };
 
   const page = async (filter: DeadLetterFilter, redriven: boolean | undefined, limit: number): Promise<Step> => {
-    const records = await queue.list({ ...queryOf(filter), redriven, limit: limit + 1 });
-    const letters = records.slice(0, limit);
-    const last = records.length > limit ? letters.at(-1) : undefined;
-    return { letters, notFound: [], ...(last && { next: String(last.seq) }) };
+    const { records: letters, ...more } = await listPage(queue, { ...queryOf(filter), redriven, limit }, filter.cursor);
+    return { letters, notFound: [], ...more };
   };
 
   const stepOf = async (choice: DeadLetterChoice, redriven: false | undefined): Promise<Step> => {
@@ -125,8 +124,7 @@ function queryOf({
   reason,
   sinceAt,
   beforeAt,
-  cursor,
-}: DeadLetterFilter): Omit<RecordQuery, 'limit'> {
+}: DeadLetterFilter): Omit<RecordQuery, 'limit' | 'beforeSeq'> {
   return {
     namespace,
     lane: name === undefined ? undefined : functionLane(namespace, name),
@@ -134,11 +132,5 @@ function queryOf({
     reason,
     sinceAt,
     beforeAt,
-    beforeSeq: cursor === undefined ? undefined : readCursor(cursor),
   };
-}
-
-function readCursor(text: string): number {
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new EbbError('INVALID_REQUEST', '"cursor" must be the "next" of the answer before');
 }

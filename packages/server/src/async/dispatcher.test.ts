@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { createBench, HOUR_MS, isIn, logger, NS } from '../../../../testing/harness/dispatcher-bench.ts';
+import { createBench, HOUR_MS, isIn, type logger, NS } from '../../../../testing/harness/dispatcher-bench.ts';
 import { eventually } from '../../../../testing/harness/gateway.ts';
 import { EbbError } from '../core/errors.ts';
 import { createMemoryQueue } from '../store/memory/memory-queue.ts';

@@ -4,6 +4,7 @@ import { EbbError } from '../core/errors.ts';
 import type { AcceptedCall, GivenCall, Invocations, KeptBody, RunningCalls } from '../core/ports.ts';
 import type { Payload, Queue, QueueRecord } from '../store/queue.ts';
 import { type Acceptance, contentTypeOf, functionLane } from './accept.ts';
+import { listPage } from './list-page.ts';
 import type { PayloadFiles } from './payload-files.ts';
 import { readSubmit } from './read-submit.ts';
 import { requireFile } from './require-file.ts';
@@ -78,22 +79,20 @@ export function createInvocations(options: InvocationsOptions): Invocations {
     get: async (id, namespace) => showInvocation(await find(id, namespace)),
     wait: async (id, { namespace, limitMs, signal }) => showInvocation(await waitFor(id, namespace, limitMs, signal)),
     async list({ namespace, function: name, states, key, sinceAt, beforeAt, cursor, limit }) {
-      const records = await queue.list({
-        namespace,
-        lane: name === undefined ? undefined : functionLane(namespace, name),
-        states,
-        key,
-        sinceAt,
-        beforeAt,
-        beforeSeq: cursor === undefined ? undefined : readCursor(cursor),
-        limit: limit + 1,
-      });
-      const page = records.slice(0, limit);
-      const last = records.length > limit ? page.at(-1) : undefined;
-      return {
-        invocations: page.map((record) => showInvocation(record, true)),
-        ...(last && { next: String(last.seq) }),
-      };
+      const { records, ...more } = await listPage(
+        queue,
+        {
+          namespace,
+          lane: name === undefined ? undefined : functionLane(namespace, name),
+          states,
+          key,
+          sinceAt,
+          beforeAt,
+          limit,
+        },
+        cursor,
+      );
+      return { invocations: records.map((record) => showInvocation(record, true)), ...more };
     },
     async result(id, namespace) {
       const record = await find(id, namespace);
@@ -178,9 +177,4 @@ function aimOf(record: QueueRecord, given: string | undefined) {
   if (given === undefined && target.kind === 'function')
     return { namespace, name: target.name, qualifier: target.qualifier };
   return aimAt(given ?? '', namespace, 'function');
-}
-
-function readCursor(text: string): number {
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new EbbError('INVALID_REQUEST', '"cursor" must be the "next" of the page before');
 }
