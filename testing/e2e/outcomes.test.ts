@@ -193,6 +193,23 @@ describe('outcomes', () => {
       state: 'dead',
       origin: { kind: 'redrive', of: id },
     });
+    // Of several ids those that are unknown are named, and the others done.
+    const missed = await server.ebb(['dead-letters', 'redrive', again, 'nobody']);
+    expect([missed.code, missed.stdout.toString(), missed.stderr]).toEqual([
+      3,
+      expect.stringContaining(`${again} is queued anew as`),
+      expect.stringContaining('no dead letter has the id nobody;'),
+    ]);
+    expect((await server.ebb(['dead-letters', 'purge', 'nobody', '--yes'])).code).toBe(3);
+    const last = /queued anew as (\S+)/.exec(missed.stdout.toString())?.[1] ?? '';
+    await server.ebb(['invocations', 'wait', last]);
+    const moved = await json<{ calls: { as: string }[] }>('dead-letters', 'redrive', last, '--to', 'after');
+    expect((await server.ebb(['invocations', 'wait', moved.calls[0]?.as ?? ''])).code).toBe(1);
+    expect(await json<InvocationResource>('invocations', 'show', moved.calls[0]?.as ?? '')).toMatchObject({
+      target: 'after',
+      origin: { kind: 'redrive', of: last },
+    });
+    expect((await server.ebb(['dead-letters', 'show', last])).code).toBe(3);
     expect((await server.ebb(['dead-letters', 'redrive'])).code).toBe(2);
     expect((await server.ebb(['dead-letters', 'purge', '--all'])).code).toBe(2);
     await server.ebbOk(['dead-letters', 'purge', '--function', 'work', '--yes']);

@@ -28,31 +28,49 @@ export const deadLetterQuerySchema = z.strictObject({
 /** Which dead letters are listed, as a user may write it. */
 export type DeadLetterQuery = z.input<typeof deadLetterQuerySchema>;
 
+const selectionSchema = z.strictObject({
+  ids: z.array(z.string().min(1).max(128)).min(1).max(DEAD_LETTERS_MAX_STEP).optional(),
+  all: z.literal(true).optional().describe('Says that a filter without a function is meant.'),
+  namespace: nameSchema.optional(),
+  function: nameSchema.optional(),
+  reason: reason(),
+  since: since(),
+  before: before(),
+  cursor: cursor(),
+});
+
+/** By id or by a filter, which is not to mean everything by mistake. */
+function checkSelection(selection: z.output<typeof selectionSchema>, context: z.RefinementCtx): void {
+  const add = (path: string, message: string) =>
+    context.addIssue({ code: 'custom', path: path === '' ? [] : [path], input: selection, message });
+  const { ids, all, function: name, reason: why, since: from, before: until, cursor: next } = selection;
+  if (ids === undefined) {
+    if (all !== true && name === undefined)
+      add('', 'must have "ids", or "function", or "all": true for every function');
+    return;
+  }
+  const filter = { all, function: name, reason: why, since: from, before: until, cursor: next };
+  const [beside] = Object.entries(filter).find(([, value]) => value !== undefined) ?? [];
+  if (beside !== undefined) add(beside, 'must not be set beside "ids"');
+}
+
 /** Which dead letters are redriven or purged: those named by `ids`, or all that match. */
-export const deadLetterSelectionSchema = z
-  .strictObject({
-    ids: z.array(z.string().min(1).max(128)).min(1).max(DEAD_LETTERS_MAX_STEP).optional(),
-    all: z.literal(true).optional().describe('Says that a filter without a function is meant.'),
-    namespace: nameSchema.optional(),
-    function: nameSchema.optional(),
-    reason: reason(),
-    since: since(),
-    before: before(),
-    cursor: cursor(),
+export const deadLetterSelectionSchema = selectionSchema.superRefine(checkSelection);
+/** The same, and to where they are redriven. */
+export const redriveSelectionSchema = selectionSchema
+  .extend({
+    to: z
+      .string()
+      .min(1)
+      .max(200)
+      .optional()
+      .describe(
+        'Another function of the namespace, with or without `:ALIAS` or `@VERSION`; they leave the dead letters then.',
+      ),
   })
-  .superRefine((selection, context) => {
-    const add = (path: string, message: string) =>
-      context.addIssue({ code: 'custom', path: path === '' ? [] : [path], input: selection, message });
-    const { ids, namespace: _, ...filter } = selection;
-    if (ids === undefined) {
-      if (filter.all !== true && filter.function === undefined) {
-        add('', 'must have "ids", or "function", or "all": true for every function');
-      }
-      return;
-    }
-    const [beside] = Object.entries(filter).find(([, value]) => value !== undefined) ?? [];
-    if (beside !== undefined) add(beside, 'must not be set beside "ids"');
-  });
+  .superRefine(checkSelection);
+/** Which dead letters are redriven, and to where. */
+export type RedriveSelection = z.output<typeof redriveSelectionSchema>;
 /** Which dead letters are redriven or purged. */
 export type DeadLetterSelection = z.output<typeof deadLetterSelectionSchema>;
 
@@ -62,6 +80,8 @@ export const redrivenSchema = z.object({
   count: z.number().int(),
   /** Those that were named but are no dead letters, or were redriven before. */
   skipped: z.number().int(),
+  /** Of those, the ids that no dead letter has; absent when there is none. */
+  notFound: z.array(z.string()).optional(),
   /** Under which ids they were queued anew. */
   calls: z.array(z.object({ id: z.string(), as: z.string() })),
   /** For `cursor`: there may be more that match. */
@@ -76,6 +96,8 @@ export const purgedSchema = z.object({
   count: z.number().int(),
   /** Those that were named but are no dead letters. */
   skipped: z.number().int(),
+  /** Their ids; absent when there is none. */
+  notFound: z.array(z.string()).optional(),
   /** For `cursor`: there may be more that match. */
   next: z.string().optional(),
 });

@@ -268,7 +268,7 @@ export const ERRORS = define({
     fault: 'caller',
     retryable: false,
     description:
-      'There is no secret of that name in the namespace, or no longer one that a version needs. `ebb secret list` shows what there is.',
+      'There is no secret of that name in the namespace, or no longer one that a version needs. `ebb secret set NAME` makes it; `ebb secret list` shows what there is.',
   },
   SECRET_IN_USE: {
     status: 409,
@@ -405,7 +405,8 @@ export const ERRORS = define({
     component: 'engine',
     fault: 'caller',
     retryable: false,
-    description: 'The image is neither on the host nor in its registry, or the registry refused it.',
+    description:
+      'The image is neither on the host nor in its registry, or the registry refused it. Check its name and tag, or bring it to the host with `docker pull` or `docker build`.',
   },
   IMAGE_REFUSED: {
     status: 422,
@@ -468,21 +469,23 @@ export const ERRORS = define({
     component: 'async',
     fault: 'caller',
     retryable: false,
-    description: 'There is no asynchronous call with that id, or it ended so long ago that it was forgotten.',
+    description:
+      'There is no asynchronous call with that id, or it ended so long ago that it was forgotten. `ebb invocations list` shows those there are.',
   },
   INVOCATION_ENDED: {
     status: 409,
     component: 'async',
     fault: 'caller',
     retryable: false,
-    description: 'The asynchronous call has ended, so it cannot be cancelled any more.',
+    description:
+      'The asynchronous call has ended, so it cannot be cancelled any more. `ebb invocations show ID` says how.',
   },
   INVOCATION_NOT_DEAD: {
     status: 409,
     component: 'async',
     fault: 'caller',
     retryable: false,
-    description: 'The asynchronous call is not in the dead letters, or was redriven before.',
+    description: 'The asynchronous call is not in the dead letters. `ebb invocations show ID` says how it stands.',
   },
   IDEMPOTENCY_MISMATCH: {
     status: 422,
@@ -504,7 +507,8 @@ export const ERRORS = define({
     component: 'async',
     fault: 'caller',
     retryable: false,
-    description: 'The asynchronous call has no answer that was kept: it has not ended, or no attempt was answered.',
+    description:
+      'The asynchronous call has no answer that was kept: it has not ended, or no attempt was answered. `ebb invocations wait ID` waits for its end.',
   },
   DESTINATION_REFUSED: {
     status: 400,
@@ -527,14 +531,15 @@ export const ERRORS = define({
     component: 'jobs',
     fault: 'caller',
     retryable: false,
-    description: 'The job has no task with that index.',
+    description: 'The job has no task with that index. `ebb job show ID` lists its tasks.',
   },
   TASK_RESULT_NOT_FOUND: {
     status: 404,
     component: 'jobs',
     fault: 'caller',
     retryable: false,
-    description: 'The task has no result: it has not ended, or no attempt got so far.',
+    description:
+      'The task has no result: it has not ended, or no attempt got so far. `ebb job show ID` says how it stands.',
   },
   JOB_ENDED: {
     status: 409,
@@ -562,7 +567,8 @@ export const ERRORS = define({
     component: 'jobs',
     fault: 'caller',
     retryable: false,
-    description: 'Every task of the job succeeded, so there is none to run again with `--failed`.',
+    description:
+      'Every task of the job succeeded, so there is none to run again with `--failed`. `ebb job rerun ID` without it runs all of them again.',
   },
   STORAGE_FULL: {
     status: 507,

@@ -21,4 +21,5 @@ export * from './rollout-resource.ts';
 export * from './rollout.ts';
 export * from './scale-spec.ts';
 export * from './start-report.ts';
+export * from './submit-values.ts';
 export * from './version-resources.ts';

@@ -24,6 +24,13 @@ async function serve(answer: Answer) {
 const json = (response: ServerResponse, status: number, body: unknown) =>
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 
+test('what is not allowed is refused in the words of the caller, and not sent', async () => {
+  const client = await serve((_, response) => void response.writeHead(500).end());
+  await expect(client.invocations.send({ namespace: 'n', name: 'f' }, { delay: '400d' })).rejects.toThrow(
+    '"delay" is "400d" but must be a duration from 0s to 365d',
+  );
+});
+
 test('hands a call in as it would be made, without the token unless it is wanted', async () => {
   const seen: unknown[] = [];
   const client = await serve(async (request, response) => {

@@ -1,4 +1,4 @@
-import type { FunctionName, Submitted } from '@ebb/contract';
+import { describeSubmitValue, type FunctionName, SUBMIT_VALUES, type Submitted } from '@ebb/contract';
 import { readApiError } from './api-error.ts';
 import type { RequestBody, Transport } from './transport.ts';
 
@@ -57,7 +57,12 @@ export interface InvokeAsyncRequest extends Omit<InvokeRequest, 'method'> {
   readonly callback?: string | undefined;
 }
 
-/** Hands a call in; it is on disk when the promise resolves. Throws `EbbApiError` when it is not accepted. */
+const SAID = ['delay', 'runAt', 'maxAge', 'priority', 'key', 'idempotencyKey', 'callback'] as const;
+
+/**
+ * Hands a call in; it is on disk when the promise resolves. Throws `TypeError` for a field that is not allowed, and
+ * `EbbApiError` when the call is not accepted.
+ */
 export async function invokeAsync(
   transport: Transport,
   ref: FunctionName,
@@ -73,6 +78,12 @@ export async function invokeAsync(
     'x-ebb-key': key,
     'x-callback-url': callback,
   };
+  for (const name of SAID) {
+    const value = request[name];
+    if (value === undefined || SUBMIT_VALUES[name].parse(String(value), Date.now()) !== undefined) continue;
+    // In the caller's words: the server would speak of the header.
+    throw new TypeError(describeSubmitValue(name, `"${name}"`, String(value)));
+  }
   const headers = headersOf(transport, request);
   for (const [name, value] of Object.entries(said)) if (value !== undefined) headers[name] = String(value);
   const response = await transport.send(

@@ -8,6 +8,7 @@ import type {
   Purged,
   QueueResource,
   Redriven,
+  RedriveSelection,
   Settled,
   SigningKeyResource,
 } from '@ebb/contract';
@@ -27,8 +28,8 @@ export function deadLettersOf({ json }: Transport) {
     /** One with every attempt. */
     get: (id: string, { signal, namespace }: Abortable & { readonly namespace?: string | undefined } = {}) =>
       json<InvocationResource>(`/v1/dead-letters/${encodeURIComponent(id)}`, { signal, query: { namespace } }),
-    /** Queues them anew, at most 1000 at a time: go on with `cursor` while there is a `next`. */
-    redrive: (selection: DeadLetterSelection, call: Abortable = {}) =>
+    /** Queues them anew, with `to` for another function, at most 1000 at a time: go on with `cursor` while there is a `next`. */
+    redrive: (selection: RedriveSelection, call: Abortable = {}) =>
       json<Redriven>('/v1/dead-letters/redrive', { ...call, ...post(selection) }),
     /** Removes them, at most 1000 at a time: go on with `cursor` while there is a `next`. */
     purge: (selection: DeadLetterSelection, call: Abortable = {}) =>

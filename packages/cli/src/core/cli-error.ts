@@ -18,6 +18,7 @@ export type CliErrorCode =
   | 'INPUT_INVALID'
   | 'MANIFEST_INVALID'
   | 'FILE_FAILED'
+  | 'NOT_FOUND'
   | 'INSTALL_FAILED'
   | 'NO_SERVER'
   | 'UNREACHABLE'
@@ -28,6 +29,7 @@ const EXIT_CODES: Readonly<Record<CliErrorCode, number>> = {
   INPUT_INVALID: EXIT.usage,
   MANIFEST_INVALID: EXIT.usage,
   FILE_FAILED: EXIT.usage,
+  NOT_FOUND: EXIT.notFound,
   INSTALL_FAILED: EXIT.failed,
   NO_SERVER: EXIT.unreachable,
   UNREACHABLE: EXIT.unreachable,

@@ -18,6 +18,8 @@ export const ASYNC_OPTIONS: readonly OptionDefinition[] = [
   { flags: '--wait', summary: 'with --async: wait until it has ended and print its answer' },
 ];
 
+/** RFC 9110 section 5.5, without blanks around it, which would be lost. */
+const CARRIED = /^(?! )[\x20-\x7e\x80-\xff]+(?<! )$/;
 const TEXTS = ['delay', 'runAt', 'priority', 'key', 'idempotencyKey', 'maxAge', 'callback'] as const;
 
 /** What a call made later carries, as the options say; undefined for a call that is made now. */
@@ -39,33 +41,37 @@ export async function asyncOptionsOf({ parameters }: CommandContext): Promise<As
     if (beside !== undefined) throw new CliError('USAGE', `"--${dashed(beside)}" goes with --async`);
     return undefined;
   }
-  const runAt = parameters.text('runAt');
-  const priority = parameters.count('priority', 0);
-  if (priority !== undefined && priority > 9) {
-    throw new CliError('USAGE', `"--priority" is "${priority}" but must be a whole number from 0 to 9`);
-  }
-  if (runAt !== undefined && parameters.text('delay') !== undefined) {
+  const given = parameters.text('runAt');
+  if (given !== undefined && parameters.text('delay') !== undefined) {
     throw new CliError('USAGE', 'give either --delay or --run-at, not both');
   }
-  await checkDuration(parameters.text('delay'), '--delay', '5m');
-  await checkDuration(parameters.text('maxAge'), '--max-age', '6h');
+  const method = parameters.text('method');
+  if (method !== undefined && method.toUpperCase() !== 'POST') {
+    throw new CliError('USAGE', `"--method" is "${method}" but a call with --async is always a POST`);
+  }
+  const runAt = given === undefined ? undefined : await momentAheadOf(given, '--run-at');
+  const { describeSubmitValue, SUBMIT_VALUES } = await import('@ebb/contract');
+  const now = Date.now();
+  for (const name of TEXTS) {
+    const text = name === 'runAt' ? runAt : parameters.text(name);
+    if (text === undefined) continue;
+    // In the words of the option: the server would speak of the header that carries it.
+    if (SUBMIT_VALUES[name].parse(text, now) === undefined) {
+      throw new CliError('USAGE', describeSubmitValue(name, `"--${dashed(name)}"`, text));
+    }
+    if (!CARRIED.test(text)) {
+      throw new CliError('USAGE', `"--${dashed(name)}" has characters that a header cannot carry; take others`);
+    }
+  }
   return {
     delay: parameters.text('delay'),
-    runAt: runAt === undefined ? undefined : await momentAheadOf(runAt, '--run-at'),
-    priority,
+    runAt,
+    priority: parameters.count('priority', 0),
     key: parameters.text('key'),
     idempotencyKey: parameters.text('idempotencyKey'),
     maxAge: parameters.text('maxAge'),
     callback: parameters.text('callback'),
   };
-}
-
-/** The server knows the bounds, but speaks of headers; what is no duration at all is said in the words of the option. */
-async function checkDuration(text: string | undefined, option: string, example: string): Promise<void> {
-  if (text === undefined) return;
-  const { parseDurationMs } = await import('@ebb/contract');
-  if (parseDurationMs(text) !== undefined) return;
-  throw new CliError('USAGE', `"${option}" is "${text}" but must be a duration such as "${example}"`);
 }
 
 function dashed(name: string): string {

@@ -7,6 +7,7 @@ import {
   invocationQuerySchema,
   invocationResourceSchema,
   purgedSchema,
+  redriveSelectionSchema,
   redrivenSchema,
 } from '@ebb/contract';
 import { z } from 'zod';
@@ -75,11 +76,12 @@ export function deadLetterRoutes({ namespaces, deadLetters, bodyMaxBytes }: Dead
       path: `${PATH}/redrive`,
       scope: 'invocations:write',
       operation: 'redriveDeadLetters',
-      summary: 'Queues dead letters anew, at most 1000 at a time; done again, it goes on where it stopped.',
-      body: jsonBody(deadLetterSelectionSchema, bodyMaxBytes),
+      summary:
+        'Queues dead letters anew, for their own function or with `to` for another, at most 1000 at a time; done again, it goes on where it stopped.',
+      body: jsonBody(redriveSelectionSchema, bodyMaxBytes),
       answer: { kind: 'json', schema: redrivenSchema, description: 'How many, and `next` if there may be more.' },
-      errors: CHANGES,
-      handle: ({ body }) => deadLetters.redrive(choiceOf(body)),
+      errors: [...CHANGES, 'FUNCTION_NOT_FOUND', 'ALIAS_NOT_FOUND', 'VERSION_NOT_FOUND', 'ASYNC_QUEUE_FULL'],
+      handle: ({ body }) => deadLetters.redrive(choiceOf(body), body.to),
     }),
     defineRoute({
       method: 'POST',

@@ -87,6 +87,9 @@ describe('asynchronous calls', () => {
       '"calls.1.priority" is 10 but must be at most 9',
     );
     expect(await messages({ function: 'We b' })).toContain('must be NAME or NAME.NAMESPACE');
+    expect(await messages({ function: 'web', runAt: '9999-01-01T00:00:00Z' })).toContain(
+      '"runAt" is "9999-01-01T00:00:00Z" but must be a moment',
+    );
     expect(await messages({ function: 'web', callback: 'mailto:a' })).toContain('must be an http or https address');
     expect(await messages({ function: 'web', headers: { Host: 'a', TE: 'b' } })).toContain('"TE"');
     expect(await messages({ function: 'web', headers: { a: 'b\nc' } })).toContain('HTTP does not allow');

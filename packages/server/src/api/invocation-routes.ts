@@ -36,6 +36,7 @@ const PATH = '/v1/invocations/{id}';
 const idParams = z.strictObject({ id: z.string().min(1).max(128) });
 const NOT_FOUND = ['INVOCATION_NOT_FOUND', 'STORE_FAILED'] as const;
 const ACCEPTED = [
+  'NAMESPACE_NOT_FOUND',
   'FUNCTION_NOT_FOUND',
   'ALIAS_NOT_FOUND',
   'VERSION_NOT_FOUND',
@@ -67,7 +68,7 @@ function submitRoutes({ namespaces, invocations, submitMaxBytes }: InvocationRou
         schema: z.union([submittedSchema, submittedBatchSchema]),
         description: 'The id; of many calls, in their order, the id or what is wrong with the call.',
       },
-      errors: [...ACCEPTED, 'NAMESPACE_NOT_FOUND'],
+      errors: ACCEPTED,
       async handle({ query, body }) {
         const namespace = query.namespace ?? DEFAULT_NAMESPACE;
         requireNamespace(namespaces, namespace);

@@ -1,7 +1,17 @@
 import { readFile } from 'node:fs/promises';
-import { ERRORS } from '@ebb/contract';
+import {
+  CALLBACK_HEADER,
+  DELAY_HEADER,
+  ERRORS,
+  IDEMPOTENCY_KEY_HEADER,
+  KEY_HEADER,
+  MAX_AGE_HEADER,
+  PRIORITY_HEADER,
+  RUN_AT_HEADER,
+} from '@ebb/contract';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startApi } from '../../../../testing/harness/api.ts';
+import { ASYNC_DOOR } from './describe-async-door.ts';
 import { errorsOf } from './openapi.ts';
 import type { Route } from './route.ts';
 
@@ -54,8 +64,9 @@ describe('the OpenAPI document', () => {
     const described = Object.entries(document.paths).flatMap(([path, operations]) =>
       Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
     );
-    expect(described.toSorted()).toEqual(server.api.routes.map((one) => `${one.method} ${one.path}`).toSorted());
-    const ids = server.api.routes.map((one) => one.operation);
+    const served = [...server.api.routes, ASYNC_DOOR];
+    expect(described.toSorted()).toEqual(served.map((one) => `${one.method} ${one.path}`).toSorted());
+    const ids = served.map((one) => one.operation);
     expect(new Set(ids).size).toBe(ids.length);
   });
 
@@ -75,6 +86,26 @@ describe('the OpenAPI document', () => {
         expect(operation?.responses[String(ERRORS[code].status)]?.description).toContain(code);
       }
     }
+  });
+
+  test('names what a submit under /async-function/ may say and is answered', () => {
+    const submit = document.paths['/async-function/{name}']?.['post'];
+    expect(submit?.parameters.map(({ name }) => name).toSorted()).toEqual(
+      [
+        'name',
+        CALLBACK_HEADER,
+        DELAY_HEADER,
+        IDEMPOTENCY_KEY_HEADER,
+        KEY_HEADER,
+        MAX_AGE_HEADER,
+        PRIORITY_HEADER,
+        RUN_AT_HEADER,
+      ].toSorted(),
+    );
+    expect(Object.keys(submit?.responses ?? {})).toEqual(
+      expect.arrayContaining(['202', '400', '401', '404', '413', '422', '429', '503', '507']),
+    );
+    expect(submit?.responses['422']?.description).toContain('IDEMPOTENCY_MISMATCH');
   });
 
   test('refers only to schemas it holds, and repeats none of the large ones', () => {

@@ -19,6 +19,7 @@ import {
   versionResourceSchema,
 } from '@ebb/contract';
 import { z } from 'zod';
+import { ASYNC_DOOR, ASYNC_DOOR_ERRORS, describeAsyncDoor } from './describe-async-door.ts';
 import type { Route } from './route.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -51,13 +52,17 @@ const errorBodySchema = z.object({
   logs: z.array(z.string()).optional().describe('Last lines of an instance that did not start.'),
 });
 
-/** Builds the OpenAPI 3.1 document of all routes from the schemas that check their inputs. */
+/**
+ * Builds the OpenAPI 3.1 document of all routes from the schemas that check their inputs, and of the way in for
+ * asynchronous calls.
+ */
 export function buildOpenApi(routes: readonly Route[], version: string): Json {
   const paths: Record<string, Record<string, Json>> = {};
   for (const route of routes) {
     const path = (paths[route.path] ??= {});
     path[route.method.toLowerCase()] = operationOf(route);
   }
+  paths[ASYNC_DOOR.path] = { post: asyncDoorOperation() };
   const schemas = Object.entries({ ...COMPONENTS, Error: errorBodySchema }).map(([name, schema]) => [
     name,
     jsonSchema(schema, 'output'),
@@ -96,8 +101,13 @@ function operationOf(route: Route): Json {
     ...(route.scope === 'open' ? { security: [] } : { 'x-ebb-scope': route.scope }),
     parameters: [...parametersOf(route.params, 'path', route.path), ...parametersOf(route.query, 'query')],
     ...(route.body && { requestBody: { required: true, content: contentOf(route.body.content) } }),
-    responses: { ...answerOf(route), ...errorAnswersOf(route) },
+    responses: { ...answerOf(route), ...errorAnswersOf(errorsOf(route)) },
   };
+}
+
+function asyncDoorOperation(): Json {
+  const { responses, ...described } = describeAsyncDoor();
+  return { ...described, responses: { ...(responses as Json), ...errorAnswersOf(ASYNC_DOOR_ERRORS) } };
 }
 
 /** What is named by the part of a path that follows a word. */
@@ -155,8 +165,8 @@ function answerOf({ answer }: Route): Json {
   };
 }
 
-function errorAnswersOf(route: Route): Json {
-  const byStatus = Map.groupBy(errorsOf(route), (code) => ERRORS[code].status);
+function errorAnswersOf(errors: readonly ErrorCode[]): Json {
+  const byStatus = Map.groupBy(errors, (code) => ERRORS[code].status);
   const answers = [...byStatus].map(([status, codes]) => [
     status,
     {

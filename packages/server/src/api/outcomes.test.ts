@@ -44,6 +44,18 @@ describe('dead letters', () => {
     expect((await server.send('GET', '/v1/dead-letters/a1')).status).toBe(404);
   });
 
+  test('say which function they cannot be redriven to', async () => {
+    await bury('b1');
+    const to = async (name: string) => {
+      const response = await server.send('POST', '/v1/dead-letters/redrive', { ids: ['b1'], to: name });
+      return [response.status, await response.text()];
+    };
+    expect(await to('nobody')).toEqual([404, expect.stringContaining('FUNCTION_NOT_FOUND')]);
+    expect(await to('a b')).toEqual([400, expect.stringContaining('\\"to\\" is')]);
+    expect((await server.send('POST', '/v1/dead-letters/purge', { ids: ['b1'], to: 'resize' })).status).toBe(400);
+    expect((await server.send('POST', '/v1/dead-letters/purge', { ids: ['b1'] })).status).toBe(200);
+  });
+
   test.each([
     [{}, '"ids", or "function", or "all": true'],
     [{ reason: 'status' }, '"ids", or "function", or "all": true'],

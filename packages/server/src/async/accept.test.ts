@@ -39,6 +39,7 @@ function make(overrides: Partial<AcceptOptions> = {}) {
   const outcomes: string[] = [];
   const acceptance = createAcceptance({
     registry: {
+      hasNamespace: () => true,
       resolve: (namespace, name) => (namespace === 'team' && name === 'f' ? RECORD : undefined),
       version: (_namespace, _name, version) =>
         version === 9
@@ -115,6 +116,27 @@ test.each([
   });
   await expect(acceptance.enqueue(call(more))).rejects.toMatchObject({ code });
   expect(outcomes).toEqual(['refused']);
+});
+
+test('T3: nothing is queued for a namespace whose removal began while it was on its way', async () => {
+  let isThere = true;
+  const { acceptance, queue, outcomes } = make({
+    registry: { hasNamespace: () => isThere, resolve: () => RECORD, version: () => Promise.reject(new Error('none')) },
+  });
+  const target = { kind: 'url', namespace: 'team', url: 'https://hooks.example/' } as const;
+  const post = {
+    ...call(),
+    name: '',
+    payload: { kind: 'none' },
+    other: { target, lane: 'team/url:hooks.example' },
+  } as const;
+  const received = await acceptance.receive(call());
+  isThere = false;
+  for (const late of [() => acceptance.enqueueKept(post), () => acceptance.enqueue(call()), () => received.queue()])
+    await expect(late()).rejects.toMatchObject({ code: 'NAMESPACE_NOT_FOUND' });
+  expect(await acceptance.enqueueAll([call()])).toMatchObject([{ code: 'NAMESPACE_NOT_FOUND' }]);
+  expect(await queue.count('team')).toMatchObject({ queued: 0 });
+  expect(outcomes).toEqual(Array(4).fill('refused'));
 });
 
 test('a body that is known to be too large is refused before it has come', async () => {

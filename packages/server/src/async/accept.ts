@@ -27,7 +27,7 @@ const FILES_AT_ONCE = 16;
 
 /** What calls are accepted with. */
 export interface AcceptOptions {
-  readonly registry: Pick<FunctionRegistry, 'resolve' | 'version'>;
+  readonly registry: Pick<FunctionRegistry, 'resolve' | 'version' | 'hasNamespace'>;
   readonly queue: Pick<Queue, 'enqueue'>;
   readonly files: Pick<PayloadFiles, 'keep' | 'open' | 'maxBytes'>;
   readonly clock: Pick<Clock, 'now'>;
@@ -105,9 +105,20 @@ export function createAcceptance(options: AcceptOptions): Acceptance {
     const policy = await policyFor(rest);
     return itemOf({ ...rest, payload: await keep(body) }, policy);
   };
+  /**
+   * Whether the namespace of an item is gone or going, asked in one stretch with the enqueue: a removal that begins later
+   * counts the item, so that nothing is ever queued for a namespace that is not there (T3).
+   */
+  const goneFor = ({ namespace }: NewItem): EbbError | undefined =>
+    registry.hasNamespace(namespace)
+      ? undefined
+      : new EbbError('NAMESPACE_NOT_FOUND', `there is no namespace "${namespace}", or it is being removed`);
   const accept = async (made: Promise<NewItem> | NewItem): Promise<AcceptedCall> => {
     try {
-      const [enqueued] = await queue.enqueue([await made], limits);
+      const item = await made;
+      const gone = goneFor(item);
+      if (gone) throw gone;
+      const [enqueued] = await queue.enqueue([item], limits);
       const accepted = acceptedOf(enqueued, maxQueued);
       onOutcome?.(accepted.duplicate ? 'duplicate' : 'accepted');
       return accepted;
@@ -153,8 +164,13 @@ export function createAcceptance(options: AcceptOptions): Acceptance {
   };
 
   /** What became of each item, by its id. */
-  async function enqueueItems(items: readonly NewItem[]): Promise<Map<string, AcceptedCall | EbbError>> {
+  async function enqueueItems(given: readonly NewItem[]): Promise<Map<string, AcceptedCall | EbbError>> {
     const outcomes = new Map<string, AcceptedCall | EbbError>();
+    const items = given.filter((item) => {
+      const gone = goneFor(item);
+      if (gone) outcomes.set(item.id, gone);
+      return gone === undefined;
+    });
     if (items.length === 0) return outcomes;
     try {
       const enqueued = await queue.enqueue(items, limits);

@@ -1,9 +1,13 @@
+import { functionSpecSchema } from '@ebb/contract';
 import { describe, expect, test } from 'vitest';
 import { newItem } from '../../../../testing/conformance/queue-items.ts';
 import { createMemoryQueue } from '../store/memory/memory-queue.ts';
 import type { NewItem, Queue } from '../store/queue.ts';
+import type { FunctionRecord, FunctionRegistry } from '../core/ports.ts';
+import { createAcceptance } from './accept.ts';
 import { createDeadLetters } from './dead-letters.ts';
 
+const HERE = { hasNamespace: () => true };
 const FILTER = { namespace: 'acme' };
 
 async function bury(queue: Queue, items: readonly NewItem[]): Promise<void> {
@@ -31,8 +35,37 @@ function named(count: number, more: Partial<NewItem> = {}, prefix = 'c'): NewIte
   return Array.from({ length: count }, (_, index) => newItem(`${prefix}${index}`, more));
 }
 
+/** What a service is made with, on a queue. */
+function parts(queue: Queue, registry: Pick<FunctionRegistry, 'hasNamespace'> = HERE) {
+  const spec = functionSpecSchema.parse({ runtime: 'node', async: { maxAge: '1h' } });
+  const live = { namespace: 'acme', name: 'quiet', version: 1, spec };
+  const files = {
+    maxBytes: 1_000,
+    keep: never,
+    open: never,
+    renew: async (digest: string) => digest !== 'sha256:gone',
+  };
+  const clock = { now: () => 5_000 };
+  const acceptance = createAcceptance({
+    registry: {
+      ...registry,
+      resolve: (_, name) => (name === 'quiet' ? ({ live } as unknown as FunctionRecord) : undefined),
+      version: never,
+    },
+    queue,
+    files,
+    clock,
+    maxQueued: 1_000,
+  });
+  return { queue, registry, acceptance, files, clock };
+}
+
+function never(): never {
+  throw new Error('nobody asks for this');
+}
+
 function open(queue: Queue, maxStep?: number) {
-  return { letters: createDeadLetters({ queue, clock: { now: () => 5_000 }, maxStep }) };
+  return { letters: createDeadLetters({ ...parts(queue), maxStep }) };
 }
 
 /** What is still in the dead letters and what is queued again, by what it came from. */
@@ -77,15 +110,19 @@ describe('createDeadLetters', () => {
     await bury(queue, named(3));
     const { letters } = open(queue);
     const done = await letters.redrive({ kind: 'ids', ids: ['c0', 'c2', 'c2', 'nobody'] });
-    expect(done).toMatchObject({ count: 2, skipped: 1, calls: [{ id: 'c0' }, { id: 'c2' }] });
+    expect(done).toMatchObject({ count: 2, skipped: 1, notFound: ['nobody'], calls: [{ id: 'c0' }, { id: 'c2' }] });
     expect(await stateOf(queue)).toEqual({ left: ['c1'], queued: ['c0', 'c2'] });
-    expect(await letters.redrive({ kind: 'ids', ids: ['c0'] })).toMatchObject({ count: 0, skipped: 1 });
+    // Redriven before is left out, but it is a dead letter.
+    expect(await letters.redrive({ kind: 'ids', ids: ['c0'] })).toEqual({ count: 0, skipped: 1, calls: [] });
     const again = await queue.get(done.calls[0]?.as ?? '');
     const before = await queue.get('c0');
     expect([again?.body, again?.headers, again?.path]).toEqual([before?.body, before?.headers, before?.path]);
     expect((await letters.get('c0')).dead?.redrivenAs).toBe(done.calls[0]?.as);
     // T3: what is named from another namespace is not touched.
-    expect(await letters.redrive({ kind: 'ids', ids: ['c1'], namespace: 'other' })).toMatchObject({ count: 0 });
+    expect(await letters.redrive({ kind: 'ids', ids: ['c1'], namespace: 'other' })).toMatchObject({
+      count: 0,
+      notFound: ['c1'],
+    });
   });
 
   test('a filter is redriven in bounded steps until all of it is', async () => {
@@ -135,13 +172,84 @@ describe('createDeadLetters', () => {
     }
   });
 
+  test('redriven to another function they are its calls, by its settings, and leave the dead letters', async () => {
+    const queue = createMemoryQueue();
+    const letter = { body: { kind: 'bytes', bytes: Buffer.from('hi') }, path: '/x', headers: ['A', 'b'] } as const;
+    await bury(queue, named(3, letter));
+    const { letters } = open(queue);
+    const done = await letters.redrive({ kind: 'ids', ids: ['c1', 'c0', 'nobody'] }, 'quiet');
+    expect(done).toMatchObject({ count: 2, skipped: 1, notFound: ['nobody'], calls: [{ id: 'c0' }, { id: 'c1' }] });
+    expect(await queue.get(done.calls[0]?.as ?? '')).toMatchObject({
+      ...letter,
+      lane: 'acme/quiet',
+      target: { kind: 'function', namespace: 'acme', name: 'quiet', qualifier: '' },
+      origin: { kind: 'redrive', of: 'c0' },
+      expiresAt: 5_000 + 3_600_000,
+    });
+    expect(await queue.get('c0')).toBeUndefined();
+    expect(await stateOf(queue)).toEqual({ left: ['c2'], queued: ['c0', 'c1'] });
+    // Whoever was redriven to its own function before stays as it is.
+    await letters.redrive({ kind: 'ids', ids: ['c2'] });
+    expect(await letters.redrive({ kind: 'ids', ids: ['c2'] }, 'quiet')).toEqual({ count: 0, skipped: 1, calls: [] });
+  });
+
+  test('a move that dies before the letters are gone is completed by the same request, and makes nothing twice', async () => {
+    const queue = createMemoryQueue();
+    await bury(queue, named(2));
+    const dying = { ...queue, purge: () => Promise.reject(new Error('killed')) };
+    const all = { kind: 'filter', filter: FILTER } as const;
+    await expect(createDeadLetters(parts(dying)).redrive(all, 'quiet')).rejects.toThrow('killed');
+    // Nor is it made twice by whoever has it redriven to its own function meanwhile.
+    expect(await open(queue).letters.redrive(all)).toMatchObject({ count: 0 });
+    expect(await open(queue).letters.redrive(all, 'quiet')).toMatchObject({ count: 2 });
+    expect(await stateOf(queue)).toEqual({ left: [], queued: ['c0', 'c1'] });
+  });
+
+  test('T3: what they cannot be redriven to leaves them where they are', async () => {
+    const queue = createMemoryQueue();
+    await bury(queue, [...named(1), newItem('lost', { body: { kind: 'file', digest: 'sha256:gone', sizeBytes: 9 } })]);
+    const { letters } = open(queue);
+    const all = { kind: 'filter', filter: FILTER } as const;
+    await expect(letters.redrive(all, 'nobody')).rejects.toMatchObject({ code: 'FUNCTION_NOT_FOUND' });
+    await expect(letters.redrive(all, 'quiet.other')).rejects.toMatchObject({
+      code: 'INVALID_REQUEST',
+      message: '"to" is "quiet.other" but must be of the namespace "acme"',
+    });
+    expect((await stateOf(queue)).left).toEqual(['c0', 'lost']);
+    // One whose body is gone does not hold up the others.
+    await expect(letters.redrive(all, 'quiet')).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    expect(await stateOf(queue)).toEqual({ left: ['lost'], queued: ['c0'] });
+  });
+
+  test('T3: nothing is redriven into a namespace whose removal has begun', async () => {
+    const queue = createMemoryQueue();
+    await bury(queue, named(1));
+    let isThere = true;
+    const removed: Queue = {
+      ...queue,
+      get: async (id) => {
+        const record = await queue.get(id);
+        isThere = false;
+        return record;
+      },
+    };
+    const registry = { hasNamespace: () => isThere };
+    const letters = createDeadLetters(parts(removed, registry));
+    expect(await letters.redrive({ kind: 'ids', ids: ['c0'] })).toMatchObject({ count: 0, skipped: 1 });
+    expect(await stateOf(queue)).toEqual({ left: ['c0'], queued: [] });
+  });
+
   test('purges what is named or matches, also what was redriven, and nothing that is no letter', async () => {
     const queue = createMemoryQueue();
     await bury(queue, named(4));
     await queue.enqueue([newItem('waiting')]);
     const { letters } = open(queue, 2);
     await letters.redrive({ kind: 'ids', ids: ['c0'] });
-    expect(await letters.purge({ kind: 'ids', ids: ['c0', 'waiting'] })).toEqual({ count: 1, skipped: 1 });
+    expect(await letters.purge({ kind: 'ids', ids: ['c0', 'waiting'] })).toEqual({
+      count: 1,
+      skipped: 1,
+      notFound: ['waiting'],
+    });
     const first = await letters.purge({ kind: 'filter', filter: FILTER });
     expect(first.count).toBe(2);
     expect(await letters.purge({ kind: 'filter', filter: { ...FILTER, cursor: first.next } })).toMatchObject({

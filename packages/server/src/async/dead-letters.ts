@@ -1,15 +1,17 @@
 import { DEAD_LETTERS_MAX_STEP } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';
-import { newCallId } from '../core/ids.ts';
-import type { DeadLetterChoice, DeadLetterFilter, DeadLetters } from '../core/ports.ts';
+import type { DeadLetterChoice, DeadLetterFilter, DeadLetters, FunctionRegistry } from '../core/ports.ts';
 import type { Queue, QueueRecord, RecordQuery } from '../store/queue.ts';
 import { functionLane } from './accept.ts';
+import { listPage } from './list-page.ts';
+import { type Moved, moveLetters, type MoveLettersOptions, redriveIdOf } from './move-letters.ts';
 import { showInvocation } from './show-invocation.ts';
 
 /** What the service of dead letters is made with. */
-export interface DeadLettersOptions {
+export interface DeadLettersOptions extends MoveLettersOptions {
   readonly queue: Pick<Queue, 'get' | 'list' | 'redrive' | 'purge'>;
+  readonly registry: Pick<FunctionRegistry, 'hasNamespace'>;
   readonly clock: Pick<Clock, 'now'>;
   /** Letters of one step. Default: as many as a request may name. */
   readonly maxStep?: number | undefined;
@@ -18,8 +20,8 @@ export interface DeadLettersOptions {
 /** The letters that a step is for, and where the next one begins. */
 interface Step {
   readonly letters: readonly QueueRecord[];
-  /** Named ones that are left out. */
-  readonly skipped: number;
+  /** Named ones that are none. */
+  readonly notFound: readonly string[];
   readonly next?: string | undefined;
 }
 
@@ -29,7 +31,7 @@ interface Step {
  * again finds only the others.
  */
 export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
-  const { queue, clock, maxStep = DEAD_LETTERS_MAX_STEP } = options;
+  const { queue, registry, clock, maxStep = DEAD_LETTERS_MAX_STEP } = options;
 
   const find = async (id: string, namespace: string | undefined): Promise<QueueRecord | undefined> => {
     const record = await queue.get(id);
@@ -37,10 +39,8 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
   };
 
   const page = async (filter: DeadLetterFilter, redriven: boolean | undefined, limit: number): Promise<Step> => {
-    const records = await queue.list({ ...queryOf(filter), redriven, limit: limit + 1 });
-    const letters = records.slice(0, limit);
-    const last = records.length > limit ? letters.at(-1) : undefined;
-    return { letters, skipped: 0, ...(last && { next: String(last.seq) }) };
+    const { records: letters, ...more } = await listPage(queue, { ...queryOf(filter), redriven, limit }, filter.cursor);
+    return { letters, notFound: [], ...more };
   };
 
   const stepOf = async (choice: DeadLetterChoice, redriven: false | undefined): Promise<Step> => {
@@ -48,7 +48,14 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
     const ids = [...new Set(choice.ids)];
     const found = await Promise.all(ids.map((id) => find(id, choice.namespace)));
     const letters = found.filter((record) => record?.state === 'dead') as QueueRecord[];
-    return { letters, skipped: ids.length - letters.length };
+    const known = new Set(letters.map(({ id }) => id));
+    return { letters, notFound: ids.filter((id) => !known.has(id)) };
+  };
+
+  const redrive = async (letters: readonly QueueRecord[]): Promise<readonly Moved[]> => {
+    const pairs = letters.map((letter) => ({ id: letter.id, newId: redriveIdOf(letter) }));
+    const done = await queue.redrive(pairs, clock.now());
+    return pairs.filter((_, index) => done[index] === true).map(({ id, newId }) => ({ id, as: newId }));
   };
 
   return {
@@ -75,28 +82,40 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
       );
     },
 
-    async redrive(choice) {
-      const { letters, skipped, next } = await stepOf(choice, false);
+    async redrive(choice, to) {
+      const { letters, notFound, next } = await stepOf(choice, false);
       // The oldest first, as they once came.
-      const inOrder = letters.toSorted((left, right) => left.seq - right.seq);
-      const pairs = inOrder.map(({ id }) => ({ id, newId: newCallId() }));
-      const done = await queue.redrive(pairs, clock.now());
-      const calls = pairs.filter((_, index) => done[index] === true).map(({ id, newId }) => ({ id, as: newId }));
+      // In one stretch with the redrive: of a namespace that is being removed nothing is queued anew (T3).
+      const kept = letters.filter(({ namespace }) => registry.hasNamespace(namespace));
+      const inOrder = kept.toSorted((left, right) => left.seq - right.seq);
+      const calls = to === undefined ? await redrive(inOrder) : await moveLetters(inOrder.filter(isLeft), to, options);
       return {
         count: calls.length,
-        skipped: skipped + pairs.length - calls.length,
-        calls,
+        skipped: notFound.length + letters.length - calls.length,
+        ...missed(notFound),
+        calls: [...calls],
         ...(next !== undefined && { next }),
       };
     },
 
     async purge(choice) {
-      const { letters, skipped, next } = await stepOf(choice, undefined);
+      const { letters, notFound, next } = await stepOf(choice, undefined);
       const done = await queue.purge(letters.map(({ id }) => id));
       const count = done.filter(Boolean).length;
-      return { count, skipped: skipped + letters.length - count, ...(next !== undefined && { next }) };
+      // Somebody else was faster with these.
+      const gone = letters.flatMap(({ id }, index) => (done[index] === true ? [] : [id]));
+      const missing = [...notFound, ...gone];
+      return { count, skipped: missing.length, ...missed(missing), ...(next !== undefined && { next }) };
     },
   };
+}
+
+function isLeft({ dead }: QueueRecord): boolean {
+  return dead?.redrivenAs === undefined;
+}
+
+function missed(ids: readonly string[]): { readonly notFound?: string[] } {
+  return ids.length === 0 ? {} : { notFound: [...ids] };
 }
 
 function queryOf({
@@ -105,8 +124,7 @@ function queryOf({
   reason,
   sinceAt,
   beforeAt,
-  cursor,
-}: DeadLetterFilter): Omit<RecordQuery, 'limit'> {
+}: DeadLetterFilter): Omit<RecordQuery, 'limit' | 'beforeSeq'> {
   return {
     namespace,
     lane: name === undefined ? undefined : functionLane(namespace, name),
@@ -114,11 +132,5 @@ function queryOf({
     reason,
     sinceAt,
     beforeAt,
-    beforeSeq: cursor === undefined ? undefined : readCursor(cursor),
   };
-}
-
-function readCursor(text: string): number {
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new EbbError('INVALID_REQUEST', '"cursor" must be the "next" of the answer before');
 }

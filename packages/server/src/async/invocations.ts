@@ -4,10 +4,12 @@ import { EbbError } from '../core/errors.ts';
 import type { AcceptedCall, GivenCall, Invocations, KeptBody, RunningCalls } from '../core/ports.ts';
 import type { Payload, Queue, QueueRecord } from '../store/queue.ts';
 import { type Acceptance, contentTypeOf, functionLane } from './accept.ts';
+import { listPage } from './list-page.ts';
 import type { PayloadFiles } from './payload-files.ts';
 import { readSubmit } from './read-submit.ts';
+import { requireFile } from './require-file.ts';
 import { showInvocation, sizeOf } from './show-invocation.ts';
-import { splitTarget } from './split-target.ts';
+import { aimAt } from './split-target.ts';
 import type { Waiters } from './waiters.ts';
 
 /** States that do not change any more. */
@@ -61,17 +63,13 @@ export function createInvocations(options: InvocationsOptions): Invocations {
       return payload.kind === 'bytes' ? payload.bytes : new Uint8Array();
     },
   });
-  const requireFile = async (record: QueueRecord, payload: Payload): Promise<void> => {
-    if (payload.kind !== 'file' || (await files.renew(payload.digest))) return;
-    throw new EbbError('STORE_FAILED', `the file with the body of ${record.id} is gone from the data directory`);
-  };
 
   return {
     async submit(calls, namespace) {
       const outcomes: (AcceptedCall | EbbError)[] = [];
       // A part at a time: between them others have their turn.
       for (let from = 0; from < calls.length; from += SUBMIT_PART) {
-        const read = calls.slice(from, from + SUBMIT_PART).map((call) => readEach(call, namespace));
+        const read = calls.slice(from, from + SUBMIT_PART).map((call) => readEach(call, namespace, clock.now()));
         const good = read.flatMap((one) => (one instanceof EbbError ? [] : [one]));
         const accepted = (await acceptance.enqueueAll(good)).values();
         for (const one of read) outcomes.push(one instanceof EbbError ? one : nextOf(accepted));
@@ -81,22 +79,20 @@ export function createInvocations(options: InvocationsOptions): Invocations {
     get: async (id, namespace) => showInvocation(await find(id, namespace)),
     wait: async (id, { namespace, limitMs, signal }) => showInvocation(await waitFor(id, namespace, limitMs, signal)),
     async list({ namespace, function: name, states, key, sinceAt, beforeAt, cursor, limit }) {
-      const records = await queue.list({
-        namespace,
-        lane: name === undefined ? undefined : functionLane(namespace, name),
-        states,
-        key,
-        sinceAt,
-        beforeAt,
-        beforeSeq: cursor === undefined ? undefined : readCursor(cursor),
-        limit: limit + 1,
-      });
-      const page = records.slice(0, limit);
-      const last = records.length > limit ? page.at(-1) : undefined;
-      return {
-        invocations: page.map((record) => showInvocation(record, true)),
-        ...(last && { next: String(last.seq) }),
-      };
+      const { records, ...more } = await listPage(
+        queue,
+        {
+          namespace,
+          lane: name === undefined ? undefined : functionLane(namespace, name),
+          states,
+          key,
+          sinceAt,
+          beforeAt,
+          limit,
+        },
+        cursor,
+      );
+      return { invocations: records.map((record) => showInvocation(record, true)), ...more };
     },
     async result(id, namespace) {
       const record = await find(id, namespace);
@@ -106,12 +102,12 @@ export function createInvocations(options: InvocationsOptions): Invocations {
           'RESULT_NOT_FOUND',
           `the call is ${record.state} and has no answer that was kept${ENDED.has(record.state) ? '' : ' yet; ask with "wait"'}`,
         );
-      await requireFile(record, result.body);
+      await requireFile(files, record.id, result.body);
       return bodyOf(result.body, result.headers, result.status);
     },
     async payload(id, namespace) {
       const record = await find(id, namespace);
-      await requireFile(record, record.body);
+      await requireFile(files, record.id, record.body);
       return bodyOf(record.body, record.headers);
     },
     async functionOf(id, namespace) {
@@ -141,7 +137,7 @@ export function createInvocations(options: InvocationsOptions): Invocations {
     },
     async replay(id, { namespace, target }) {
       const record = await find(id, namespace);
-      await requireFile(record, record.body);
+      await requireFile(files, record.id, record.body);
       const { method, path, headers, body: payload, priority, rules, callbacks } = record;
       return acceptance.enqueueKept({
         ...aimOf(record, target),
@@ -158,9 +154,9 @@ export function createInvocations(options: InvocationsOptions): Invocations {
   };
 }
 
-function readEach(call: SubmitCall, namespace: string): GivenCall | EbbError {
+function readEach(call: SubmitCall, namespace: string, now: number): GivenCall | EbbError {
   try {
-    return readSubmit(call, namespace);
+    return readSubmit(call, namespace, now);
   } catch (error) {
     if (error instanceof EbbError) return error;
     throw error;
@@ -180,12 +176,5 @@ function aimOf(record: QueueRecord, given: string | undefined) {
     return { namespace, name: '', qualifier: '', other: { target, lane }, maxAgeMs: record.expiresAt - record.runAt };
   if (given === undefined && target.kind === 'function')
     return { namespace, name: target.name, qualifier: target.qualifier };
-  const named = splitTarget(given ?? '', namespace);
-  if (named.namespace === namespace) return named;
-  throw new EbbError('INVALID_REQUEST', `"function" is "${given}" but must be of the namespace "${namespace}"`);
-}
-
-function readCursor(text: string): number {
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new EbbError('INVALID_REQUEST', '"cursor" must be the "next" of the page before');
+  return aimAt(given ?? '', namespace, 'function');
 }

@@ -1,4 +1,4 @@
-import { parseDurationMs, type SubmitCall } from '@ebb/contract';
+import { describeSubmitValue, parseDurationMs, SUBMIT_VALUES, type SubmitCall, type SubmitValues } from '@ebb/contract';
 import { EbbError } from '../core/errors.ts';
 import type { GivenBody, GivenCall } from '../core/ports.ts';
 import { splitTarget } from './split-target.ts';
@@ -11,22 +11,23 @@ const VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-
 const MAX_HEADERS = 100;
 
 /** The call that a submit as JSON means; names without a namespace are of `namespace`. Throws INVALID_REQUEST. */
-export function readSubmit(call: SubmitCall, namespace: string): GivenCall {
+export function readSubmit(call: SubmitCall, namespace: string, now: number): GivenCall {
   const { delay, runAt, maxAge, key, idempotencyKey, priority, callback, method, path } = call;
   const { body, contentType } = bodyOf(call);
+  const url = valueOf('callback', callback, now);
   return {
     ...splitTarget(call.function, namespace),
     method,
     path,
     headers: headersOf(call.headers, contentType),
     body,
-    runAt: runAt === undefined ? undefined : Date.parse(runAt),
+    runAt: valueOf('runAt', runAt, now),
     delayMs: delay === undefined ? undefined : msOf(delay),
     maxAgeMs: maxAge === undefined ? undefined : msOf(maxAge),
     priority,
     key,
     idempotencyKey,
-    callbacks: callback === undefined ? undefined : [{ url: addressOf(callback) }],
+    callbacks: url === undefined ? undefined : [{ url }],
   };
 }
 
@@ -60,12 +61,16 @@ function headersOf(given: SubmitCall['headers'], contentType: string | undefined
   return headers;
 }
 
-function addressOf(text: string): string {
-  if (/^https?:\/\//i.test(text) && URL.canParse(text)) return text;
-  throw new EbbError(
-    'INVALID_REQUEST',
-    `"callback" is ${JSON.stringify(text.slice(0, 80))} but must be an http or https address`,
-  );
+/** What the field says, by the rules that hold for headers and options as well. */
+function valueOf<Name extends 'runAt' | 'callback'>(
+  name: Name,
+  text: string | undefined,
+  now: number,
+): SubmitValues[Name] | undefined {
+  if (text === undefined) return undefined;
+  const value = SUBMIT_VALUES[name].parse(text, now);
+  if (value !== undefined) return value;
+  throw new EbbError('INVALID_REQUEST', describeSubmitValue(name, `"${name}"`, text));
 }
 
 function msOf(value: string | number): number {

@@ -131,6 +131,8 @@ export interface DeployOutcome {
 export interface FunctionRegistry {
   /** The function a name means now, or undefined. */
   resolve(namespace: string, name: string): FunctionRecord | undefined;
+  /** Whether there is a namespace of that name; no longer from the moment on in which its removal begins. */
+  hasNamespace(namespace: string): boolean;
   /** Every function, or those of one namespace, by name. */
   list(namespace?: string): readonly FunctionRecord[];
   /** The versions of a function, newest first. Throws FUNCTION_NOT_FOUND. */
@@ -522,8 +524,12 @@ export interface DeadLetters {
   list(query: DeadLetterFilter & { readonly redriven: boolean; readonly limit: number }): Promise<InvocationPage>;
   /** One with every attempt. Throws INVOCATION_NOT_FOUND, INVOCATION_NOT_DEAD. */
   get(id: string, namespace?: string): Promise<InvocationResource>;
-  /** Queues letters anew under new ids, as many as one step takes. */
-  redrive(selection: DeadLetterChoice): Promise<Redriven>;
+  /**
+   * Queues letters anew under new ids, as many as one step takes. With `to`, a function, alias or version of their
+   * namespace, as calls of that one, by its settings; then they leave the dead letters. Throws what accepting a call
+   * throws, then with some of them redriven; doing it again goes on with the rest.
+   */
+  redrive(selection: DeadLetterChoice, to?: string): Promise<Redriven>;
   /** Removes letters, as many as one step takes; also those that were redriven, where they are named. */
   purge(selection: DeadLetterChoice): Promise<Purged>;
 }

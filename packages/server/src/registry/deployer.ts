@@ -75,7 +75,7 @@ export function createDeployer(options: DeployerOptions): Deployer {
     if (missing !== undefined) {
       throw new EbbError(
         'SECRET_NOT_FOUND',
-        `"secrets" names "${missing}", which namespace "${input.namespace}" does not have`,
+        `"secrets" names "${missing}", which namespace "${input.namespace}" does not have; set it first ("ebb secret set ${missing} --namespace ${input.namespace}")`,
       );
     }
     if (input.code === undefined ? input.spec.runtime !== undefined : !code.has(input.code)) {

@@ -174,6 +174,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
 
   return {
     resolve: (namespace, name) => records.get(recordKey(namespace, name)),
+    hasNamespace: (namespace) => options.namespaces.get(namespace) !== undefined,
 
     list(namespace) {
       ordered ??= [...records.values()].sort((left, right) =>

@@ -41,7 +41,10 @@ export async function createSecretRegistry(options: SecretRegistryOptions): Prom
   };
 
   const notFound = (namespace: string, name: string): EbbError =>
-    new EbbError('SECRET_NOT_FOUND', `there is no secret "${name}" in namespace "${namespace}"`);
+    new EbbError(
+      'SECRET_NOT_FOUND',
+      `there is no secret "${name}" in namespace "${namespace}"; "ebb secret list --namespace ${namespace}" shows those there are`,
+    );
 
   const find = async (namespace: string, name: string): Promise<Entry | undefined> => {
     requireName(namespace, 'namespace');

@@ -265,7 +265,7 @@ export interface Queue extends AsyncDisposable {
   list(query: RecordQuery): Promise<readonly QueueRecord[]>;
   /** Every lane with queued or running items. */
   lanes(): Promise<readonly LaneStats[]>;
-  /** How many records of a namespace are in each state. */
+  /** How many records of a namespace are in each state; all are in it that `enqueue` was asked for before. */
   count(namespace: string): Promise<Readonly<Record<InvocationState, number>>>;
   /** Whether items for that qualifier of a function (`@3`) are queued or running. */
   hasQueued(target: Extract<Target, { readonly kind: 'function' }>): Promise<boolean>;

@@ -1,5 +1,6 @@
 import { CliError } from '../../core/cli-error.ts';
 import { defineCommand } from '../../core/command.ts';
+import { changeDeadLetters, requireFound } from '../../invocation/change-dead-letters.ts';
 import { FILTER_OPTIONS, selectionOf } from '../../invocation/dead-letter-filter.ts';
 import { confirm } from '../../terminal/confirm.ts';
 
@@ -15,7 +16,7 @@ export const purgeDeadLettersCommand = defineCommand({
   ],
   examples: ['ebb dead-letters purge --function thumbnail --before 7d', 'ebb dead-letters purge --all --yes'],
   async run(context) {
-    const { parameters, output, stdin, stderr, startTask, signal } = context;
+    const { parameters, output, stdin, stderr, signal } = context;
     const selection = await selectionOf(context, 'purge');
     if (!parameters.flag('yes')) {
       if (!stdin.isTTY)
@@ -29,26 +30,13 @@ export const purgeDeadLettersCommand = defineCommand({
       }
     }
     const { client } = await context.connect();
-    const task = await startTask('purging');
-    const total = { count: 0, skipped: 0 };
-    try {
-      for (let cursor: string | undefined, isFirst = true; isFirst || cursor !== undefined; isFirst = false) {
-        const step = await client.deadLetters.purge(cursor === undefined ? selection : { ...selection, cursor }, {
-          signal,
-        });
-        total.count += step.count;
-        total.skipped += step.skipped;
-        task.update(`purging: ${total.count}`);
-        cursor = step.next;
-      }
-      task.done();
-    } catch (error) {
-      task.failed();
-      throw error;
-    }
+    const total = await changeDeadLetters(context, selection, {
+      doing: 'purging',
+      done: 'removed',
+      step: (part) => client.deadLetters.purge(part, { signal }),
+    });
     output.result(total, () => undefined);
-    output.note(
-      `removed ${total.count}${total.skipped > 0 ? `; left out ${total.skipped} that ${total.skipped === 1 ? 'is' : 'are'} no dead letter` : ''}`,
-    );
+    output.note(`removed ${total.count}`);
+    requireFound(total);
   },
 });

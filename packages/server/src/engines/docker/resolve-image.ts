@@ -92,9 +92,13 @@ export async function obtainImage(client: DockerClient, image: string, signal?: 
 
 /** An image that is said to exist does not. */
 export function notFound(image: string, reason: string, cause?: unknown): EbbError {
-  return new EbbError('IMAGE_NOT_FOUND', `the image "${image}" is not on this host and cannot be pulled: ${reason}`, {
-    cause,
-  });
+  return new EbbError(
+    'IMAGE_NOT_FOUND',
+    `the image "${image}" is not on this host and cannot be pulled: ${reason}; check its name and tag, or "docker pull" it on the host`,
+    {
+      cause,
+    },
+  );
 }
 
 /** An image asks for something that is not given; `problem` is the sentence's end. */

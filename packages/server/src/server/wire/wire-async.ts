@@ -117,7 +117,7 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
     onOutcome: (outcome) => metrics.offered(outcome),
   });
   const waiters = createWaiters();
-  const outcomes = wireOutcomes({ queue, files, egress, signingKeys, clock, owner });
+  const outcomes = wireOutcomes({ queue, registry, acceptance, files, egress, signingKeys, clock, owner });
   const settling = createSwitchedSettling(queue);
   const dispatch: Dispatch = made.use(
     wireDispatch({

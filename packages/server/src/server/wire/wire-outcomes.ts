@@ -1,3 +1,4 @@
+import type { Acceptance } from '../../async/accept.ts';
 import { createCaptures } from '../../async/captures.ts';
 import { createDeadLetters } from '../../async/dead-letters.ts';
 import { createUrlDeliverer } from '../../async/deliver-url.ts';
@@ -6,13 +7,15 @@ import type { Egress } from '../../async/egress/egress.ts';
 import { createOutcomeQueues } from '../../async/outcome-queues.ts';
 import type { PayloadFiles } from '../../async/payload-files.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { Captures, DeadLetters, OutcomeQueues, SigningKeys } from '../../core/ports.ts';
+import type { Captures, DeadLetters, FunctionRegistry, OutcomeQueues, SigningKeys } from '../../core/ports.ts';
 import type { Queue } from '../../store/queue.ts';
 
 /** What {@link wireOutcomes} joins. */
 export interface WireOutcomesOptions {
   readonly queue: Queue;
-  readonly files: Pick<PayloadFiles, 'open'>;
+  readonly registry: FunctionRegistry;
+  readonly acceptance: Pick<Acceptance, 'enqueueKept'>;
+  readonly files: Pick<PayloadFiles, 'open' | 'renew'>;
   readonly egress: Egress;
   readonly signingKeys: SigningKeys;
   readonly clock: Clock;

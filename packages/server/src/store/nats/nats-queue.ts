@@ -69,6 +69,17 @@ export async function createNatsQueue(options: NatsQueueOptions): Promise<Queue>
     }
   };
 
+  /** Work that queues something, for whoever has to know all that was asked for before. */
+  const queueing = new Set<Promise<unknown>>();
+  const whileQueueing = async <T>(work: Promise<T>): Promise<T> => {
+    queueing.add(work);
+    try {
+      return await work;
+    } finally {
+      queueing.delete(work);
+    }
+  };
+
   const settle = async (settlement: Settlement): Promise<boolean> => {
     const { receipt, follow = [] } = settlement;
     const id = parseReceipt(receipt)?.id;
@@ -132,7 +143,7 @@ export async function createNatsQueue(options: NatsQueueOptions): Promise<Queue>
   return {
     name: 'nats',
 
-    enqueue: (items, limits) => use(() => acceptor.accept(items, limits?.perNamespace)),
+    enqueue: (items, limits) => whileQueueing(use(() => acceptor.accept(items, limits?.perNamespace))),
 
     lease: (request) =>
       use(async () => {
@@ -203,7 +214,10 @@ export async function createNatsQueue(options: NatsQueueOptions): Promise<Queue>
 
     lanes: () => use(async () => [...store.ledger.index.lanes()].map((lane) => statsOf(store.ledger.index, lane))),
 
-    count: (namespace) => use(async () => ({ ...store.ledger.index.count(namespace) })),
+    async count(namespace) {
+      await Promise.allSettled(queueing);
+      return use(async () => ({ ...store.ledger.index.count(namespace) }));
+    },
 
     hasQueued: ({ namespace, name, qualifier }) =>
       use(async () =>
@@ -219,11 +233,13 @@ export async function createNatsQueue(options: NatsQueueOptions): Promise<Queue>
       ),
 
     redrive: (pairs, now) =>
-      use(async () => {
-        const results: boolean[] = [];
-        for (const { id, newId } of pairs) results.push(await redrive(id, newId, now));
-        return results;
-      }),
+      whileQueueing(
+        use(async () => {
+          const results: boolean[] = [];
+          for (const { id, newId } of pairs) results.push(await redrive(id, newId, now));
+          return results;
+        }),
+      ),
 
     purge: (ids) =>
       use(() =>
