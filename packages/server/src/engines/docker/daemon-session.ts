@@ -1,4 +1,4 @@
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import type { DockerClient } from './docker-client.ts';
 import { askStream } from './dial.ts';
 
@@ -30,9 +30,11 @@ export function createDaemonSessions(client: DockerClient, socketPath: string): 
     const lifeline = { isCut: false };
     // Nothing of ours ever comes on it: all that is to be seen is that it ends.
     const filters = JSON.stringify({ type: ['daemon'] });
-    const stream = await client.call('open the event stream', client.deadlines.queryMs, () =>
+    const stream = (await client.call('open the event stream', client.deadlines.queryMs, () =>
       askStream(client.docker, '/events', closing.signal, { filters }),
-    );
+    )) as AsyncIterable<Uint8Array> & Pick<IncomingMessage, 'socket'>;
+    // A server that leaves its containers to another ends without closing the engine.
+    stream.socket.unref();
     const cut = () => {
       lifeline.isCut = true;
       opening = undefined;
