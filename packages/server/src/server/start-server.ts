@@ -28,7 +28,7 @@ import { createLogBook } from '../telemetry/log-book.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createMetricsServer } from '../telemetry/metrics-server.ts';
 import { emptyNamespace } from './empty-namespace.ts';
-import { openGateways, openHere } from './front.ts';
+import { type Front, openGateways, openHere } from './front.ts';
 import { createHealth } from './health.ts';
 import { createReload } from './reload.ts';
 import { retried } from './retried.ts';
@@ -113,7 +113,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   made.defer(() => {
     if (standing.isOurs) removeRunDir(runDir);
   });
-  const later: { registry?: StoredFunctionRegistry; jobs?: JobEngine } = {};
+  const later: { registry?: StoredFunctionRegistry; jobs?: JobEngine; front?: Front } = {};
   const [wired, admin, namespaces, code] = await Promise.all([
     wireEngine(config, installation, logger),
     ensureAdminSecret({ store, given: config.adminSecret }),
@@ -228,7 +228,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       metrics,
       pools,
       invoker,
-      outside: () => gateway.outside,
+      outside: () => later.front?.outside ?? gateway.outside,
       askSuccessor: async (text) => {
         if (!standing.handOver) throw new EbbError('DRAINING', 'no server has taken over');
         return standing.handOver.calls(text);
@@ -322,6 +322,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       })
     : await openHere(shared);
   health.front = opened;
+  later.front = opened;
   made.adopt(opened, (open) => open.close());
   if (predecessor) {
     predecessor.onCalls((text) => calls.settleFor(text));
