@@ -233,6 +233,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
         if (!standing.handOver) throw new EbbError('DRAINING', 'no server has taken over');
         return standing.handOver.calls(text);
       },
+      abortBefore: async (id, message) => (await predecessor?.abort(id, message)) ?? false,
       clock,
       logger,
       isShared: predecessor !== undefined,
@@ -365,6 +366,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     listen: { host: config.listen.host, port: opened.port },
     localToken,
     owners: () => [calls.owner, ...alive()],
+    abort: (id, message) => calls.abort(id, message),
     held: async () => {
       const before = predecessor ? await predecessor.held() : new Set<string>();
       return before && [...pools.held(), ...before];
