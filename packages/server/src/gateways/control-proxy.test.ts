@@ -16,7 +16,7 @@ async function openBoth(handle: (request: IncomingMessage, response: ServerRespo
   const proxy = stack.use(createControlProxy(path));
   const door = createServer((request, response) => proxy.pass(request, response));
   await new Promise<void>((resolve) => door.listen(0, '127.0.0.1', resolve));
-  stack.defer(() => void door.closeAllConnections());
+  stack.defer(() => door.closeAllConnections());
   stack.defer(() => void door.close());
   const { port } = door.address() as AddressInfo;
   return { port, socket, [Symbol.asyncDispose]: () => stack.disposeAsync() };
