@@ -219,6 +219,25 @@ describe('a takeover', () => {
     expect((await getOnce(server.functionUrl('slow', '/who'))).status).toBe(200);
   });
 
+  test('A2: a call that runs on in an old server, or the one before that, is cancelled through the new one', async () => {
+    await using server = await startTestServer({ engine: 'process' });
+    await deployLab(server, 'slow');
+    const submit = async () => {
+      const answer = await fetch(`${server.url}/async-function/slow/slow?ms=20000`, { method: 'POST' });
+      return answer.headers.get('x-call-id') ?? '';
+    };
+    const { invocations } = server.client;
+    const isRunning = async (id: string) => (await invocations.get(id)).state === 'running';
+    const first = await submit();
+    await eventually(() => isRunning(first));
+    const eldest = await server.takeOver();
+    const second = await submit();
+    await eventually(() => isRunning(second));
+    const elder = await server.takeOver();
+    for (const id of [first, second]) expect((await invocations.cancel(id)).state).toBe('cancelled');
+    expect(await Promise.all([eldest.exited, elder.exited])).toEqual([0, 0]);
+  });
+
   test('leaves the old server as it was when the new one is killed half-way', async () => {
     await using server = await startTestServer({ engine: 'process', env: { EBB_LOG_LEVEL: 'info' } });
     await deployLab(server, 'steady');

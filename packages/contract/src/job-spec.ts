@@ -73,7 +73,9 @@ export const jobSpecSchema = z
       .min(1)
       .max(MAX_TASKS)
       .optional()
-      .describe('One text a task: its standard input and `EBB_TASK_INPUT`, or the body of its call.'),
+      .describe(
+        `One text a task, of at most ${MAX_INPUT_LENGTH} characters: its standard input and \`EBB_TASK_INPUT\`, or the body of its call.`,
+      ),
     parallelism: count(10_000)
       .optional()
       .describe('Most tasks at once. Default: as many as `jobMaxTasks` allows, 32 calls of a function.'),

@@ -1,26 +1,11 @@
 import fc from 'fast-check';
-import { type FunctionResource, type FunctionSpecInput, functionSpecSchema } from '@ebb/contract';
+import { type FunctionSpecInput, functionSpecSchema } from '@ebb/contract';
 import { expect, test } from 'vitest';
+import { functionResource } from '../../../../testing/harness/function-resource.ts';
 import { parseManifest } from '../manifest/parse-manifest.ts';
 import { exportManifest } from './export-manifest.ts';
 
-function resource(name: string, spec: FunctionSpecInput): FunctionResource {
-  const parsed = functionSpecSchema.parse(spec);
-  return {
-    namespace: 'team',
-    name,
-    version: 1,
-    spec: parsed,
-    ...(parsed.runtime === undefined ? {} : { code: `sha256:${'a'.repeat(64)}` }),
-    aliases: [],
-    state: 'idle',
-    instances: 0,
-    path: `/function/${name}`,
-    createdAt: '2026-11-21T00:00:00Z',
-    versionCreatedAt: '2026-11-21T00:00:00Z',
-    updatedAt: '2026-11-21T00:00:00Z',
-  };
-}
+const resource = (name: string, spec: FunctionSpecInput) => functionResource('team', name, spec);
 
 test('an export leaves out what is the default', () => {
   const text = exportManifest('team', [

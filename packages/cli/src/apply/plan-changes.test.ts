@@ -1,9 +1,9 @@
 import { type FunctionResource, type FunctionSpecInput, functionSpecSchema } from '@ebb/contract';
 import { describe, expect, test } from 'vitest';
+import { CODE, functionResource } from '../../../../testing/harness/function-resource.ts';
 import { describePlan, planValue } from './describe-plan.ts';
 import { type Desired, planChanges } from './plan-changes.ts';
 
-const CODE = `sha256:${'a'.repeat(64)}`;
 const OTHER_CODE = `sha256:${'b'.repeat(64)}`;
 const plain = { style: (_style: string, text: string) => text };
 
@@ -12,20 +12,7 @@ function desired(name: string, spec: FunctionSpecInput = {}, code = CODE): Desir
 }
 
 function deployed(name: string, spec: FunctionSpecInput = {}, code = CODE): FunctionResource {
-  return {
-    namespace: 'n',
-    name,
-    version: 1,
-    spec: functionSpecSchema.parse({ runtime: 'node', ...spec }),
-    code,
-    aliases: [],
-    state: 'idle',
-    instances: 0,
-    path: `/function/${name}`,
-    createdAt: '2026-11-21T00:00:00Z',
-    versionCreatedAt: '2026-11-21T00:00:00Z',
-    updatedAt: '2026-11-21T00:00:00Z',
-  };
+  return functionResource('n', name, { runtime: 'node', ...spec }, code);
 }
 
 describe('a plan', () => {

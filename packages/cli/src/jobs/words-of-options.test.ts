@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createParameters } from '../core/parameters.ts';
-import { inWordsOfOptions } from './words-of-options.ts';
+import { checkJobs, inWordsOfOptions } from './words-of-options.ts';
 
 const refusal = (message: string) => Object.assign(new Error(message), { code: 'INVALID_REQUEST' });
 
@@ -19,5 +19,14 @@ describe('a job that the server refuses', () => {
   test('is refused as the server said it where that is about something else', () => {
     const other = refusal('"namespace" is "x y" but must be a name');
     expect(inWordsOfOptions(other, [{}], parameters)).toBe(other);
+  });
+
+  test('is refused before its function is deployed, in the same words', () => {
+    const check = (spec: object) => () => checkJobs([{ name: 'shout', spec } as { name: string }], parameters);
+    expect(check({ function: 'shout', inputs: ['a', 'b'.repeat(65_536)] })).not.toThrow();
+    expect(check({ function: 'shout', inputs: ['a', 'b'.repeat(65_537)] })).toThrow(
+      /^"inputs.1" of the job "shout" is "b+\.\.\. but must be at most 65536 characters long$/,
+    );
+    expect(check({ function: 'shout', timeout: 'banana' })).toThrow(/^"--timeout" is "banana" but must be a duration/);
   });
 });

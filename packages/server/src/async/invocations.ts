@@ -124,7 +124,7 @@ export function createInvocations(options: InvocationsOptions): Invocations {
           `the call has ended already (${cancelled.state}), so there is nothing to cancel; "ebb invocations show ${id}" says how`,
         );
       if (cancelled.kind === 'running') {
-        if (running?.abort(id, CANCELLED) !== true)
+        if ((await running?.abort(id, CANCELLED)) !== true)
           throw new EbbError(
             'CONFLICT',
             'the call runs, but not in this server; it can be cancelled once its lease is over: try again in a minute',

@@ -581,10 +581,10 @@ export interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Attempts that run in this process. */
+/** Attempts that run in this process, or one that it has taken over from. */
 export interface RunningCalls {
-  /** Aborts the attempt of a call; false when none runs here. The call is settled as cancelled soon after. */
-  abort(id: string, message: string): boolean;
+  /** Aborts the attempt of a call; false when none runs there. The call is settled as cancelled soon after. */
+  abort(id: string, message: string): boolean | Promise<boolean>;
 }
 
 /** Who a request comes from. */

@@ -1,62 +1,29 @@
-import { createServer, type IncomingMessage, request as httpRequest, type ServerResponse } from 'node:http';
-import { EbbError } from '../core/errors.ts';
-import { newCallId } from '../core/ids.ts';
-import { sendError } from '../gateway/send-error.ts';
+import { Agent, createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { passRequest } from '../gateway/pass-request.ts';
 
 /** Tells the first process whom a gateway asks for; what callers send under the name is dropped. */
 const PEER_HEADER = 'x-ebb-peer';
-const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'upgrade', 'expect', PEER_HEADER]);
+/** Idle connections a gateway keeps to the first process. */
+const MOST_IDLE = 64;
 
-/**
- * Has the first process answer a request, over its private socket: bodies stream both ways, and who leaves on one
- * side is gone on the other.
- */
-export function proxyControl(socketPath: string, request: IncomingMessage, response: ServerResponse): void {
-  // One request a connection, but this side closes it: an answer that comes before the request's last write is not lost.
-  const upstream = httpRequest({
-    socketPath,
-    agent: false,
-    setHost: false,
-    method: request.method,
-    path: request.url,
-    headers: [
-      ...passed(request.rawHeaders),
-      PEER_HEADER,
-      request.socket.remoteAddress ?? '',
-      'Connection',
-      'keep-alive',
-    ],
-  });
-  upstream.on('response', (answer) => {
-    response.writeHead(answer.statusCode ?? 502, answer.statusMessage, passed(answer.rawHeaders));
-    // Followed logs have a head long before their first line.
-    response.flushHeaders();
-    answer.pipe(response);
-    answer.once('close', () => {
-      if (!answer.complete) response.destroy();
-    });
-  });
-  upstream.on('error', () => {
-    if (response.headersSent) return;
-    const error = new EbbError('DRAINING', 'the control API cannot be reached just now', { retryAfterSeconds: 1 });
-    sendError(response, error, newCallId());
-  });
-  upstream.once('close', () => {
-    // What was not wanted of a body is read, so that the caller comes to read its answer.
-    request.unpipe(upstream);
-    request.resume();
-  });
-  response.once('close', () => upstream.destroy());
-  request.pipe(upstream);
+/** Has the first process answer what a gateway does not. */
+export interface ControlProxy extends Disposable {
+  /** Has it answer a request, over a connection that later requests use again. */
+  pass(request: IncomingMessage, response: ServerResponse): void;
 }
 
-function passed(raw: readonly string[]): string[] {
-  const headers: string[] = [];
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = raw[i] as string;
-    if (!HOP_BY_HOP.has(name.toLowerCase())) headers.push(name, raw[i + 1] as string);
-  }
-  return headers;
+/** Makes the way to the private socket of the first process. */
+export function createControlProxy(socketPath: string): ControlProxy {
+  const agent = new Agent({ keepAlive: true, maxFreeSockets: MOST_IDLE });
+  return {
+    pass: (request, response) =>
+      passRequest(request, response, {
+        to: { socketPath, agent },
+        requestHeaders: [PEER_HEADER, request.socket.remoteAddress ?? '', 'Connection', 'keep-alive'],
+        unreachable: 'the control API cannot be reached just now',
+      }),
+    [Symbol.dispose]: () => agent.destroy(),
+  };
 }
 
 /** Where the first process answers what gateways pass on. Only its own user reaches the directory of the socket. */
@@ -64,10 +31,14 @@ export async function openControlSocket(
   path: string,
   handle: (request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<AsyncDisposable> {
-  const server = createServer({ requestTimeout: 0 }, (request, response) => {
+  // Connections are closed by gateways alone: a request never meets one that is just being closed here.
+  const server = createServer({ requestTimeout: 0, keepAliveTimeout: 0 }, (request, response) => {
     const peer = request.headers[PEER_HEADER];
-    // One request a connection, so the connection may say whose it is: guesses are counted by address.
-    Object.defineProperty(request.socket, 'remoteAddress', { value: typeof peer === 'string' ? peer : '' });
+    // One request at a time, so the connection may say whose it is: guesses are counted by address.
+    Object.defineProperty(request.socket, 'remoteAddress', {
+      value: typeof peer === 'string' ? peer : '',
+      configurable: true,
+    });
     delete request.headers[PEER_HEADER];
     handle(request, response);
   });

@@ -79,6 +79,7 @@ export class GatewayFleet implements AsyncDisposable {
   #crashesInRow = 0;
   #isClosing = false;
   #relay: string | undefined;
+  #served = 0;
   #closed: Promise<void> | undefined;
 
   constructor(options: GatewayFleetOptions) {
@@ -126,6 +127,11 @@ export class GatewayFleet implements AsyncDisposable {
     let all = 0;
     for (const { running } of this.#gateways) all += running;
     return all;
+  }
+
+  /** Calls from outside that gateways have served until now, as last reported. */
+  get served(): number {
+    return this.#served;
   }
 
   /** Connections of all gateways, as last reported, and those none has yet. */
@@ -269,7 +275,10 @@ export class GatewayFleet implements AsyncDisposable {
         gateway.connections -= message.closed;
         gateway.running = message.running;
         for (const [key, count] of message.reused) this.#options.broker.arrived(key, count);
-        for (const counted of message.calls) this.#options.metrics.merge(counted);
+        for (const counted of message.calls) {
+          this.#options.metrics.merge(counted);
+          for (const { count } of counted.codes) this.#served += count;
+        }
         this.#options.metrics.mergeCopies(message.copies);
         if (message.versions.length > 0) this.#options.onCounted(message.versions);
         for (const line of message.lines) this.#options.logs.append(line);

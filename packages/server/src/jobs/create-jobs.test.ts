@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type JobSpecInput, jobSpecSchema } from '@ebb/contract';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';
 import { createLogger } from '../core/logger.ts';
@@ -14,6 +14,7 @@ import { createMemoryKeyValue } from '../store/memory/memory-key-value.ts';
 import { createAttemptRunner } from './attempt-runner.ts';
 import { createJobs } from './create-jobs.ts';
 import { createJobStore } from './job-store.ts';
+import { LiveJob } from './live-job.ts';
 import { createResultFiles } from './result-files.ts';
 
 const NS = 'tests';
@@ -360,6 +361,35 @@ describe('a job of a function', () => {
     expect(commits).toBeLessThan(writes / 2);
     expect(await jobs.tasks(NS, id, { from: 9_990, limit: 100 })).toHaveLength(10);
   }, 20_000);
+});
+
+describe('many jobs at once', () => {
+  test('a thousand tasks of a hundred jobs cost a few looks at a job each, not one at every job', async () => {
+    const { jobs, submit, ended, runs } = await start({ maxContainers: 20 });
+    runs.decide = () => ({ code: 0 });
+    const looks = vi.spyOn(LiveJob.prototype, 'isReady');
+    const ids = await Promise.all(Array.from({ length: 100 }, () => submit(image({ tasks: 10 }))));
+    for (const id of ids) expect(await ended(id)).toMatchObject({ state: 'succeeded' });
+    expect(runs.started).toHaveLength(1_000);
+    expect(jobs.openIn(NS)).toBe(0);
+    expect(looks.mock.calls.length / 1_000).toBeLessThan(5);
+    looks.mockRestore();
+  }, 20_000);
+
+  test('all end as they should in the room there is, whatever fails, waits or is cancelled meanwhile', async () => {
+    const { jobs, submit, ended, runs } = await start({ maxContainers: 7 });
+    runs.decide = ({ labels: { task, attempt } }) => ({ code: task % 3 === 0 && attempt === 1 ? 1 : 0 });
+    const ids = await Promise.all(
+      Array.from({ length: 12 }, (_, n) => submit(image({ tasks: 5, retries: 1, parallelism: 1 + (n % 3) }))),
+    );
+    await until(() => runs.started.length > 10);
+    await jobs.cancel(NS, ids[11] ?? '');
+    for (const id of ids.slice(0, 11)) {
+      expect(await ended(id)).toMatchObject({ state: 'succeeded', tasks: { succeeded: 5 } });
+    }
+    expect(await ended(ids[11] ?? '')).toMatchObject({ state: 'cancelled' });
+    expect(runs.most).toBeLessThanOrEqual(7);
+  });
 });
 
 describe('a server that is started again', () => {

@@ -8,6 +8,7 @@ import type { TaskRuns } from '../engines/engine.ts';
 import type { AttemptRunner, TaskStream } from './attempt-runner.ts';
 import { decideDependencies } from './decide-dependencies.ts';
 import type { JobRecord, TaskRow } from './job-record.ts';
+import { createJobBook } from './job-book.ts';
 import { toJobResource, toTaskResource } from './job-resource.ts';
 import { createJobScheduler, type JobSchedulerOptions } from './job-scheduler.ts';
 import type { JobStore, NewJob } from './job-store.ts';
@@ -61,12 +62,13 @@ const FORGET_EVERY_MS = 60_000;
 /** Makes the batch jobs of a server. */
 export function createJobs(options: JobsOptions): JobEngine {
   const { store, results, clock, logger, admission } = options;
-  const scheduler = createJobScheduler(options);
-  const streams = scheduler.streams;
+  const book = createJobBook(options);
+  const scheduler = createJobScheduler({ ...options, book });
+  const { streams } = book;
   let forgetting: NodeJS.Timeout | undefined;
 
   const require = (namespace: string, id: string): JobRecord => {
-    const record = scheduler.find(id);
+    const record = book.find(id);
     if (record?.namespace === namespace) return record;
     throw new EbbError(
       'JOB_NOT_FOUND',
@@ -74,13 +76,13 @@ export function createJobs(options: JobsOptions): JobEngine {
     );
   };
   const show = (record: JobRecord): JobResource => {
-    const live = scheduler.live(record.id);
+    const live = book.live(record.id);
     return toJobResource(record, live?.counts ?? record.counts, live?.lost ?? record.lost ?? 0);
   };
   const newId = (name: string): string => {
     for (;;) {
       const id = `${name.slice(0, 40).replace(/-+$/, '')}-${newShortId(4)}`;
-      if (!scheduler.find(id)) return id;
+      if (!book.find(id)) return id;
     }
   };
 
@@ -100,7 +102,7 @@ export function createJobs(options: JobsOptions): JobEngine {
       const called = name ?? nameOf(spec.image ?? spec.function ?? 'job');
       return { id: newId(called), name: called, after: spec.after, spec };
     });
-    const decision = decideDependencies(named, (id) => scheduler.find(id)?.namespace === namespace);
+    const decision = decideDependencies(named, (id) => book.find(id)?.namespace === namespace);
     if (decision.kind === 'refused') throw new EbbError('JOB_DEPENDENCY_INVALID', decision.message);
     const now = clock.now();
     return Promise.all(
@@ -143,7 +145,7 @@ export function createJobs(options: JobsOptions): JobEngine {
 
   async function forgetOld(): Promise<void> {
     const before = clock.now() - options.keptMs;
-    for (const record of scheduler.all()) {
+    for (const record of book.all()) {
       if (record.endedAt === undefined || record.endedAt >= before) continue;
       await remove(record).catch((error: unknown) => {
         logger.warn({ job: record.id, err: error }, 'an old job could not be removed; it is tried again');
@@ -185,14 +187,14 @@ export function createJobs(options: JobsOptions): JobEngine {
       const cancel = () => scheduler.end(id, { state: 'cancelled', reason: 'who streamed its input went away' });
       signal.addEventListener('abort', () => void cancel().catch(() => {}), { once: true });
       if (signal.aborted) void cancel().catch(() => {});
-      scheduler.onEnd(id, (record, row) => {
+      book.onEnd(id, (record, row) => {
         streams.delete(id);
         opened.end({ job: show(record), task: toTaskResource(0, row, true) });
       });
       return opened.pieces;
     },
     list(namespace, { state, name, limit }) {
-      const found = scheduler
+      const found = book
         .all()
         .filter((record) => record.namespace === namespace)
         .filter(
@@ -205,7 +207,7 @@ export function createJobs(options: JobsOptions): JobEngine {
       for (;;) {
         const record = require(namespace, id);
         // One that has ended changes no more: nothing is kept for who would wait for it.
-        const changed = record.endedAt === undefined ? scheduler.changed(id) : undefined;
+        const changed = record.endedAt === undefined ? book.changed(id) : undefined;
         yield show(record);
         if (!changed || signal.aborted) return;
         await Promise.race([changed, aborted(signal)]);
@@ -293,20 +295,20 @@ export function createJobs(options: JobsOptions): JobEngine {
       forgetting = setInterval(() => void forgetOld(), FORGET_EVERY_MS).unref();
     },
     openIn: (namespace) =>
-      scheduler.all().filter((record) => record.namespace === namespace && record.endedAt === undefined).length,
+      book.all().filter((record) => record.namespace === namespace && record.endedAt === undefined).length,
     gauges() {
-      const open = scheduler.all().filter(({ endedAt }) => endedAt === undefined);
+      const open = book.all().filter(({ endedAt }) => endedAt === undefined);
       return Array.from(
         Map.groupBy(open, ({ namespace }) => namespace),
         ([namespace, records]) => {
-          const counts = records.map(({ id }) => scheduler.live(id)?.counts);
+          const counts = records.map(({ id }) => book.live(id)?.counts);
           const sum = (state: 'queued' | 'running') => counts.reduce((all, one) => all + (one?.[state] ?? 0), 0);
           return { namespace, open: records.length, queued: sum('queued'), running: sum('running') };
         },
       );
     },
     async clear(namespace) {
-      for (const record of scheduler.all()) {
+      for (const record of book.all()) {
         if (record.namespace === namespace && record.endedAt !== undefined) await remove(record);
       }
     },

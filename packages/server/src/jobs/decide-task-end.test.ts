@@ -43,4 +43,21 @@ describe('the end of an attempt', () => {
     const end: AttemptEnd = { kind: 'lost', message: 'too many calls', retryAfterMs: 5_000 };
     expect(decideTaskEnd(running, end, { retries: 0, now: 0 }).waitMs).toBe(5_000);
   });
+
+  test('a job that is being ended makes no more attempts, and one whose input was a connection’s cannot', () => {
+    const running: TaskRow = { ...NEW_TASK, state: 'running', attempt: 1 };
+    for (const end of [
+      { kind: 'lost', message: 'the daemon went away' },
+      { kind: 'failed', message: 'ended with exit code 1' },
+    ] as const) {
+      const facts = { retries: 5, now: 0 };
+      const message = end.message;
+      expect(decideTaskEnd(running, end, facts).row.state).toBe('queued');
+      const ending = decideTaskEnd(running, end, { ...facts, isEnding: true });
+      expect(ending).toMatchObject({ row: { state: 'cancelled', message } });
+      const streamed = decideTaskEnd(running, end, { ...facts, isStreamed: true });
+      expect(streamed).toMatchObject({ row: { state: 'failed', message } });
+      for (const { waitMs } of [ending, streamed]) expect(waitMs).toBeUndefined();
+    }
+  });
 });

@@ -22,12 +22,32 @@ export const MOST_LOST = 30;
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 30_000;
 
-/** What a task is after an attempt, and how long it waits for another one if it gets one. */
-export function decideTaskEnd(
-  row: TaskRow,
-  end: AttemptEnd,
-  { retries, now }: { readonly retries: number; readonly now: number },
-): { readonly row: TaskRow; readonly waitMs?: number } {
+/** What the end of an attempt is judged by. */
+export interface TaskEndFacts {
+  readonly retries: number;
+  readonly now: number;
+  /** Whether the job is being ended: then no more attempts are made. */
+  readonly isEnding?: boolean;
+  /** Whether the input was a connection's: it is gone, so it cannot be sent again. */
+  readonly isStreamed?: boolean;
+}
+
+/** A task after an attempt, and how long it waits for another one if it gets one. */
+export interface TaskEndDecision {
+  readonly row: TaskRow;
+  readonly waitMs?: number;
+}
+
+/** What a task is after an attempt. */
+export function decideTaskEnd(row: TaskRow, end: AttemptEnd, facts: TaskEndFacts): TaskEndDecision {
+  const decided = decideAlone(row, end, facts);
+  if (decided.row.state !== 'queued') return decided;
+  if (facts.isEnding) return { row: { ...decided.row, state: 'cancelled' } };
+  if (facts.isStreamed) return { row: { ...decided.row, state: 'failed' } };
+  return decided;
+}
+
+function decideAlone(row: TaskRow, end: AttemptEnd, { retries, now }: TaskEndFacts): TaskEndDecision {
   const { attempt, failures, lost, startedAt } = row;
   const base = { attempt, failures, lost, startedAt, endedAt: now, ...outcomeOf(end) };
   if (end.kind === 'succeeded' || end.kind === 'cancelled') return { row: { ...base, state: end.kind } };

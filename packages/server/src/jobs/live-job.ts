@@ -1,4 +1,5 @@
 import { type ResolvedJob, resolveJob, type TaskCounts } from '@ebb/contract';
+import { IndexedHeap } from '../core/indexed-heap.ts';
 import type { StopReason } from './classify-task-end.ts';
 import { type JobRecord, NEW_TASK, noneOf, type TaskRow } from './job-record.ts';
 
@@ -19,13 +20,15 @@ export class LiveJob {
   lost = 0;
   /** When it is to have ended, on the clock that never goes backwards. */
   deadlineAt: number | undefined;
+  /** When it is to be looked at again, on the same clock. */
+  alarmAt = Number.POSITIVE_INFINITY;
   /** The row of the task whose attempt ended last. */
   last: TaskRow | undefined;
   /** Attempts that run here, with what stops them. */
   readonly stops = new Map<number, (reason: StopReason) => void>();
   readonly #taken: Uint8Array;
   #next = 0;
-  #retries: Waiting[] = [];
+  readonly #retries = new IndexedHeap<Waiting>((one, other) => one.readyAt < other.readyAt);
 
   constructor(record: JobRecord, rows: ReadonlyMap<number, TaskRow>, order: number, now: number) {
     this.record = record;
@@ -38,14 +41,14 @@ export class LiveJob {
       this.counts.queued -= 1;
       this.counts[row.state] += 1;
       this.lost += row.lost;
-      if (row.state === 'queued') this.#retries.push({ index, readyAt: now, row });
+      if (row.state === 'queued') this.#retries.place({ index, readyAt: now, row });
     }
   }
 
   /** Takes the next task that may begin out of the queue; those that wait for another attempt come first. */
   take(now: number): { readonly index: number; readonly row: TaskRow } | undefined {
-    const due = this.#retries.findIndex(({ readyAt }) => readyAt <= now);
-    const [waiting] = due === -1 ? [] : this.#retries.splice(due, 1);
+    const waiting = this.#dueRetry(now);
+    if (waiting) this.#retries.remove(waiting);
     const index = waiting?.index ?? this.#nextNew();
     if (index === undefined) return undefined;
     this.#taken[index] = 1;
@@ -58,18 +61,21 @@ export class LiveJob {
   settle(index: number, row: TaskRow, readyAt: number): void {
     this.counts.running -= 1;
     this.counts[row.state] += 1;
-    if (row.state === 'queued') this.#retries.push({ index, readyAt, row });
+    if (row.state === 'queued') this.#retries.place({ index, readyAt, row });
   }
 
   isReady(now: number): boolean {
-    return this.#retries.some(({ readyAt }) => readyAt <= now) || this.#nextNew() !== undefined;
+    return this.#dueRetry(now) !== undefined || this.#nextNew() !== undefined;
   }
 
   /** When the next of the tasks that wait for another attempt may begin; undefined when none waits. */
   nextReadyAt(): number | undefined {
-    let soonest: number | undefined;
-    for (const { readyAt } of this.#retries) if (soonest === undefined || readyAt < soonest) soonest = readyAt;
-    return soonest;
+    return this.#retries.first?.readyAt;
+  }
+
+  #dueRetry(now: number): Waiting | undefined {
+    const { first } = this.#retries;
+    return first !== undefined && first.readyAt <= now ? first : undefined;
   }
 
   #nextNew(): number | undefined {

@@ -19,6 +19,8 @@ export interface Front {
   readonly port: number;
   /** What the health says of it. */
   describe(): Pick<HealthResource, 'gateways'>;
+  /** Calls from outside until now: those that came to this process, and those that others have served. */
+  readonly outside: number;
   /** Refuses new calls and resolves when those that run have ended, or when that takes too long. */
   drain(): Promise<void>;
   /** Sets anew how long {@link drain} waits; undefined for as long as the calls have. */
@@ -92,6 +94,9 @@ export async function openHere(options: FrontOptions): Promise<Front> {
     port: listener.port,
     server: listener.server,
     describe: () => ({}),
+    get outside() {
+      return gateway.outside;
+    },
     begin: () => {
       listener.begin();
       relayed?.begin();
@@ -197,6 +202,9 @@ export async function openGateways(options: GatewaysOptions): Promise<Front> {
     port: port.port,
     server: port.server,
     describe: () => ({ gateways: fleet.list() }),
+    get outside() {
+      return gateway.outside + fleet.served;
+    },
     begin: () => {
       port.begin();
       relayed?.begin();

@@ -3,7 +3,7 @@ import { createLogger } from '../core/logger.ts';
 import type { FunctionRegistry, RegistryChange } from '../core/ports.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { RouteTable } from '../gateway/route-table.ts';
-import { proxyControl } from '../gateways/control-proxy.ts';
+import { createControlProxy } from '../gateways/control-proxy.ts';
 import { LeasedRates } from '../gateways/leased-rates.ts';
 import { LeasedSlots } from '../gateways/leased-slots.ts';
 import type { FromGateway, GatewaySetup, ToGateway } from '../gateways/messages.ts';
@@ -40,6 +40,7 @@ function runGateway(setup: GatewaySetup): void {
   const rates = new LeasedRates({ limited: setup.limited, send });
   const authenticator = createRemoteAuthenticator(send);
   const listeners = new Set<(change: RegistryChange) => void>();
+  const control = createControlProxy(setup.controlSocket);
   const remoteVersions = createRemoteVersions(send);
   const functions: Pick<FunctionRegistry, 'list' | 'watch'> = {
     list: () => setup.records,
@@ -73,7 +74,7 @@ function runGateway(setup: GatewaySetup): void {
     maxHeaderBytes: setup.maxHeaderBytes,
     onPlainRequest: (caller, request) => gateway.handlePlain(caller, request),
     onRequest: (request, response) => {
-      if (!gateway.handle(request, response)) proxyControl(setup.controlSocket, request, response);
+      if (!gateway.handle(request, response)) control.pass(request, response);
     },
     onUpgrade: (request, socket, head) => void gateway.handleUpgrade(request, socket, head),
   });
@@ -109,6 +110,7 @@ function runGateway(setup: GatewaySetup): void {
     report();
     slots[Symbol.dispose]();
     rates[Symbol.dispose]();
+    control[Symbol.dispose]();
     // The last report has left when the channel is closed.
     process.removeAllListeners('disconnect');
     process.disconnect?.();

@@ -3,83 +3,56 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { createApi } from '../api/create-api.ts';
-import { ensureAdminSecret } from '../auth/admin-secret.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
 import { createLocalToken, hashLocalToken } from '../auth/local-token.ts';
-import { createCodeStore } from '../builds/code-store.ts';
 import type { Config } from '../config/config-schema.ts';
-import { type LoadedConfig, loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import { createLogger } from '../core/logger.ts';
-import type { FunctionRegistry } from '../core/ports.ts';
 import { limitedEverywhere } from '../gateways/route-feed.ts';
 import { AsyncDoor } from '../gateway/async-door.ts';
-import type { InstancePools } from '../pool/instance-pools.ts';
 import { withoutRollouts } from '../rollouts/without-rollouts.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
-import { createNamespaceRegistry } from '../registry/namespace-registry.ts';
-import { createSecretRegistry } from '../registry/secret-registry.ts';
-import { createSigningKeys } from '../registry/signing-keys.ts';
 import type { JobEngine } from '../jobs/create-jobs.ts';
-import { openLendable } from '../store/lendable-key-value.ts';
-import { openLendableQueue } from '../store/lendable-queue.ts';
 import { createLogBook } from '../telemetry/log-book.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
-import { createMetricsServer } from '../telemetry/metrics-server.ts';
-import { emptyNamespace } from './empty-namespace.ts';
-import { openGateways, openHere } from './front.ts';
+import { clientUrl } from './client-url.ts';
+import { createClosing } from './close-server.ts';
+import { type Front, openGateways, openHere } from './front.ts';
 import { createHealth } from './health.ts';
+import { openMetrics } from './open-metrics.ts';
+import { openStores } from './open-stores.ts';
 import { createReload } from './reload.ts';
-import { retried } from './retried.ts';
 import type { RunningServer, StartOptions } from './running-server.ts';
+import { readSettings } from './settings.ts';
+import { startCodeSweep } from './sweep-code.ts';
 import { createApiGate } from './takeover/api-gate.ts';
 import { type HandOver, openHandOver } from './takeover/hand-over.ts';
-import { createHandOverSteps, isInUse } from './takeover/hand-over-steps.ts';
+import { createHandOverSteps } from './takeover/hand-over-steps.ts';
 import { inheritanceOf } from './takeover/inheritance.ts';
 import { callPredecessor } from './takeover/predecessor.ts';
-import { openInstallation, readServerFile, removeRunDir, writeServerFile } from './installation.ts';
+import { openInstallation, removeRunDir, writeServerFile } from './installation.ts';
 import { wireAsync } from './wire/wire-async.ts';
+import { functionGauges } from './wire/function-gauges.ts';
+import { wireKeepers } from './wire/wire-keepers.ts';
 import { wireJobs } from './wire/wire-jobs.ts';
 import { wireEngine } from './wire/wire-engine.ts';
 import { wirePools } from './wire/wire-pools.ts';
-import { wireQueue } from './wire/wire-queue.ts';
 import { wireTraffic } from './wire/wire-traffic.ts';
-import { wireStore } from './wire/wire-store.ts';
 
 /** How often idle instances are looked at. */
 const SCALE_EVERY_MS = 500;
-/** Uploaded code that no version refers to is kept this long: its deploy may still come. */
-const UNUSED_CODE_MS = 3_600_000;
-const SWEEP_EVERY_MS = 600_000;
-/** A server that is replaced closes its metrics when the other serves. */
-const METRICS_TRIES = 20;
-/** Whoever had the store's file may have the queue's for a moment longer. */
-const QUEUE_TRIES = 20;
-/** Half a minute longer than calls with the default timeout take to end in a server that shuts down. */
-const STORE_TRIES = 1_800;
-/** Real code compresses to a fifth, rarely to a fiftieth; an archive beyond this is a bomb. */
-const CODE_MAX_RATIO = 200;
 
 /**
  * Starts the platform in this process: the one place where its parts are made and joined. Throws CONFIG_INVALID,
  * DATA_DIR_IN_USE, LISTEN_FAILED, STORE_FAILED or an engine's error; then nothing is left running.
  */
 export async function startServer(options: StartOptions): Promise<RunningServer> {
-  const load = () =>
-    loadConfig({
-      ...(options.flags === undefined ? {} : { flags: options.flags }),
-      ...(options.env === undefined ? {} : { env: options.env }),
-    });
-  const levelOf = (loaded: LoadedConfig) =>
-    loaded.origins.logLevel === 'default'
-      ? (options.defaultLogLevel ?? loaded.config.logLevel)
-      : loaded.config.logLevel;
-  const loaded = load();
-  const { config, origins, warnings: configWarnings } = loaded;
+  const settings = readSettings(options);
+  const { config, origins } = settings;
   const clock = systemClock;
-  const logger = createLogger(levelOf(loaded));
-  const warnings = [...configWarnings];
+  const logger = createLogger(config.logLevel);
+  const warnings = [...settings.warnings];
   // Whatever fails half-way undoes what was made before it.
   await using made = new AsyncDisposableStack();
 
@@ -97,43 +70,18 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   }
   await predecessor?.lend();
   // Whether this server's place is its own: what it would share with another is not removed.
-  const standing: { isOurs: boolean; isReplaced: boolean; hasStore?: boolean; handOver?: HandOver } = {
+  const standing: { isOurs: boolean; isReplaced: boolean; handOver?: HandOver } = {
     isOurs: predecessor === undefined,
     isReplaced: false,
   };
-  const store = made.use(await openLendable(() => openStore()));
-  standing.hasStore = true;
-  const queue = made.use(
-    await openLendableQueue(async () => {
-      const open = () => wireQueue({ config, installation: installation.id, logger });
-      const opened = await retried(open, QUEUE_TRIES, isInUse);
-      return options.aroundQueue?.(opened) ?? opened;
-    }),
-  );
+  const { store, queue } = await openStores({ ...options, config, installation: installation.id, logger }, made);
   made.defer(() => {
     if (standing.isOurs) removeRunDir(runDir);
   });
-  const later: { registry?: StoredFunctionRegistry; jobs?: JobEngine } = {};
-  const [wired, admin, namespaces, code] = await Promise.all([
+  const later: { registry?: StoredFunctionRegistry; jobs?: JobEngine; front?: Front } = {};
+  const [wired, { admin, namespaces, code, secrets, signingKeys }] = await Promise.all([
     wireEngine(config, installation, logger),
-    ensureAdminSecret({ store, given: config.adminSecret }),
-    createNamespaceRegistry({
-      store,
-      clock,
-      reservedCalls: (namespace) => later.registry?.reservedCalls(namespace) ?? 0,
-      empty: async (namespace) => {
-        if (later.jobs) await emptyNamespace(namespace, { queue, jobs: later.jobs });
-      },
-    }),
-    createCodeStore({
-      directory: join(config.dataDir, 'code'),
-      limits: {
-        archiveBytes: config.uploadMaxBytes,
-        unpackedBytes: config.codeMaxBytes,
-        entries: config.codeMaxFiles,
-        ratio: CODE_MAX_RATIO,
-      },
-    }),
+    wireKeepers({ config, store, queue, clock, later }),
   ]);
   const { engine } = wired;
   made.defer(() => (standing.isOurs ? engine[Symbol.asyncDispose]() : undefined));
@@ -142,16 +90,6 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   warnings.push(...wired.warnings);
   const preparing = engine.prepare();
   preparing.catch(() => {});
-
-  const keyPath = join(config.dataDir, 'secrets.key');
-  const secrets = await createSecretRegistry({
-    store,
-    keyPath,
-    namespaces,
-    clock,
-    usedBy: (namespace, name) => later.registry?.secretUser(namespace, name),
-  });
-  const signingKeys = await createSigningKeys({ store, keyPath, namespaces, clock });
 
   const logs = made.use(
     createLogBook({
@@ -162,7 +100,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     }),
   );
   const metrics = createMetrics({
-    functions: () => gauges(registry, pools),
+    functions: () => functionGauges(registry, pools),
     spares: () => spares.ready,
     asyncCalls: () => calls.gauges(),
     jobs: () => later.jobs?.gauges() ?? [],
@@ -228,11 +166,12 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       metrics,
       pools,
       invoker,
-      outside: () => gateway.outside,
+      outside: () => later.front?.outside ?? gateway.outside,
       askSuccessor: async (text) => {
         if (!standing.handOver) throw new EbbError('DRAINING', 'no server has taken over');
         return standing.handOver.calls(text);
       },
+      abortBefore: async (id, message) => (await predecessor?.abort(id, message)) ?? false,
       clock,
       logger,
       isShared: predecessor !== undefined,
@@ -322,6 +261,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       })
     : await openHere(shared);
   health.front = opened;
+  later.front = opened;
   made.adopt(opened, (open) => open.close());
   if (predecessor) {
     predecessor.onCalls((text) => calls.settleFor(text));
@@ -337,10 +277,17 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     opened.begin();
     predecessor.open();
   }
-  const metricsServer = await openMetrics();
+  const metricsServer = await openMetrics({
+    listen: config.metricsListen,
+    isDefault: origins.metricsListen === 'default',
+    isTakeover: predecessor !== undefined,
+    metrics,
+    health: () => health.now(),
+    onWarning: (warning) => warnings.push(warning),
+  });
   if (metricsServer) made.use(metricsServer);
 
-  const url = `http://${clientHost(config.listen.host)}:${opened.port}`;
+  const url = clientUrl({ host: config.listen.host, port: opened.port });
   made.use(
     writeServerFile(config.dataDir, {
       url,
@@ -354,9 +301,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const alive = () => (predecessor?.isThere === true ? predecessor.owners : []);
   await calls.start(alive());
   void predecessor?.gone.then(() => calls.reclaim());
-  const sweep = setInterval(() => void sweepCode().catch(() => {}), SWEEP_EVERY_MS).unref();
-  made.defer(() => clearInterval(sweep));
-  void sweepCode().catch(() => {});
+  made.use(startCodeSweep({ registry, pools, code }));
 
   const handOver = await openHandOver({
     runDir,
@@ -364,6 +309,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     listen: { host: config.listen.host, port: opened.port },
     localToken,
     owners: () => [calls.owner, ...alive()],
+    abort: (id, message) => calls.abort(id, message),
     held: async () => {
       const before = predecessor ? await predecessor.held() : new Set<string>();
       return before && [...pools.held(), ...before];
@@ -388,11 +334,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   });
   standing.handOver = handOver;
   const reload = createReload({
-    current: { ...config, logLevel: levelOf(loaded) },
-    read: () => {
-      const again = load();
-      return { ...again.config, logLevel: levelOf(again) };
-    },
+    current: config,
+    read: () => settings.readAgain(),
     apply: (next) => {
       logger.level = next.logLevel;
       opened.setDrainTimeout(next.drainTimeoutMs);
@@ -400,32 +343,16 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     },
     logger,
   });
-  const parts = made.move();
-  let closed: Promise<void> | undefined;
-  const close = async (now: AbortSignal) => {
-    // Told to stop while another server takes over: it does, and nobody is refused anything.
-    await handOver.close();
-    // With a successor nobody is refused anything: calls end by themselves, at the latest by their timeouts.
-    health.draining = true;
-    await calls.stop();
-    if (standing.isReplaced)
-      await Promise.race([Promise.all([opened.callsEnded(now), jobs.streamsEnded()]), aborted(now)]);
-    else await opened.drain();
-    await calls.giveBack();
-    // Ends followed logs, which would keep their connections open.
-    await api[Symbol.asyncDispose]();
-    // What was promised to idle connections is kept: a request may be on its way on one, also on one of the server
-    // that this one replaced, which passes it on to here.
-    if (standing.isReplaced) await opened.left(now);
-    await opened.close(1_000);
-    await parts.disposeAsync();
-  };
-  const hurry = new AbortController();
-  const stop = () => {
-    // Asked again, what is left of connections is cut.
-    if (closed) hurry.abort();
-    return (closed ??= close(hurry.signal));
-  };
+  const close = createClosing({
+    handOver,
+    calls,
+    front: opened,
+    jobs,
+    api,
+    health,
+    isReplaced: () => standing.isReplaced,
+    rest: made.move(),
+  });
   return {
     url,
     ...(metricsServer === undefined ? {} : { metricsUrl: metricsServer.url }),
@@ -439,76 +366,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     ...(predecessor === undefined ? {} : { predecessor: predecessor.pid }),
     replaced: handOver.replaced,
     reload,
-    close: stop,
-    [Symbol.asyncDispose]: stop,
+    close,
+    [Symbol.asyncDispose]: close,
   };
-
-  function openMetricsOnce() {
-    const { metricsListen: listen } = config;
-    return listen === 'off' ? undefined : createMetricsServer({ listen, metrics, health: () => health.now() });
-  }
-
-  /** With `takeover` a server that shuts down, or cannot hand over, is waited for. */
-  async function openStore() {
-    try {
-      const tries = options.takeover && !standing.hasStore ? STORE_TRIES : 1;
-      return await retried(() => wireStore(config.dataDir), tries, isInUse);
-    } catch (cause) {
-      if (!isInUse(cause)) throw cause;
-      const pid = readServerFile(config.dataDir)?.pid;
-      throw new EbbError('DATA_DIR_IN_USE', inUseMessage(config.dataDir, pid, options.takeover === true), { cause });
-    }
-  }
-
-  async function openMetrics() {
-    try {
-      return await retried(() => openMetricsOnce(), predecessor ? METRICS_TRIES : 1);
-    } catch (error) {
-      // Nobody asked for the default port, so a second server on the host does without.
-      if (origins.metricsListen !== 'default' || !(error instanceof EbbError)) throw error;
-      warnings.push(`metrics are off: ${error.message}; set EBB_METRICS_LISTEN to another address`);
-      return undefined;
-    }
-  }
-
-  async function sweepCode() {
-    await registry.collect();
-    const inUse = new Set(await registry.codeInUse());
-    // What was removed while it still served may go on for as long as its last request.
-    for (const { version } of pools.all()) if (version.code !== undefined) inUse.add(version.code);
-    await code.sweep(inUse, UNUSED_CODE_MS);
-  }
-}
-
-/** What to do about a data directory that another server, maybe of that process id, has open. */
-function inUseMessage(dataDir: string, pid: number | undefined, isTakeover: boolean): string {
-  const which = pid === undefined ? '' : ` (process ${pid})`;
-  const instead = isTakeover ? '' : ', take its place with --takeover';
-  return `${dataDir} is open in another running server${which}; stop that one${instead}, or choose another directory with --data-dir`;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 function frozenBytesOf({ maxFrozenBytes }: Config): number {
   return maxFrozenBytes ?? totalmem() / 2;
-}
-
-function* gauges(registry: FunctionRegistry, pools: InstancePools) {
-  for (const { namespace, name, live } of registry.list()) {
-    const pool = pools.find(live.key);
-    const { ready = 0, waiting = 0 } = pool ?? {};
-    yield { namespace, name, instances: ready, waiting, frozen: pool?.frozen().length ?? 0 };
-  }
-}
-
-/** An address to connect to for one to listen on. */
-function clientHost(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1';
-  if (host === '::') return '[::1]';
-  return host.includes(':') ? `[${host}]` : host;
 }

@@ -1,13 +1,14 @@
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { type AsyncGauges, createAsyncMetrics } from './async-metrics.ts';
+import { createMetricFamilies } from './metric-families.ts';
 
 const one = (label: string, queued: number): AsyncGauges => ({ label, queued, running: 1, oldestSeconds: 2.5 });
 
 test('submits are counted, and functions without calls vanish from the gauges', async () => {
   const registry = new Registry();
   let gauges = [one('f.n', 3), one('g.n', 4)];
-  const metrics = createAsyncMetrics(registry, () => Promise.resolve(gauges));
+  const metrics = createAsyncMetrics(createMetricFamilies(registry), () => Promise.resolve(gauges));
   metrics.offered('accepted');
   metrics.offered('accepted');
   metrics.offered('refused');
@@ -29,7 +30,7 @@ test('submits are counted, and functions without calls vanish from the gauges', 
 test('series are bounded, and those with the most calls are kept', async () => {
   const registry = new Registry();
   const many = Array.from({ length: 3_000 }, (_, i) => one(`f${i}.n`, i));
-  await createAsyncMetrics(registry, () => Promise.resolve(many)).read();
+  await createAsyncMetrics(createMetricFamilies(registry), () => Promise.resolve(many)).read();
   const page = await registry.metrics();
   expect(page.match(/^ebb_async_queued\{/gm)).toHaveLength(2_000);
   expect(page).toContain('f2999.n');
@@ -39,7 +40,7 @@ test('a queue that cannot be read leaves the gauges as they were', async () => {
   const registry = new Registry();
   let isFailing = false;
   const read = () => (isFailing ? Promise.reject(new Error('lent')) : Promise.resolve([one('f.n', 3)]));
-  const metrics = createAsyncMetrics(registry, read);
+  const metrics = createAsyncMetrics(createMetricFamilies(registry), read);
   await metrics.read();
   isFailing = true;
   await metrics.read();

@@ -1,4 +1,4 @@
-import { Counter, Gauge, type Registry } from 'prom-client';
+import type { MetricFamilies } from './metric-families.ts';
 
 /** How the asynchronous calls of a function stand. */
 export interface AsyncGauges {
@@ -25,48 +25,38 @@ export interface AsyncMetrics {
   read(): Promise<void>;
 }
 
-/** Makes them in a registry; `gauges` is asked at each scrape. */
+/** Makes them; `gauges` is asked at each scrape. */
 export function createAsyncMetrics(
-  registry: Registry,
+  families: MetricFamilies,
   gauges: () => Promise<readonly AsyncGauges[]> = () => Promise.resolve([]),
 ): AsyncMetrics {
-  const registers = [registry];
   const labelNames = ['function_name'] as const;
-  const offered = new Counter({
-    name: 'ebb_async_submits_total',
-    help: 'Asynchronous calls that were submitted, by what came of it: accepted, duplicate or refused.',
-    labelNames: ['outcome'],
-    registers,
-  });
-  const queued = new Gauge({
-    name: 'ebb_async_queued',
-    help: 'Asynchronous calls that wait for their first or next attempt.',
+  const offered = families.counter(
+    'ebb_async_submits_total',
+    'Asynchronous calls that were submitted, by what came of it: accepted, duplicate or refused.',
+    ['outcome'],
+  );
+  const queued = families.gauge(
+    'ebb_async_queued',
+    'Asynchronous calls that wait for their first or next attempt.',
     labelNames,
-    registers,
-  });
-  const running = new Gauge({
-    name: 'ebb_async_running',
-    help: 'Asynchronous calls with an attempt under way.',
+  );
+  const running = families.gauge('ebb_async_running', 'Asynchronous calls with an attempt under way.', labelNames);
+  const oldest = families.gauge(
+    'ebb_async_oldest_seconds',
+    'Time since the oldest waiting asynchronous call was accepted.',
     labelNames,
-    registers,
-  });
-  const oldest = new Gauge({
-    name: 'ebb_async_oldest_seconds',
-    help: 'Time since the oldest waiting asynchronous call was accepted.',
-    labelNames,
-    registers,
-  });
+  );
   const counts = {
     accepted: offered.labels('accepted'),
     duplicate: offered.labels('duplicate'),
     refused: offered.labels('refused'),
   };
-  const settled = new Counter({
-    name: 'ebb_async_settled_total',
-    help: 'Attempts of asynchronous calls, by how they left their call: succeeded, retry, dead or cancelled.',
-    labelNames: ['outcome'],
-    registers,
-  });
+  const settled = families.counter(
+    'ebb_async_settled_total',
+    'Attempts of asynchronous calls, by how they left their call: succeeded, retry, dead or cancelled.',
+    ['outcome'],
+  );
   const ends = {
     succeeded: settled.labels('succeeded'),
     retry: settled.labels('retry'),

@@ -1,5 +1,5 @@
-import { Counter, type Registry } from 'prom-client';
 import type { CountedCopies } from './copy-tally.ts';
+import type { MetricFamilies } from './metric-families.ts';
 
 /** The metrics about copies of calls that went to shadow versions. */
 export interface CopyMetrics {
@@ -8,22 +8,19 @@ export interface CopyMetrics {
   forget(label: string): void;
 }
 
-/** Makes them in a registry. */
-export function createCopyMetrics(registry: Registry): CopyMetrics {
-  const registers = [registry];
+/** Makes them. */
+export function createCopyMetrics(families: MetricFamilies): CopyMetrics {
   const known = new Map<string, Set<string>>();
-  const copies = new Counter({
-    name: 'ebb_shadow_calls_total',
-    help: 'Copies of calls that were meant for a shadow version, by what came of them.',
-    labelNames: ['function_name', 'outcome'],
-    registers,
-  });
-  const seconds = new Counter({
-    name: 'ebb_shadow_seconds_total',
-    help: 'Time that calls with a copy took, and that their copies took, where both were answered.',
-    labelNames: ['function_name', 'side'],
-    registers,
-  });
+  const copies = families.counter(
+    'ebb_shadow_calls_total',
+    'Copies of calls that were meant for a shadow version, by what came of them.',
+    ['function_name', 'outcome'],
+  );
+  const seconds = families.counter(
+    'ebb_shadow_seconds_total',
+    'Time that calls with a copy took, and that their copies took, where both were answered.',
+    ['function_name', 'side'],
+  );
   return {
     add(counted) {
       for (const { label, outcomes, primarySeconds, shadowSeconds } of counted) {

@@ -1,4 +1,4 @@
-import { Gauge, type Registry } from 'prom-client';
+import type { MetricFamilies } from './metric-families.ts';
 
 /** How the batch jobs of a namespace stand. */
 export interface JobGauges {
@@ -10,31 +10,18 @@ export interface JobGauges {
   readonly running: number;
 }
 
-/** Adds the metrics about batch jobs to a registry; `gauges` is asked at each scrape. */
-export function addJobMetrics(registry: Registry, gauges: () => Iterable<JobGauges> = () => []): void {
-  const open = new Gauge({
-    name: 'ebb_jobs_open',
-    help: 'Batch jobs that have not ended.',
-    labelNames: ['namespace'],
-    registers: [],
-    collect() {
-      this.reset();
-      for (const one of gauges()) this.labels(one.namespace).set(one.open);
-    },
+/** Adds the metrics about batch jobs; `gauges` is asked at each scrape. */
+export function addJobMetrics(families: MetricFamilies, gauges: () => Iterable<JobGauges> = () => []): void {
+  families.gauge('ebb_jobs_open', 'Batch jobs that have not ended.', ['namespace'], (open) => {
+    open.reset();
+    for (const one of gauges()) open.labels(one.namespace).set(one.open);
   });
-  const tasks = new Gauge({
-    name: 'ebb_job_tasks',
-    help: 'Tasks of batch jobs that have not ended, by whether they wait or run.',
-    labelNames: ['namespace', 'state'],
-    registers: [],
-    collect() {
-      this.reset();
-      for (const { namespace, queued, running } of gauges()) {
-        this.labels(namespace, 'queued').set(queued);
-        this.labels(namespace, 'running').set(running);
-      }
-    },
+  const help = 'Tasks of batch jobs that have not ended, by whether they wait or run.';
+  families.gauge('ebb_job_tasks', help, ['namespace', 'state'], (tasks) => {
+    tasks.reset();
+    for (const { namespace, queued, running } of gauges()) {
+      tasks.labels(namespace, 'queued').set(queued);
+      tasks.labels(namespace, 'running').set(running);
+    }
   });
-  registry.registerMetric(open);
-  registry.registerMetric(tasks);
 }

@@ -1,12 +1,13 @@
 import { startPhases, type StartReport, type WaitCause } from '@ebb/contract';
-import { collectDefaultMetrics, Counter, Gauge, type Metric, Registry } from 'prom-client';
+import { collectDefaultMetrics, type Counter, Registry } from 'prom-client';
 import { type AsyncGauges, createAsyncMetrics } from './async-metrics.ts';
-import { type CountedCalls, labelOf, SECONDS } from './call-tally.ts';
+import { type CountedCalls, labelOf } from './call-tally.ts';
 import { createCopyMetrics } from './copy-metrics.ts';
 import { type CountedCopies, createCopyTally } from './copy-tally.ts';
-import { DurationHistogram, type DurationSeries } from './duration-histogram.ts';
+import type { DurationSeries } from './duration-histogram.ts';
 import type { InvocationEvent } from './invocation-event.ts';
 import { addJobMetrics, type JobGauges } from './job-metrics.ts';
+import { createMetricFamilies } from './metric-families.ts';
 
 /** How a function stands, read at each scrape. */
 export interface FunctionGauges {
@@ -69,87 +70,54 @@ interface Series {
  */
 export function createMetrics(options: MetricsOptions = {}): Metrics {
   const registry = new Registry();
-  const registers = [registry];
+  const families = createMetricFamilies(registry);
   const labelNames = ['function_name', 'code'] as const;
-  const total = new Counter({
-    name: 'gateway_function_invocation_total',
-    help: 'Invocations that ended, by the status the caller got.',
+  const total = families.counter(
+    'gateway_function_invocation_total',
+    'Invocations that ended, by the status the caller got.',
     labelNames,
-    registers,
-  });
-  const seconds = new DurationHistogram({
-    name: 'gateway_functions_seconds',
-    help: 'Time from the arrival of a call to the last byte of its answer.',
+  );
+  const seconds = families.durations(
+    'gateway_functions_seconds',
+    'Time from the arrival of a call to the last byte of its answer.',
     labelNames,
-    bounds: SECONDS,
-  });
-  registry.registerMetric(seconds as unknown as Metric);
-  const started = new Counter({
-    name: 'gateway_function_invocation_started',
-    help: 'Invocations that were accepted; counted when they end.',
-    labelNames: ['function_name'],
-    registers,
-  });
-  const cold = new Counter({
-    name: 'ebb_cold_starts_total',
-    help: 'Invocations that waited for an instance to start.',
-    labelNames: ['function_name'],
-    registers,
-  });
-  const waited = new Counter({
-    name: 'ebb_calls_waited_total',
-    help: 'Invocations that waited, by what for.',
-    labelNames: ['cause'],
-    registers,
-  });
-  const queue = new DurationHistogram({
-    name: 'ebb_queue_seconds',
-    help: 'Time invocations waited for a slot.',
-    labelNames: ['function_name'],
-    bounds: SECONDS,
-  });
-  registry.registerMetric(queue as unknown as Metric);
-  const instances = new Gauge({
-    name: 'gateway_service_count',
-    help: 'Ready instances of the serving version.',
-    labelNames: ['function_name'],
-    registers,
-  });
-  const waiting = new Gauge({
-    name: 'ebb_queue_waiting',
-    help: 'Invocations waiting for a slot now.',
-    labelNames: ['function_name'],
-    registers,
-  });
-  const frozen = new Gauge({
-    name: 'ebb_instances_frozen',
-    help: 'Ready instances of the serving version that are frozen.',
-    labelNames: ['function_name'],
-    registers,
-  });
-  const spares = new Gauge({
-    name: 'ebb_spares_ready',
-    help: 'Instances without code that are ready to become one of a function.',
-    registers,
-  });
-  const starts = new Counter({
-    name: 'ebb_instance_starts_total',
-    help: 'Instances that were started, by why they were wanted and whether a spare was used.',
-    labelNames: ['cause', 'spare'],
-    registers,
-  });
-  const phaseSeconds = new DurationHistogram({
-    name: 'ebb_cold_start_phase_seconds',
-    help: 'Time that each part of a start took which calls waited for.',
-    labelNames: ['phase'],
-    bounds: SECONDS,
-  });
-  registry.registerMetric(phaseSeconds as unknown as Metric);
+  );
+  const started = families.counter(
+    'gateway_function_invocation_started',
+    'Invocations that were accepted; counted when they end.',
+    ['function_name'],
+  );
+  const cold = families.counter('ebb_cold_starts_total', 'Invocations that waited for an instance to start.', [
+    'function_name',
+  ]);
+  const waited = families.counter('ebb_calls_waited_total', 'Invocations that waited, by what for.', ['cause']);
+  const queue = families.durations('ebb_queue_seconds', 'Time invocations waited for a slot.', ['function_name']);
+  const instances = families.gauge('gateway_service_count', 'Ready instances of the serving version.', [
+    'function_name',
+  ]);
+  const waiting = families.gauge('ebb_queue_waiting', 'Invocations waiting for a slot now.', ['function_name']);
+  const frozen = families.gauge('ebb_instances_frozen', 'Ready instances of the serving version that are frozen.', [
+    'function_name',
+  ]);
+  const spares = families.gauge(
+    'ebb_spares_ready',
+    'Instances without code that are ready to become one of a function.',
+  );
+  const starts = families.counter(
+    'ebb_instance_starts_total',
+    'Instances that were started, by why they were wanted and whether a spare was used.',
+    ['cause', 'spare'],
+  );
+  const phaseSeconds = families.durations(
+    'ebb_cold_start_phase_seconds',
+    'Time that each part of a start took which calls waited for.',
+    ['phase'],
+  );
   collectDefaultMetrics({ register: registry });
   const copies = createCopyTally();
-  const copyMetrics = createCopyMetrics(registry);
-  const asyncMetrics = createAsyncMetrics(registry, options.asyncCalls);
-  addJobMetrics(registry, options.jobs);
+  const copyMetrics = createCopyMetrics(families);
+  const asyncMetrics = createAsyncMetrics(families, options.asyncCalls);
+  addJobMetrics(families, options.jobs);
   const functions = new Map<string, Series>();
   const causes = new Map<WaitCause, Counter.Internal>();
 

@@ -56,7 +56,11 @@ export const runJobCommand = defineCommand({
       () => void interrupt(context, client, submitted, asking, (reason = interrupted) => stop.abort(reason)),
       () => stop.abort(interrupted),
     );
-    if (deploy) await deployFirst({ ...context, signal: stop.signal }, client, deploy);
+    if (deploy) {
+      const { checkJobs } = await import('../../jobs/words-of-options.ts');
+      checkJobs(jobs, parameters);
+      await deployFirst({ ...context, signal: stop.signal }, client, deploy);
+    }
     submitted = await client.jobs
       .submit(namespace, [...jobs], { signal: stop.signal })
       .catch(async (error: unknown) => {

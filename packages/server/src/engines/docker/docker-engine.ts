@@ -21,6 +21,7 @@ import { createMountTable, mountPoints } from './mount-table.ts';
 import { obtainImage } from './resolve-image.ts';
 import { ensureRuntimeImage } from './runtime-image.ts';
 import { createSpareDriver } from './spare-driver.ts';
+import { createDaemonSessions } from './daemon-session.ts';
 import { createTaskDriver } from './task-driver.ts';
 import { createTaskNetworks } from './task-networks.ts';
 import { type DockerStats, toInstanceStats } from './stats.ts';
@@ -175,8 +176,10 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     },
   });
 
+  const sessions = createDaemonSessions(client, socketPath);
   const tasks = createTaskDriver({
     client,
+    sessions,
     installation,
     runDir,
     prepared,
@@ -286,6 +289,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     async [Symbol.asyncDispose]() {
       await Promise.allSettled(stopping.values());
       await tasks[Symbol.asyncDispose]();
+      sessions[Symbol.dispose]();
       await preparedNetworks[Symbol.asyncDispose]();
       await mounts.close().catch(() => {});
       for (const network of [open, closed]) {

@@ -7,10 +7,12 @@ import type { FoundTask, InstanceExit, TaskIo, TaskRuns, TaskSpec } from '../eng
 import { createInstanceDir, instanceDirPaths } from '../instance-dir.ts';
 import { containerName, type HostFacts, type ImageFacts, tenantUid } from './build-host-config.ts';
 import { buildTaskConfig, readTaskLabels, taskFilter } from './build-task-config.ts';
+import type { DaemonSession, DaemonSessions } from './daemon-session.ts';
 import { askStream } from './dial.ts';
 import { type DockerClient, daemonWords, statusOf } from './docker-client.ts';
 import { imageUid } from './image-user.ts';
 import { readFrames } from './logs.ts';
+import { mayBeLost } from './may-be-lost.ts';
 import type { PreparedNetwork } from './prepared-networks.ts';
 import { inspectImage, notFound } from './resolve-image.ts';
 import { hasEnded, inspectContainer, removeOwn, stopContainer, tolerate } from './stop-container.ts';
@@ -27,6 +29,7 @@ const MOST_REMOVALS = 16;
 /** What {@link createTaskDriver} needs. */
 export interface TaskDriverOptions {
   readonly client: DockerClient;
+  readonly sessions: Pick<DaemonSessions, 'current'>;
   readonly installation: string;
   readonly runDir: string;
   /** What containers share, made at the first call. */
@@ -47,7 +50,7 @@ export type TaskDriver = TaskRuns & AsyncDisposable;
  * what has ended is removed beside what comes next. The daemon's labels are the only memory.
  */
 export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
-  const { client, installation, runDir, networks } = options;
+  const { client, sessions, installation, runDir, networks } = options;
   const { docker, deadlines } = client;
   const containerOf = (id: string) => docker.getContainer(containerName(installation, id));
   const removals = new Set<Promise<void>>();
@@ -167,6 +170,7 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
     stream: Readable,
     graceMs: number,
     io: TaskIo,
+    session: DaemonSession,
     signal: AbortSignal,
   ): Promise<InstanceExit> {
     const broken = new AbortController();
@@ -174,6 +178,8 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
     // One whose output nobody takes any more would wait for ever.
     told.catch(() => broken.abort());
     const exit = await exitOf(container, graceMs, io.leave, AbortSignal.any([signal, broken.signal]));
+    // What was not told to end may have been ended by a daemon that shuts down, whatever its exit code.
+    const isOwnEnd = signal.aborted || session.goesOn();
     const late = setTimeout(() => stream.destroy(), LAST_WORDS_MS);
     try {
       await told;
@@ -182,6 +188,8 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
     } finally {
       clearTimeout(late);
     }
+    if (!(await isOwnEnd))
+      throw new EbbError('ENGINE_UNAVAILABLE', 'the Docker daemon went away, and the task with it');
     return exit;
   }
 
@@ -212,6 +220,7 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
     let stream: Duplex | undefined;
     let isStarted = false;
     try {
+      const session = await sessions.current();
       await make(spec, preparedNetwork, signal);
       stream = await attach(container, spec.hasInput);
       signal.throwIfAborted();
@@ -219,7 +228,7 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
       await start(spec, container);
       isStarted = true;
       void send(stream, spec.hasInput ? io.input : undefined).catch(() => {});
-      return await follow(container, stream, spec.graceMs, io, signal);
+      return await follow(container, stream, spec.graceMs, io, session, signal);
     } catch (error) {
       if (!isStarted) {
         await removeOwn({ client, container, installation }).catch(() => {});
@@ -260,6 +269,7 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
   return {
     run,
     async join(found, { graceMs, cleanup }, io, signal) {
+      const session = await sessions.current();
       const container = containerOf(found.id);
       const over = new AbortController();
       // Unlike an attached stream it has all from the beginning, and an end where the container has one already.
@@ -271,7 +281,10 @@ export function createTaskDriver(options: TaskDriverOptions): TaskDriver {
         }),
       )) as AsyncIterable<Uint8Array> & Readable;
       try {
-        const exit = await follow(container, stream, graceMs, io, signal);
+        const exit = await follow(container, stream, graceMs, io, session, signal);
+        if (found.state === 'exited' && (await mayBeLost(client, containerName(installation, found.id), exit))) {
+          throw new EbbError('ENGINE_UNAVAILABLE', 'it was ended while no server followed it');
+        }
         await finish(found.id, cleanup, exit, true);
         return exit;
       } finally {

@@ -21,6 +21,7 @@ async function open(lend: HandOverSteps['lend']) {
     localToken: 'x',
     owners: () => [],
     held: () => Promise.resolve([]),
+    abort: (id) => Promise.resolve(id === 'here'),
     logger: createLogger('silent'),
     steps: {
       lend,
@@ -65,4 +66,11 @@ test('a successor is told why the store is not handed over, and the server goes 
     `the running server (process ${process.pid}) cannot be replaced: PUT /v1/x still runs after 60 s; try again when it has ended`,
   );
   await eventually(() => server.done.length === 1);
+});
+
+test('a successor has an attempt ended that still runs in the old server, and is told when none does', async () => {
+  await using server = await open(() => Promise.resolve());
+  using predecessor = await server.call();
+  expect(await predecessor?.abort('here', 'cancelled')).toBe(true);
+  expect(await predecessor?.abort('elsewhere', 'cancelled')).toBe(false);
 });

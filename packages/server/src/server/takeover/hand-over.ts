@@ -34,6 +34,8 @@ export interface HandOverOptions {
   readonly steps: HandOverSteps;
   /** Instances that this server still has, or the one before it; undefined when that one does not say. */
   readonly held: () => Promise<readonly string[] | undefined>;
+  /** Ends the attempt of an asynchronous call; false when none of it runs here, or in the server before this one. */
+  readonly abort: (id: string, message: string) => Promise<boolean>;
   readonly logger: Logger;
 }
 
@@ -108,7 +110,7 @@ interface Successor {
 function follow(
   channel: LineChannel<FromSuccessor, FromPredecessor>,
   pid: number,
-  { steps, held, listen, localToken, owners, logger }: HandOverOptions,
+  { steps, held, abort, listen, localToken, owners, logger }: HandOverOptions,
   onReplaced: (pid: number) => void,
 ): Successor {
   const gone = Promise.withResolvers<void>();
@@ -149,6 +151,11 @@ function follow(
       case 'held':
         // Without an answer the successor leaves alone what it does not know.
         void held().then((ids) => ids && channel.send({ kind: 'held', ask: message.ask, ids }));
+        return;
+      case 'abort':
+        void abort(message.id, message.message).then((isDone) =>
+          channel.send({ kind: 'aborted', ask: message.ask, isDone }),
+        );
         return;
       case 'calls':
         if (message.text === undefined) asked.get(message.ask)?.reject(unreachable());

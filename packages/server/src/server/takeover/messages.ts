@@ -25,6 +25,8 @@ export type FromSuccessor =
   | { readonly kind: 'open' }
   /** Which instances are still the old server's? Answered with `held`. */
   | { readonly kind: 'held'; readonly ask: number }
+  /** The attempt of an asynchronous call is to be ended, if it runs there. Answered with `aborted`. */
+  | { readonly kind: 'abort'; readonly ask: number; readonly id: string; readonly message: string }
   /** The answer to `calls`; without a text the queue failed. */
   | { readonly kind: 'calls'; readonly ask: number; readonly text?: string };
 
@@ -46,6 +48,8 @@ export type FromPredecessor =
   | { readonly kind: 'lent' }
   | { readonly kind: 'given' }
   | { readonly kind: 'held'; readonly ask: number; readonly ids: readonly string[] }
+  /** Whether the call ran there; then it is settled as cancelled soon. */
+  | { readonly kind: 'aborted'; readonly ask: number; readonly isDone: boolean }
   /** Something is to be done in the queue of asynchronous calls, for one that still runs there. */
   | { readonly kind: 'calls'; readonly ask: number; readonly text: string }
   /** Instances have become free. */

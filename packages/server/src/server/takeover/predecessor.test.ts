@@ -41,3 +41,12 @@ test('a server that does not say what it still has is not waited for, and its ne
   isSilent = false;
   expect(await predecessor?.held()).toEqual(new Set(['a']));
 });
+
+test('a server that does not know how to end an attempt, or has ended, ends none', async () => {
+  await using server = await openServer((message) => (message.kind === 'hello' ? WELCOME : undefined));
+  using predecessor = await server.call();
+  expect(await predecessor?.abort('a', 'cancelled')).toBe(false);
+  predecessor?.[Symbol.dispose]();
+  await predecessor?.gone;
+  expect(await predecessor?.abort('a', 'cancelled')).toBe(false);
+});

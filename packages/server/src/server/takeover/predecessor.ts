@@ -13,10 +13,12 @@ import {
 
 /** Longest time the running server may take for a step other than ending the changes under way. */
 const STEP_MS = 10_000;
-/** Longest time for it to say what it still has: everything that is compared with the engine waits for that. */
+/** Longest time for it to answer a question: everything that is compared with the engine waits for what it still has. */
 const HELD_MS = 2_000;
 /** Longest time for changes under way; the running server gives up after a minute and says why. */
 const LEND_MS = 90_000;
+
+type Answer = Extract<FromPredecessor, { readonly kind: 'held' | 'aborted' }>;
 
 /** The server that runs on a data directory, for the one that takes over from it. */
 export interface Predecessor extends Disposable {
@@ -42,6 +44,11 @@ export interface Predecessor extends Disposable {
   open(): void;
   /** The instances it still has, none when it has ended; undefined when it does not say so within two seconds. */
   held(): Promise<ReadonlySet<string> | undefined>;
+  /**
+   * Ends the attempt of an asynchronous call, which is then cancelled with that message; false when none runs there, the
+   * server has ended, or it does not answer within two seconds.
+   */
+  abort(id: string, message: string): Promise<boolean>;
   /** Has `answer` do what it wants done in the queue of asynchronous calls; what it rejects with is told as a failure. */
   onCalls(answer: (text: string) => Promise<string>): void;
   /** Calls `listener` when instances have become free, and when the server has ended. */
@@ -56,7 +63,7 @@ export async function callPredecessor(options: {
   readonly dataDir: string;
   readonly runDir: string;
   readonly version: string;
-  /** How long {@link Predecessor.held} waits. Default: 2 s. */
+  /** How long {@link Predecessor.held} and {@link Predecessor.abort} wait. Default: 2 s. */
   readonly heldMs?: number;
 }): Promise<Predecessor | undefined> {
   const { dataDir, runDir, version, heldMs = HELD_MS } = options;
@@ -65,15 +72,15 @@ export async function callPredecessor(options: {
   if (!channel || pid === undefined) return undefined;
 
   let expected: { readonly kinds: readonly string[]; readonly resolve: (message: FromPredecessor) => void } | undefined;
-  const asked = new Map<number, (ids: ReadonlySet<string> | undefined) => void>();
+  const asked = new Map<number, (answer: Answer | undefined) => void>();
   let asks = 0;
   let isThere = true;
   let onReleased = () => {};
   let answerCalls: ((text: string) => Promise<string>) | undefined;
   channel.onMessage((message) => {
     if (message.kind === 'released') onReleased();
-    else if (message.kind === 'held') {
-      asked.get(message.ask)?.(new Set(message.ids));
+    else if (message.kind === 'held' || message.kind === 'aborted') {
+      asked.get(message.ask)?.(message);
       asked.delete(message.ask);
     } else if (message.kind === 'calls') {
       const { ask, text } = message;
@@ -85,10 +92,26 @@ export async function callPredecessor(options: {
   });
   void channel.closed.then(() => {
     isThere = false;
-    for (const answer of asked.values()) answer(new Set());
+    for (const answer of asked.values()) answer(undefined);
     asked.clear();
     onReleased();
   });
+  /** Asks a question whose answer says which it is for; undefined when none comes in time, or any more. */
+  const question = (ask: (number: number) => FromSuccessor): Promise<Answer | undefined> => {
+    const { promise, resolve } = Promise.withResolvers<Answer | undefined>();
+    asks += 1;
+    const number = asks;
+    const timer = setTimeout(() => {
+      asked.delete(number);
+      resolve(undefined);
+    }, heldMs).unref();
+    asked.set(number, (answer) => {
+      clearTimeout(timer);
+      resolve(answer);
+    });
+    channel.send(ask(number));
+    return promise;
+  };
   /** Sends a message and waits for what answers it. */
   const step = async (message: FromSuccessor, kinds: readonly string[], limitMs: number): Promise<FromPredecessor> => {
     const { promise, resolve, reject } = Promise.withResolvers<FromPredecessor>();
@@ -130,21 +153,14 @@ export async function callPredecessor(options: {
     take: async () =>
       void (await step({ kind: 'take', relay: join(runDir, relaySocketName(process.pid)) }, ['given'], STEP_MS)),
     open: () => channel.send({ kind: 'open' }),
-    held: () => {
-      if (!isThere) return Promise.resolve(new Set());
-      const { promise, resolve } = Promise.withResolvers<ReadonlySet<string> | undefined>();
-      asks += 1;
-      const ask = asks;
-      const timer = setTimeout(() => {
-        asked.delete(ask);
-        resolve(undefined);
-      }, heldMs).unref();
-      asked.set(ask, (ids) => {
-        clearTimeout(timer);
-        resolve(ids);
-      });
-      channel.send({ kind: 'held', ask });
-      return promise;
+    async held() {
+      const answer = isThere ? await question((ask) => ({ kind: 'held', ask })) : undefined;
+      if (answer?.kind === 'held') return new Set(answer.ids);
+      return isThere ? undefined : new Set();
+    },
+    async abort(id, message) {
+      const answer = isThere ? await question((ask) => ({ kind: 'abort', ask, id, message })) : undefined;
+      return answer?.kind === 'aborted' && answer.isDone;
     },
     onCalls: (answer) => {
       answerCalls = answer;

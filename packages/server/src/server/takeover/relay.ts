@@ -1,13 +1,10 @@
-import { type IncomingMessage, request as httpRequest, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { connect, createServer, type Server, Socket } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
-import { EbbError } from '../../core/errors.ts';
-import { newCallId } from '../../core/ids.ts';
-import { sendError } from '../../gateway/send-error.ts';
+import { passRequest } from '../../gateway/pass-request.ts';
 
 /** Longest line that says whose connection follows; an IPv6 address with a zone is shorter. */
 const MAX_PREFACE_BYTES = 256;
-const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'upgrade', 'expect']);
 
 /** A connection to the successor that says first whom it is for. */
 function dial(path: string, remoteAddress: string | undefined): Socket {
@@ -25,46 +22,15 @@ export function relayConnection(socket: Socket, path: string): void {
  * Has the successor answer one request; the connection it came on is closed after it. `body` stands for the request's own
  * where that was read already; its length is the same.
  */
-export function relayRequest(
-  path: string,
-  request: IncomingMessage,
-  response: ServerResponse,
-  body: Readable = request,
-): void {
-  const upstream = httpRequest({
+export function relayRequest(path: string, request: IncomingMessage, response: ServerResponse, body?: Readable): void {
+  passRequest(request, response, {
     // Without an agent, which would open connections of its own.
-    createConnection: () => dial(path, request.socket.remoteAddress),
-    setHost: false,
-    method: request.method,
-    path: request.url,
-    headers: [...passed(request.rawHeaders), 'Connection', 'close'],
+    to: { createConnection: () => dial(path, request.socket.remoteAddress) },
+    requestHeaders: ['Connection', 'close'],
+    answerHeaders: ['Connection', 'close'],
+    body,
+    unreachable: 'the server that has taken over cannot be reached just now',
   });
-  upstream.on('response', (answer) => {
-    response.writeHead(answer.statusCode ?? 502, answer.statusMessage, [
-      ...passed(answer.rawHeaders),
-      'Connection',
-      'close',
-    ]);
-    response.flushHeaders();
-    answer.pipe(response);
-    answer.once('close', () => {
-      if (!answer.complete) response.destroy();
-    });
-  });
-  upstream.on('error', () => {
-    if (response.headersSent || response.destroyed) return;
-    const error = new EbbError('DRAINING', 'the server that has taken over cannot be reached just now', {
-      retryAfterSeconds: 1,
-    });
-    sendError(response, error, newCallId());
-  });
-  upstream.once('close', () => {
-    body.unpipe(upstream);
-    body.resume();
-  });
-  response.once('close', () => upstream.destroy());
-  body.once('error', () => upstream.destroy());
-  body.pipe(upstream);
 }
 
 /** Has the successor take a WebSocket whose handshake was read here. */
@@ -122,15 +88,6 @@ function readPreface(socket: Socket, then: (remoteAddress: string) => void): voi
     then(head.toString('latin1', 0, end));
   };
   socket.on('data', onData);
-}
-
-function passed(raw: readonly string[]): string[] {
-  const headers: string[] = [];
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = raw[i] as string;
-    if (!HOP_BY_HOP.has(name.toLowerCase())) headers.push(name, raw[i + 1] as string);
-  }
-  return headers;
 }
 
 /** Pipes two connections into each other; when one closes, so does the other. */

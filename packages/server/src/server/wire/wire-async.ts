@@ -39,6 +39,8 @@ export interface WireAsyncOptions {
   readonly outside: () => number;
   /** Asks the server that has taken over from this one. */
   readonly askSuccessor: AskSettling;
+  /** Ends the attempt of a call in the server that this one took over from; false when none runs there. */
+  readonly abortBefore: (id: string, message: string) => Promise<boolean>;
   readonly metrics: Pick<Metrics, 'offered' | 'settled'>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -79,6 +81,8 @@ export interface AsyncCalls extends HandedCalls, AsyncDisposable {
   readonly owner: string;
   /** Does what a server that was replaced wants done in the queue. Rejects as the queue does. */
   settleFor(text: string): Promise<string>;
+  /** Ends the attempt of a call that runs here, or in the server before; false when none does. */
+  abort(id: string, message: string): Promise<boolean>;
   /** Takes back at once what runs of the server left that are none of these. */
   reclaim(alive?: readonly string[]): Promise<void>;
 }
@@ -95,6 +99,7 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
     invoker,
     outside,
     askSuccessor,
+    abortBefore,
     clock,
     logger,
     isShared,
@@ -141,7 +146,8 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
     await dispatcher.stop();
     invoker.letGo();
   };
-  const invocations = createInvocations({ queue, acceptance, files, waiters, clock, running: dispatcher });
+  const abort = async (id: string, message: string) => dispatcher.abort(id, message) || abortBefore(id, message);
+  const invocations = createInvocations({ queue, acceptance, files, waiters, clock, running: { abort } });
   return {
     acceptance,
     files,
@@ -174,6 +180,7 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
       return answer;
     },
     reclaim: (alive) => dispatcher.reclaim(alive),
+    abort,
     owner,
     goOn() {
       waiters.goOn();

@@ -59,7 +59,9 @@ export function wireJobs(options: WireJobsOptions): JobEngine {
       maxContainers,
       maxCalls: MOST_CALLS,
       namespaceLimit: (namespace) => namespaces.get(namespace)?.limits?.concurrency,
-      memoryBytes: (config.memoryBudgetBytes ?? Number.POSITIVE_INFINITY) - bytesOf(pools),
+      // Asked whenever a task may begin: without a budget nothing is added up for it.
+      memoryBytes:
+        config.memoryBudgetBytes === undefined ? Number.POSITIVE_INFINITY : config.memoryBudgetBytes - bytesOf(pools),
     }),
   });
 }
