@@ -56,6 +56,12 @@ test('a directory is run over the lines of a file; what failed is run again alon
   const again = await server.ebb(['job', 'rerun', job?.id ?? '', '--failed'], at);
   expect([again.code, again.stderr]).toEqual([0, expect.stringContaining('4 of 4 tasks succeeded')]);
   expect(await server.ebbOk(['job', 'result', 'shout', '--out', join(server.dataDir, 'out')])).toContain('4 results');
+  // Nothing went wrong, so what there is to read is with the function.
+  const logs = await server.ebb(['job', 'logs', 'shout', '--task', '1']);
+  expect([logs.stdout.toString(), logs.stderr]).toEqual([
+    '',
+    expect.stringMatching(/"ebb logs shout --call shout-\w+\.1"/),
+  ]);
   expect(await server.ebbOk(['job', 'show', 'shout'])).toContain(`Re-run of: ${job?.id ?? ''}`);
   await server.ebbOk(['job', 'remove', job?.id ?? '']);
   expect((await server.ebb(['job', 'show', job?.id ?? ''])).code).toBe(3);

@@ -230,12 +230,11 @@ describe('a takeover', () => {
     const isRunning = async (id: string) => (await invocations.get(id)).state === 'running';
     const first = await submit();
     await eventually(() => isRunning(first));
-    const eldest = await server.takeOver();
+    await server.takeOver();
     const second = await submit();
     await eventually(() => isRunning(second));
-    const elder = await server.takeOver();
+    await server.takeOver();
     for (const id of [first, second]) expect((await invocations.cancel(id)).state).toBe('cancelled');
-    expect(await Promise.all([eldest.exited, elder.exited])).toEqual([0, 0]);
   });
 
   test('leaves the old server as it was when the new one is killed half-way', async () => {

@@ -40,13 +40,21 @@ export const jobLogsCommand = defineCommand({
       output.result(await Array.fromAsync(client.jobs.logs(namespace, id, query, { signal })), () => undefined);
       return;
     }
+    let isEmpty = true;
     try {
       for await (const line of client.jobs.logs(namespace, id, query, { signal })) {
+        isEmpty = false;
         output.resultLine(line, () => formatLine(line, output));
       }
     } catch (error) {
       // Ctrl-C and the end of the job are the ordinary ways to end following.
       if (!(follow && signal.aborted)) throw error;
+    }
+    const called = job.spec.function?.replace(/[:@].*$/, '');
+    if (isEmpty && called !== undefined) {
+      output.note(
+        `what the calls of a job wrote is with their function: "ebb logs ${called} --call ${id}.${task ?? 0}"`,
+      );
     }
   },
 });
