@@ -10,11 +10,13 @@ import type { Outcome } from './protocol.ts';
 const CHECKED_BYTES = 64 * 2 ** 20;
 
 /** What is kept in a file, and how. */
-export interface FileFormat<Operation, Result> {
+export interface FileFormat<Operation, Result, Wire = Operation> {
   /** Steps of the schema, oldest first; step n leads to version n + 1. A released step is never edited. */
   readonly schema: readonly string[];
   /** Settings of a connection that make no difference to what is durable. */
   readonly pragmas?: string | undefined;
+  /** The operations of a message, where they are sent in another form. */
+  readonly unpack?: ((sent: readonly Wire[]) => readonly Operation[]) | undefined;
   isWrite(operation: Operation): boolean;
   /** Called for every connection, after the schema is up to date. */
   connect(database: DatabaseSync): FileConnection<Operation, Result>;
@@ -42,7 +44,7 @@ interface Connected<Operation, Result> extends FileConnection<Operation, Result>
 /** Opens the file, checks it and brings its schema up to date. Throws what `describeFailure` can describe. */
 export function openFile<Operation, Result>(
   path: string,
-  format: FileFormat<Operation, Result>,
+  format: Omit<FileFormat<Operation, Result>, 'unpack'>,
 ): OpenFile<Operation, Result> {
   createPrivately(path);
   let connection: Connected<Operation, Result> | undefined = connect(path, format);
@@ -121,7 +123,10 @@ function rollBack(database: DatabaseSync): void {
   }
 }
 
-function connect<Operation, Result>(path: string, format: FileFormat<Operation, Result>): Connected<Operation, Result> {
+function connect<Operation, Result>(
+  path: string,
+  format: Pick<FileFormat<Operation, Result>, 'schema' | 'pragmas' | 'connect'>,
+): Connected<Operation, Result> {
   checkLog(`${path}-wal`);
   const database = new DatabaseSync(path, { timeout: 0 });
   try {

@@ -9,13 +9,18 @@ export interface Failure {
 /** What one operation came to. */
 export type Outcome<Result> = { readonly kind: 'done'; readonly result: Result } | Failure;
 
-/** Main thread to worker: operations in order, answered together; or the end. */
-export type Request<Operation> =
-  | { readonly kind: 'batch'; readonly operations: readonly Operation[] }
+/** Main thread to worker: operations in order, in the form in which they are sent, answered together; or the end. */
+export type Request<Wire> =
+  | { readonly kind: 'batch'; readonly operations: readonly Wire[] }
   | { readonly kind: 'close' };
 
 /** Worker to main thread. `opened` or `failed` comes once, first. */
 export type Reply<Result> =
   | { readonly kind: 'opened' }
   | Failure
-  | { readonly kind: 'batch'; readonly outcomes: readonly Outcome<Result>[] };
+  | {
+      readonly kind: 'batch';
+      /** By operation; undefined also for one that failed. */
+      readonly results: readonly (Result | undefined)[];
+      readonly failures: readonly (readonly [index: number, Failure])[];
+    };

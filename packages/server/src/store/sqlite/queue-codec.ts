@@ -13,12 +13,6 @@ interface Packer {
   readonly put: (bytes: Uint8Array) => Uint8Array;
 }
 
-/** Rows for new items. */
-export function packItems(items: readonly NewItem[]): { readonly rows: readonly ItemRow[]; readonly bytes: Bytes } {
-  const packer = createPacker(items.map(({ body }) => body));
-  return { rows: items.map((item) => asItemRow(item, packer.put)), bytes: packer.bytes };
-}
-
 /** Rows for settlements. */
 export function packSettlements(settlements: readonly Settlement[]): {
   readonly settlements: readonly SettlementRow[];

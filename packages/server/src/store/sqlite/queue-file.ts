@@ -28,6 +28,7 @@ import { PHASE, type Phase, QUEUE_SCHEMA } from './queue-schema.ts';
 import { phaseOf, type Row, type Stored } from './queue-rows.ts';
 import { createQueueTables } from './queue-tables.ts';
 import { createQueueTally } from './queue-tally.ts';
+import { unpackOperations, type WireOperation } from './queue-wire.ts';
 
 const READS: ReadonlySet<QueueOperation['kind']> = new Set([
   'get',
@@ -39,11 +40,12 @@ const READS: ReadonlySet<QueueOperation['kind']> = new Set([
 ] as const);
 
 /** The file of a durable queue. */
-export const QUEUE_FILE: FileFormat<QueueOperation, QueueResult> = {
+export const QUEUE_FILE: FileFormat<QueueOperation, QueueResult, WireOperation> = {
   schema: QUEUE_SCHEMA,
   // Pages that several calls fit in; a cache that is bounded however many wait (32 MiB); and a log that is written back
   // often, 4 MiB at a time, as the calls that come meanwhile wait for it.
   pragmas: 'PRAGMA page_size = 8192; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 500',
+  unpack: unpackOperations,
   isWrite: ({ kind }) => !READS.has(kind),
   connect,
 };
@@ -193,7 +195,10 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
   };
 
   const methods: Methods = {
-    enqueue: ({ rows, perNamespace }) => rows.map((row) => accept(row, perNamespace)),
+    enqueue({ rows, perNamespace }) {
+      const results = rows.map((row) => accept(row, perNamespace));
+      return results.every((result) => result === null) ? null : results;
+    },
 
     lease(request) {
       const lane = tally.byName(request.lane);

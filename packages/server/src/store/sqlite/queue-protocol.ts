@@ -60,9 +60,9 @@ export interface LeaseRow {
 /** What each operation is asked with and answered by. */
 export interface QueueCalls {
   enqueue: [
-    { readonly rows: readonly ItemRow[]; readonly perNamespace: number | undefined; readonly bytes: Bytes },
-    /** Null for what is accepted under its own id, which is nearly all. */
-    readonly (Enqueued | null)[],
+    { readonly rows: readonly ItemRow[]; readonly perNamespace: number | undefined },
+    /** Null for what is accepted under its own id, and instead of nothing but that, which is nearly all. */
+    readonly (Enqueued | null)[] | null,
   ];
   lease: [LeaseRequest, { readonly leases: readonly LeaseRow[]; readonly nextAt: number | undefined }];
   extend: [{ readonly receipts: readonly string[]; readonly untilAt: number }, readonly boolean[]];

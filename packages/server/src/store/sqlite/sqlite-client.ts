@@ -1,6 +1,6 @@
 import { type Transferable, Worker } from 'node:worker_threads';
 import { EbbError } from '../../core/errors.ts';
-import type { Failure, Outcome, Reply, Request } from './protocol.ts';
+import type { Failure, Reply, Request } from './protocol.ts';
 
 /** What a {@link SqliteClient} is made of. */
 export interface SqliteClientOptions<Operation> {
@@ -10,8 +10,8 @@ export interface SqliteClientOptions<Operation> {
   readonly worker: string;
   /** What the thread is called. */
   readonly threadName: string;
-  /** Memory that goes over to the worker with an operation instead of being copied. */
-  readonly transferOf?: ((operation: Operation) => readonly Transferable[]) | undefined;
+  /** Puts operations into another form to be sent, with memory that goes over to the worker instead of being copied. */
+  readonly pack?: ((operations: readonly Operation[]) => Packed) | undefined;
 }
 
 /** One SQLite file in a thread of its own. */
@@ -20,9 +20,15 @@ export interface SqliteClient<Operation, Result> extends AsyncDisposable {
   ask(operation: Operation): Promise<Result>;
 }
 
+/** Operations as they are sent. */
+interface Packed {
+  readonly operations: readonly unknown[];
+  readonly transfer: readonly Transferable[];
+}
+
 interface Waiting<Operation, Result> {
   readonly operation: Operation;
-  readonly resolve: (outcome: Outcome<Result>) => void;
+  readonly resolve: (result: Result) => void;
   readonly reject: (error: EbbError) => void;
 }
 
@@ -35,7 +41,7 @@ interface Waiting<Operation, Result> {
 export async function openSqliteClient<Operation, Result>(
   options: SqliteClientOptions<Operation>,
 ): Promise<SqliteClient<Operation, Result>> {
-  const { path, transferOf } = options;
+  const { path, pack = (operations: readonly Operation[]) => ({ operations, transfer: [] }) } = options;
   const worker = new Worker(fileOf(options.worker), {
     workerData: { path },
     name: options.threadName,
@@ -51,7 +57,7 @@ export async function openSqliteClient<Operation, Result>(
   const { promise: exited, resolve: onExit } = Promise.withResolvers<void>();
   const { promise: drained, resolve: onDrained } = Promise.withResolvers<void>();
 
-  const post = (request: Request<Operation>, transfer: readonly Transferable[] = []): void => {
+  const post = (request: Request<unknown>, transfer: readonly Transferable[] = []): void => {
     worker.postMessage(request, transfer);
   };
 
@@ -71,8 +77,8 @@ export async function openSqliteClient<Operation, Result>(
     }
     inFlight = waiting.splice(0);
     worker.ref();
-    const operations = inFlight.map(({ operation }) => operation);
-    post({ kind: 'batch', operations }, transferOf && operations.flatMap(transferOf));
+    const { operations, transfer } = pack(inFlight.map(({ operation }) => operation));
+    post({ kind: 'batch', operations }, transfer);
   };
 
   /** Sends at the end of this turn of the event loop, so that all that is asked in it goes together. */
@@ -91,7 +97,12 @@ export async function openSqliteClient<Operation, Result>(
     else {
       const answered = inFlight;
       inFlight = [];
-      for (const [index, { resolve }] of answered.entries()) resolve(reply.outcomes[index] ?? missingOutcome(path));
+      for (const [index, failure] of reply.failures) answered[index]?.reject(asError(failure));
+      for (const [index, { resolve, reject }] of answered.entries()) {
+        // A second word on what has failed changes nothing.
+        if (index < reply.results.length) resolve(reply.results[index] as Result);
+        else reject(new EbbError('STORE_FAILED', `the store ${path} did not answer`));
+      }
       send();
     }
   });
@@ -115,15 +126,13 @@ export async function openSqliteClient<Operation, Result>(
   send();
 
   return {
-    async ask(operation) {
-      if (broken) throw broken;
-      if (closing) throw new EbbError('STORE_FAILED', `the store ${path} is closed`);
-      const outcome = await new Promise<Outcome<Result>>((resolve, reject) => {
+    ask(operation) {
+      return new Promise<Result>((resolve, reject) => {
+        if (broken) throw broken;
+        if (closing) throw new EbbError('STORE_FAILED', `the store ${path} is closed`);
         waiting.push({ operation, resolve, reject });
         sendSoon();
       });
-      if (outcome.kind === 'failed') throw asError(outcome);
-      return outcome.result;
     },
 
     [Symbol.asyncDispose]() {
@@ -141,8 +150,4 @@ function fileOf(worker: string): URL {
 
 function asError(failure: Failure): EbbError {
   return new EbbError(failure.code, failure.message, { cause: new Error(failure.cause) });
-}
-
-function missingOutcome(path: string): Failure {
-  return { kind: 'failed', code: 'STORE_FAILED', message: `the store ${path} did not answer`, cause: 'no outcome' };
 }

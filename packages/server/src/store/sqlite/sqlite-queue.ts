@@ -1,11 +1,9 @@
 import { withoutBodies } from '../fold-held.ts';
 import type { Queue } from '../queue.ts';
-import { asRecord, packItems, packSettlements } from './queue-codec.ts';
+import { asItemRow, asRecord, packSettlements } from './queue-codec.ts';
 import type { QueueCalls, QueueOperation, QueueResult } from './queue-protocol.ts';
+import { packOperations } from './queue-wire.ts';
 import { openSqliteClient, type SqliteClient } from './sqlite-client.ts';
-
-/** Up to this size it is cheaper to copy the bodies of an operation than to hand their memory over. */
-const COPIED_BYTES = 65_536;
 
 /** Where the queue lives. */
 export interface SqliteQueueOptions {
@@ -23,23 +21,25 @@ export async function createSqliteQueue(options: SqliteQueueOptions): Promise<Qu
     path: options.path,
     worker: 'queue-worker',
     threadName: 'ebb-queue',
-    transferOf: ({ ask }) => ('bytes' in ask && ask.bytes && ask.bytes.byteLength > COPIED_BYTES ? [ask.bytes] : []),
+    pack: packOperations,
   });
   return queueOn(client);
 }
 
 /** The queue behind a client: one that keeps it in a thread, or, in tests, in memory. */
 export function queueOn(client: SqliteClient<QueueOperation, QueueResult>): Queue {
-  const call = async <Kind extends keyof QueueCalls>(kind: Kind, ask: QueueCalls[Kind][0]) =>
-    (await client.ask({ kind, ask } as QueueOperation)) as QueueCalls[Kind][1];
+  const call = <Kind extends keyof QueueCalls>(kind: Kind, ask: QueueCalls[Kind][0]) =>
+    client.ask({ kind, ask } as QueueOperation) as Promise<QueueCalls[Kind][1]>;
 
   return {
     name: 'sqlite',
     leasesWhatIsQueued: true,
 
     async enqueue(items, limits) {
-      const results = await call('enqueue', { ...packItems(items), perNamespace: limits?.perNamespace });
-      return items.map(({ id }, index) => results[index] ?? { kind: 'accepted', id });
+      // Their bytes are the caller's again once this returns.
+      const rows = items.map((item) => asItemRow(item, (bytes) => Buffer.from(bytes)));
+      const results = await call('enqueue', { rows, perNamespace: limits?.perNamespace });
+      return items.map(({ id }, index) => results?.[index] ?? { kind: 'accepted', id });
     },
 
     async lease(request) {
