@@ -151,17 +151,17 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
   };
 
   const accept = (item: ItemRow, mostOpen = Infinity): Enqueued | null => {
-    if (tables.has(item.id)) return null;
+    const { id, priority, acceptedAt, runAt, expiresAt, rules, idempotency, pin } = item;
+    // Without these nothing is touched before it is found out while writing.
+    if ((rules ?? idempotency) && tables.has(id)) return null;
     const known = tally.byName(item.lane);
     const earlier = known && promises.find(known.id, item);
     if (earlier) return earlier;
-    if (tally.openIn(item.namespace) >= mostOpen) return { kind: 'full' };
+    if (tally.openIn(item.namespace) >= mostOpen) return tables.has(id) ? null : { kind: 'full' };
 
     const { id: laneId } = known ?? tally.ensure(item.lane, item.namespace);
-    const { id, priority, acceptedAt, runAt, expiresAt, rules, pin } = item;
     if (rules && rules.debounceMs > 0) supersede(laneId, rules.key, item);
     const slotAt = rules && rules.throttleMs > 0 ? selectSlot.get(laneId, rules.key)?.['slot_at'] : undefined;
-    lastSeq += 1;
     const held: Stored = acceptItem(
       {
         id,
@@ -174,10 +174,11 @@ function connect(database: DatabaseSync): FileConnection<QueueOperation, QueueRe
         pin,
         phase: PHASE.ready,
       },
-      lastSeq,
+      lastSeq + 1,
       { slotAt: typeof slotAt === 'number' ? slotAt : undefined },
     );
-    tables.insert(held, item);
+    if (!tables.insert(held, item)) return null;
+    lastSeq += 1;
     const phase = phaseOf(held);
     tally.move(laneId, undefined, phase);
     if (rules && phase === PHASE.ready) {

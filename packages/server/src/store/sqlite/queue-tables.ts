@@ -29,7 +29,8 @@ export interface QueueTables {
   /** What of an item never changes, as text, and its body. Both throw DamageError. */
   contentOf(stored: Stored): string;
   bodyOf(stored: Stored): Uint8Array;
-  insert(stored: Stored, item: ItemRow): void;
+  /** Writes a new item; false, and nothing is written, when there is one with its id. */
+  insert(stored: Stored, item: ItemRow): boolean;
   update(before: Stored, after: Stored): void;
   /** Lets a due item be leased, or not. */
   block(seq: number, isBlocked: boolean): void;
@@ -50,7 +51,8 @@ export function createQueueTables(database: DatabaseSync): QueueTables {
     'INSERT INTO items (seq, content, body, file, checksum, body_checksum) VALUES (?, ?, ?, ?, ?, ?)',
   );
   const insertState = database.prepare(
-    `INSERT INTO states (${COLUMNS.join(', ')}, checksum) VALUES (${COLUMNS.map(() => '?').join(', ')}, ?)`,
+    `INSERT INTO states (${COLUMNS.join(', ')}, checksum) VALUES (${COLUMNS.map(() => '?').join(', ')}, ?)
+     ON CONFLICT (id) DO NOTHING`,
   );
   const updateState = database.prepare(
     `UPDATE states SET ${CHANGING.map((column) => `${column} = ?`).join(', ')}, checksum = ? WHERE seq = ?`,
@@ -119,10 +121,11 @@ export function createQueueTables(database: DatabaseSync): QueueTables {
     insert(stored, item) {
       const { seq } = stored.record;
       const body = item.body ?? null;
-      insertItem.run(seq, item.content, body, item.file ?? null, crc32(item.content), crc32(body ?? ''));
       const values = [...fixedOf(stored), ...changingOf(stored)];
-      insertState.run(...values, checksumOf(values));
+      if (insertState.run(...values, checksumOf(values)).changes === 0) return false;
+      insertItem.run(seq, item.content, body, item.file ?? null, crc32(item.content), crc32(body ?? ''));
       if (item.file !== undefined) insertFile.run(item.file, seq);
+      return true;
     },
 
     update(before, after) {
