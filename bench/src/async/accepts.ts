@@ -27,7 +27,7 @@ interface Rate {
 /**
  * Calls accepted durably: through the queue driver, as the same bytes inserted by SQLite itself, and by POST to the server.
  * The same bytes are all that the rows of a call hold: its body, what is kept of its request, and its state. Written plainly
- * that is one row and one index, where the queue has two rows and four indexes. All on the same disk, by turns. Nothing is delivered meanwhile: the calls are for an hour later.
+ * that is one row and one index, where the queue has two rows and three indexes. All on the same disk, by turns. Nothing is delivered meanwhile: the calls are for an hour later.
  */
 export async function benchAccepts(
   report: Report,

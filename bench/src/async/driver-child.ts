@@ -24,7 +24,7 @@ async function client(): Promise<void> {
         method: 'POST',
         path: '/',
         headers: ['Content-Type', 'text/plain'],
-        body: { kind: 'bytes', bytes: body.slice() },
+        body: { kind: 'bytes', bytes: body },
         acceptedAt: now,
         runAt: now,
         expiresAt: now + 3_600_000,

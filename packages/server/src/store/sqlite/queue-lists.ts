@@ -30,30 +30,60 @@ export function createQueueLists(
   tally: QueueTally,
   nextOf: (lane: number) => number | undefined,
 ): QueueLists {
-  const wanted = `phase = :phase AND seq < :beforeSeq AND accepted_at >= :sinceAt AND accepted_at < :beforeAt
+  const wanted = `seq < :beforeSeq AND accepted_at >= :sinceAt AND accepted_at < :beforeAt
     AND (:reason IS NULL OR reason = :reason) AND (:redriven IS NULL OR redriven = :redriven)
     ORDER BY seq DESC LIMIT :limit`;
+  // What the index leaves out has to be said as it says it.
+  const listed = 'INDEXED BY states_listed WHERE phase <> 0 AND phase <> 3';
+  const ready = `INDEXED BY states_open WHERE phase = ${PHASE.ready} AND sort IS NOT NULL`;
   const selectListed = database.prepare(
-    `SELECT seq FROM states INDEXED BY states_listed WHERE lane = :lane AND ${wanted}`,
+    `SELECT seq FROM states ${listed} AND lane = :lane AND phase = :phase AND ${wanted}`,
+  );
+  const selectReady = database.prepare(
+    `SELECT seq FROM states ${ready} AND lane = :lane AND sort = :sort AND ${wanted}`,
+  );
+  const selectRunning = database.prepare(
+    `SELECT seq FROM states INDEXED BY states_open
+     WHERE lane = :lane AND phase = ${PHASE.running} AND sort IS NOT NULL AND ${wanted}`,
   );
   const selectOfKey = database.prepare(
-    `SELECT seq FROM states INDEXED BY states_of_key WHERE lane = :lane AND key = :key AND ${wanted}`,
+    `SELECT seq FROM states INDEXED BY states_of_key WHERE lane = :lane AND key = :key AND phase = :phase AND ${wanted}`,
+  );
+  const selectNextSort = database.prepare(
+    `SELECT sort FROM states ${ready} AND lane = ? AND sort > ? ORDER BY sort LIMIT 1`,
   );
   const selectOldest = database.prepare(
-    'SELECT seq, accepted_at FROM states INDEXED BY states_listed WHERE lane = ? AND phase = ? ORDER BY seq LIMIT 1',
+    `SELECT seq, accepted_at FROM states ${listed} AND lane = ? AND phase = ? ORDER BY seq LIMIT 1`,
   );
+  const selectOldestReady = database.prepare(
+    `SELECT seq, accepted_at FROM states ${ready} AND lane = ? AND sort = ? ORDER BY seq LIMIT 1`,
+  );
+  const selectAny = database.prepare(`SELECT seq FROM states ${listed} AND lane = ? AND phase = ? ${BOUND_LIMIT}`);
 
-  const selectAny = database.prepare(
-    `SELECT seq FROM states INDEXED BY states_listed WHERE lane = ? AND phase = ? ${BOUND_LIMIT}`,
-  );
+  /** What the ready items of a lane are sorted by: minus each priority there is. */
+  const sortsOf = (lane: number): readonly number[] => {
+    const sorts: number[] = [];
+    for (let sort = Number.MIN_SAFE_INTEGER; ;) {
+      const next = selectNextSort.get(lane, sort)?.['sort'];
+      if (typeof next !== 'number') return sorts;
+      sorts.push((sort = next));
+    }
+  };
 
   const oldestOf = (lane: number): number | undefined => {
-    let oldest: Row | undefined;
-    for (const phase of QUEUED) {
-      const first = selectOldest.get(lane, phase);
-      if (first && (!oldest || Number(first['seq']) < Number(oldest['seq']))) oldest = first;
-    }
+    const firsts = [
+      ...sortsOf(lane).map((sort) => selectOldestReady.get(lane, sort)),
+      ...[PHASE.blocked, PHASE.delayed].map((phase) => selectOldest.get(lane, phase)),
+    ].filter((row) => row !== undefined);
+    const oldest = firsts.toSorted((left, right) => Number(left['seq']) - Number(right['seq']))[0];
     return oldest && Number(oldest['accepted_at']);
+  };
+
+  /** The newest of a phase that a filter lets through. */
+  const newestOf = (lane: number, phase: number, filter: Record<string, number | string | null>): readonly Row[] => {
+    if (phase === PHASE.running) return selectRunning.all({ ...filter, lane });
+    if (phase !== PHASE.ready) return selectListed.all({ ...filter, lane, phase });
+    return sortsOf(lane).flatMap((sort) => selectReady.all({ ...filter, lane, sort }));
   };
 
   const statsOf = ({ id, lane, namespace, counts }: LaneTally): LaneStats => ({
@@ -85,7 +115,7 @@ export function createQueueLists(
           (counts[phase] ?? 0) === 0
             ? []
             : key === undefined
-              ? selectListed.all({ ...filter, lane: id, phase })
+              ? newestOf(id, phase, filter)
               : selectOfKey.all({ ...filter, lane: id, phase, key }),
         ),
       );

@@ -20,7 +20,8 @@ export type Phase = (typeof PHASE)[keyof typeof PHASE];
 /**
  * `items` is written once per call and `states` at each change, so that no payload is written twice. `states.sort` is
  * what a lane's open items are walked by: minus the priority while due, the moment while delayed, the end of the lease
- * while running; NULL once ended. `key_phase` is 0 for queued and never begun, 1 for queued again, 2 for running.
+ * while running; NULL once ended. `states_listed` leaves out what is ready or runs, so that a call that passes through is
+ * written into it once; `states_open` lists those. `key_phase` is 0 for queued and never begun, 1 for queued again, 2 for running.
  */
 export const QUEUE_SCHEMA: readonly string[] = [
   `CREATE TABLE lanes (
@@ -67,7 +68,7 @@ export const QUEUE_SCHEMA: readonly string[] = [
      checksum INTEGER NOT NULL
    ) STRICT;
    CREATE UNIQUE INDEX states_by_id ON states (id);
-   CREATE INDEX states_listed ON states (lane, phase);
+   CREATE INDEX states_listed ON states (lane, phase) WHERE phase <> 0 AND phase <> 3;
    CREATE INDEX states_open ON states (lane, phase, sort) WHERE sort IS NOT NULL;
    CREATE INDEX states_expiring ON states (lane, expires_at) WHERE phase <= 2;
    CREATE INDEX states_ended ON states (phase, ended_at) WHERE ended_at IS NOT NULL;

@@ -33,7 +33,13 @@ const PHASES = Object.values(PHASE).length;
 /** Counts what is in the file. */
 export function createQueueTally(database: DatabaseSync): QueueTally {
   const selectLanes = database.prepare('SELECT id, lane, namespace FROM lanes');
-  const selectCounts = database.prepare('SELECT lane, phase, count(*) AS items FROM states GROUP BY lane, phase');
+  // Between them the two indexes have every item, and neither needs a look at the rows.
+  const selectCounts = database.prepare(
+    `SELECT lane, phase, count(*) AS items FROM states INDEXED BY states_listed
+     WHERE phase <> 0 AND phase <> 3 GROUP BY lane, phase
+     UNION ALL SELECT lane, phase, count(*) AS items FROM states INDEXED BY states_open
+     WHERE (phase = 0 OR phase = 3) AND sort IS NOT NULL GROUP BY lane, phase`,
+  );
   const insertLane = database.prepare('INSERT INTO lanes (lane, namespace) VALUES (?, ?)');
   const deleteLane = database.prepare(
     'DELETE FROM lanes WHERE id = ? AND NOT EXISTS (SELECT 1 FROM promises WHERE promises.lane = lanes.id)',
