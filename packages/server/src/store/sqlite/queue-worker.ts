@@ -12,7 +12,11 @@ const NICER = 10;
  */
 function giveWay(): void {
   if (process.platform !== 'linux') return;
-  setPriority(Math.min(constants.priority.PRIORITY_LOW, getPriority() + NICER));
+  try {
+    setPriority(Math.min(constants.priority.PRIORITY_LOW, getPriority() + NICER));
+  } catch {
+    // Where that is forbidden all goes on as before, with a longer tail.
+  }
 }
 
 giveWay();
