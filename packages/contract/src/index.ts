@@ -6,6 +6,7 @@ export * from './describe-issue.ts';
 export * from './diff-spec.ts';
 export * from './errors.ts';
 export * from './function-spec.ts';
+export * from './go-duration.ts';
 export * from './headers.ts';
 export * from './invocation.ts';
 export * from './job-spec.ts';

@@ -103,6 +103,9 @@ export class VersionScaler {
     let floor: Scheduled = { count: isListed ? minimum : 0, reason: 'the minimum' };
     if (held > floor.count) floor = { count: Math.min(held, scaleMax), reason: 'kept for a rollout' };
     if (!isListed) return floor;
+    const { minActive = 0 } = version.limits.scaling;
+    if (minActive > floor.count && this.#isActive)
+      floor = { count: minActive, reason: 'the minimum while it is called' };
     const scheduled = this.#scheduledAt(now, epochMs);
     if (scheduled.count > floor.count) floor = scheduled;
     return floor.count === 0 && this.#isCallExpected(now) ? { count: 1, reason: 'a call is expected' } : floor;
@@ -122,6 +125,14 @@ export class VersionScaler {
       idleMs,
       age: this.#host.ages.at(now - idleMs),
     }));
+  }
+
+  /** Whether a call is here, or was so lately that not every instance has been idle for long enough. */
+  get #isActive(): boolean {
+    const { inFlight, waiting, ready } = this.scalable;
+    if (inFlight + waiting > 0) return true;
+    const { keepMs } = this.#plan;
+    return ready > 0 && this.scalable.idleMs().some((ms) => ms < keepMs);
   }
 
   get #key(): string {
