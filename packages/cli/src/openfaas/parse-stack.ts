@@ -142,9 +142,7 @@ function toFunction(name: string, fields: Content, reader: Reader): StackFunctio
 
 /** The map under `environment` in the text of a file that `environment_file` names. Throws MANIFEST_INVALID. */
 export function parseEnvironmentFile(source: string, origin: StackOrigin): Readonly<Record<string, string>> {
-  const reader = createReader(
-    (path, rule) => new CliError('MANIFEST_INVALID', `${origin.file}: "${path}" ${rule}`),
-  );
+  const reader = createReader((path, rule) => new CliError('MANIFEST_INVALID', `${origin.file}: "${path}" ${rule}`));
   const content = reader.map(readTexts(substitute(source, origin.env).text, origin.file), 'the file') ?? {};
   const environment = reader.texts(content['environment'], 'environment');
   if (environment) return environment;
