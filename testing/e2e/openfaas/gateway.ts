@@ -125,7 +125,7 @@ function connect({ url, credentials, image, own, close }: Place): Gateway {
     own,
     name: (word) => `t${run}-${word}`,
     system(method, path, body, { headers = {} } = {}) {
-      const login = authorization === undefined ? {} : { authorization };
+      const login: Record<string, string> = authorization === undefined ? {} : { authorization };
       const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
       return call(`${url}${path}`, {
         method,

@@ -52,7 +52,7 @@ export function describeTransport(gateway: () => Gateway): void {
       '%s wants none, whatever a client sends, and never starts a token exchange',
       async (path) => {
         for (const authorization of [undefined, 'Bearer ', 'Basic %%%', 'Bearer xyz']) {
-          const headers = authorization === undefined ? {} : { authorization };
+          const headers: Record<string, string> = authorization === undefined ? {} : { authorization };
           const answer = await gateway().open(path, { body: 'x', headers });
           expect(answer.status).toBe(404);
           expect(answer.headers['www-authenticate']).toBeUndefined();
