@@ -18,7 +18,7 @@ import type { ImportSource } from './deployment.ts';
 import { readCredentials } from './read-credentials.ts';
 import { readGateway } from './read-gateway.ts';
 import { readStack } from './read-stack.ts';
-import { type Brought, toBrought } from './to-brought.ts';
+import { type Brought, type BroughtFunction, loadMapping, toBrought } from './to-brought.ts';
 
 /** What became of an import. */
 export interface ImportResult {
@@ -30,7 +30,8 @@ export interface ImportResult {
 export async function runImport(context: CommandContext): Promise<ImportResult> {
   const { parameters, output } = context;
   const source = await readSource(context);
-  const brought = source.functions.map(toBrought);
+  const mapping = await loadMapping();
+  const brought = source.functions.map((one) => toBrought(one, mapping));
   sayNotes(context, source, brought);
   const refused = brought.filter((one) => one.kind === 'refused').map(({ ref }) => ref.name);
   const ready = brought.filter((one) => one.kind === 'target');
@@ -56,15 +57,13 @@ export async function runImport(context: CommandContext): Promise<ImportResult> 
   return { failed: [...refused, ...failed] };
 }
 
-type Ready = Extract<Brought, { kind: 'target' }>;
-
 /** Makes the server have what the source has; returns the names of the functions where that failed. */
 async function bring(
   context: CommandContext,
   client: EbbClient,
   source: ImportSource,
   brought: readonly Brought[],
-  ready: readonly Ready[],
+  ready: readonly BroughtFunction[],
 ): Promise<readonly string[]> {
   const { parameters, output, signal } = context;
   const isDryRun = parameters.flag('dryRun');
@@ -72,7 +71,7 @@ async function bring(
   const targets = ready.map(({ target }) => target);
   const plan = await planTargets(context, client, targets, { memory, prune: false });
   const files = parseSecretFiles(parameters.list('secret'));
-  const needed = await withoutKept(context, client, neededSecrets(source, ready), { plan, files });
+  const needed = await withoutKept(context, client, neededSecrets(source, ready), files);
   let failed: readonly string[] = [];
   if (!output.mode.json) output.result(undefined, () => describePlan(plan, output));
   if (isDryRun) {
@@ -82,7 +81,8 @@ async function bring(
   } else {
     const { values, skipped } = await gatherSecrets(context, needed, files);
     if (parameters.flag('build')) await buildImages(context, ready);
-    for (const namespace of new Set([...plan.newNamespaces])) await client.namespaces.create(namespace, { signal });
+    const namespaces = new Set([...plan.newNamespaces, ...(await newNamespaces(context, client, values))]);
+    for (const namespace of namespaces) await client.namespaces.create(namespace, { signal });
     for (const { namespace, name, value } of values) {
       await client.secrets.set(namespace, name, value, { signal });
       output.note(`secret ${name} of ${namespace} set`);
@@ -158,7 +158,7 @@ function valueOf(brought: readonly Brought[]) {
 }
 
 /** Secrets that functions name and that the source has, each once. */
-function neededSecrets(source: ImportSource, ready: readonly Ready[]): NeededSecret[] {
+function neededSecrets(source: ImportSource, ready: readonly BroughtFunction[]): NeededSecret[] {
   const used = ready.flatMap(({ target }) =>
     (target.spec.secrets ?? []).map((name) => ({ namespace: target.ref.namespace, name, isUsed: true })),
   );
@@ -171,27 +171,30 @@ async function withoutKept(
   { signal }: CommandContext,
   client: EbbClient,
   needed: readonly NeededSecret[],
-  {
-    plan,
-    files,
-  }: { readonly plan: { readonly newNamespaces: readonly string[] }; readonly files: ReadonlyMap<string, string> },
+  files: ReadonlyMap<string, string>,
 ): Promise<readonly NeededSecret[]> {
-  const known = new Set((await client.namespaces.list({ signal })).map(({ name }) => name));
   const kept = new Set<string>();
-  for (const namespace of new Set(needed.map((one) => one.namespace))) {
-    if (plan.newNamespaces.includes(namespace) || !known.has(namespace)) continue;
+  const known = await client.namespaces.list({ signal });
+  for (const { name: namespace } of known.filter(({ name }) => needed.some((one) => one.namespace === name))) {
     for (const { name } of await client.secrets.list(namespace, { signal })) kept.add(`${namespace}/${name}`);
   }
-  const isGiven = ({ namespace, name }: SecretName): boolean => files.has(name) || files.has(`${namespace}/${name}`);
-  return needed.filter(
-    (one) =>
-      isGiven(one) ||
-      (!kept.has(`${one.namespace}/${one.name}`) && known.has(one.namespace)) ||
-      (one.isUsed && !kept.has(`${one.namespace}/${one.name}`)),
-  );
+  return needed.filter(({ namespace, name }) => {
+    const path = `${namespace}/${name}`;
+    return !kept.has(path) || files.has(name) || files.has(path);
+  });
 }
 
-async function buildImages({ env, signal, startTask }: CommandContext, ready: readonly Ready[]): Promise<void> {
+/** Namespaces of secrets that no function of theirs had made. */
+async function newNamespaces(
+  { signal }: CommandContext,
+  client: EbbClient,
+  secrets: readonly SecretName[],
+): Promise<readonly string[]> {
+  const known = new Set((await client.namespaces.list({ signal })).map(({ name }) => name));
+  return secrets.map(({ namespace }) => namespace).filter((namespace) => !known.has(namespace));
+}
+
+async function buildImages({ env, signal, startTask }: CommandContext, ready: readonly BroughtFunction[]): Promise<void> {
   for (const { ref, image, build } of ready) {
     if (build === undefined) continue;
     const task = await startTask(`${ref.name}: building ${image}`);
@@ -206,7 +209,7 @@ async function buildImages({ env, signal, startTask }: CommandContext, ready: re
 }
 
 /** Writes one file a namespace; the first has the name given, others have their namespace in it. */
-async function writeManifests(path: string, ready: readonly Ready[]): Promise<readonly string[]> {
+async function writeManifests(path: string, ready: readonly BroughtFunction[]): Promise<readonly string[]> {
   const namespaces = [...new Set(ready.map(({ ref }) => ref.namespace))];
   const { dir, name, ext } = parse(path);
   const written: string[] = [];
