@@ -6,6 +6,10 @@ import { DEFAULT_NAMESPACE, type Gateway, shown } from './gateway.ts';
 
 /** `/function/...` and `/async-function/...`, as far as every gateway has them. */
 export function describeInvoking(gateway: () => Gateway): void {
+  describe('functions', () => define(gateway));
+}
+
+function define(gateway: () => Gateway): void {
   let echo = '';
   let env = '';
   beforeAll(async () => {

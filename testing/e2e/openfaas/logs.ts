@@ -13,11 +13,6 @@ interface Line {
 /** `GET /system/logs`: what functions wrote, one JSON object a line. */
 export function describeLogs(gateway: () => Gateway): void {
   let name = '';
-  beforeAll(async () => {
-    name = gateway().name('logs');
-    await gateway().serve({ service: name });
-  });
-
   const read = async (query: string): Promise<readonly Line[]> => {
     const answer = await gateway().system('GET', `/system/logs?name=${name}&${query}`);
     expect(answer.status, shown(answer)).toBe(200);
@@ -29,6 +24,11 @@ export function describeLogs(gateway: () => Gateway): void {
   };
 
   describe('logs', () => {
+    beforeAll(async () => {
+      name = gateway().name('logs');
+      await gateway().serve({ service: name });
+    });
+
     test('without follow they end after the lines that are kept, each with name, place, time and text', async () => {
       await expect.poll(async () => (await read('tail=-1&follow=false')).length, { timeout: 8_000 }).toBeGreaterThan(0);
       const lines = await read('tail=-1&follow=false');
