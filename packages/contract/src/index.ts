@@ -14,6 +14,7 @@ export * from './job.ts';
 export * from './limits.ts';
 export * from './manifest.ts';
 export * from './names.ts';
+export * from './openfaas-spec.ts';
 export * from './outcome-queue.ts';
 export * from './outcome.ts';
 export * from './quantity.ts';
