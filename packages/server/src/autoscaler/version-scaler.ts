@@ -53,10 +53,10 @@ export class VersionScaler {
 
   /** Whether there can be nothing to decide, so that a thousand versions at zero cost next to nothing. */
   get isAtRest(): boolean {
-    const { size, waiting, held = 0, isListed = true, version } = this.scalable;
+    const { size, waiting, held = 0, isListed = true, version, minimum = version.limits.scaleMin } = this.scalable;
     if (size > 0 || waiting > 0 || held > 0) return false;
     if (!isListed) return true;
-    if (version.limits.scaleMin > 0 || this.#schedule) return false;
+    if (minimum > 0 || this.#schedule) return false;
     return !this.#followsUsage || this.#plan.prewarm === undefined;
   }
 
@@ -99,7 +99,8 @@ export class VersionScaler {
   floor(now: number, epochMs: number): Scheduled {
     const { held = 0, isListed = true, version } = this.scalable;
     const { scaleMin, scaleMax } = version.limits;
-    let floor: Scheduled = { count: isListed ? scaleMin : 0, reason: 'the minimum' };
+    const { minimum = scaleMin } = this.scalable;
+    let floor: Scheduled = { count: isListed ? minimum : 0, reason: 'the minimum' };
     if (held > floor.count) floor = { count: Math.min(held, scaleMax), reason: 'kept for a rollout' };
     if (!isListed) return floor;
     const { minActive = 0 } = version.limits.scaling;
