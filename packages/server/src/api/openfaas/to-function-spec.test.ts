@@ -45,7 +45,10 @@ describe('a deployment as it runs', () => {
   });
 
   test('the process is told to the image, before what the variables say of it', () => {
-    expect(specOf({ envProcess: 'cat', envVars: { fprocess: 'env', a: 'b' } }).env).toEqual({ fprocess: 'cat', a: 'b' });
+    expect(specOf({ envProcess: 'cat', envVars: { fprocess: 'env', a: 'b' } }).env).toEqual({
+      fprocess: 'cat',
+      a: 'b',
+    });
   });
 
   test('a call may take as long as the variables of the image allow, and a minute at least', () => {
