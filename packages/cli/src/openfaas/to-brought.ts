@@ -56,11 +56,6 @@ export function toBrought({ deployment, build, notes: own }: ImportedFunction, m
 
 /** Loads the mapping of the server. */
 export async function loadMapping(): Promise<Mapping> {
-  const { functionDeploymentSchema, resolveScaleLabels, toFunctionSpec } = await import('@ebb/server');
-  return (deployment) => {
-    const spec = toFunctionSpec(functionDeploymentSchema.parse(deployment), undefined);
-    const { labels, env } = spec;
-    const { notes } = resolveScaleLabels({ labels, cpuCores: Number(spec.cpu), env });
-    return { spec, notes };
-  };
+  const { functionDeploymentSchema, toFunctionSpec } = await import('@ebb/server');
+  return (deployment) => toFunctionSpec(functionDeploymentSchema.parse(deployment), undefined);
 }
