@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { asyncSchema } from './async-spec.ts';
 import { resolveFreezeAfterMs } from './freeze-spec.ts';
 import { type FunctionLimits, functionLimitsSchema } from './limits.ts';
+import { openfaasSpecSchema } from './openfaas-spec.ts';
 import { parseCpuCores, parseDurationMs, parseSizeBytes } from './quantity.ts';
 import { duration } from './quantity-schema.ts';
 import { imageSchema, sandboxFields } from './sandbox-spec.ts';
@@ -18,7 +19,10 @@ export const RUNTIMES = ['node'] as const;
 /** How a managed runtime calls the handler; `auto` finds it by the handler's shape. */
 export const SIGNATURES = ['auto', 'fetch', 'event', 'node'] as const;
 
-/** Variables the platform sets in every instance, `PORT` in those of an image; a user's would be lost. */
+/**
+ * Variables the platform sets in every instance, `PORT` in those of an image that was not made for OpenFaaS; a user's
+ * would be lost.
+ */
 const PLATFORM_ENV = [
   'EBB_CODE_DIR',
   'EBB_FUNCTION',
@@ -89,6 +93,9 @@ export const functionSpecSchema = z
     auth: z.enum(['none', 'required']).default('none').describe('Whether calling the function needs a token.'),
     labels: stringMap('labels').default({}).describe('Short facts for people and tools; kept and shown.'),
     annotations: stringMap('annotations').default({}).describe('Longer facts, such as a description; kept and shown.'),
+    openfaas: openfaasSpecSchema
+      .optional()
+      .describe('What a deployment through the [API compatible with OpenFaaS](openfaas.md) said besides.'),
   })
   .superRefine((spec, context) => {
     if (spec.scale.standby > spec.scale.max) {
@@ -119,7 +126,8 @@ export const functionSpecSchema = z
       });
     }
     for (const name of PLATFORM_ENV) {
-      if (!Object.hasOwn(spec.env, name) || (name === 'PORT' && spec.image === undefined)) continue;
+      const isFree = name === 'PORT' && (spec.image === undefined || spec.openfaas !== undefined);
+      if (!Object.hasOwn(spec.env, name) || isFree) continue;
       context.addIssue({
         code: 'custom',
         path: ['env', name],

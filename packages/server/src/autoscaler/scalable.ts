@@ -12,6 +12,12 @@ export interface Scalable {
   readonly releasing: number;
   readonly size: number;
   readonly retiring: boolean;
+  /** Asynchronous calls that were not begun yet; absent for none. */
+  readonly backlog?: number;
+  /** Fewest instances without traffic; absent for what the version says. */
+  readonly minimum?: number;
+  /** Whether somebody scaled it to zero and no call has woken it since. */
+  readonly isAtZero?: boolean;
   /** Whether its minimum and schedule hold; they do unless it is false. */
   readonly isListed?: boolean;
   /** Instances kept for calls that are about to come; absent for none. */

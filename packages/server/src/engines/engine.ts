@@ -28,6 +28,8 @@ export interface ImageSource {
   readonly digest?: string;
   readonly command?: readonly string[];
   readonly port: number;
+  /** Whether the image knows its port by itself, and `PORT` may mean something else to what is in it. */
+  readonly knowsPort?: true;
 }
 
 /** What an engine may use of the host for one instance. */
@@ -49,7 +51,8 @@ export interface InstanceSpec {
   readonly limits: InstanceLimits;
   /** Number of the namespace, from which an engine derives its user id. */
   readonly tenant: number;
-  readonly user: 'tenant' | 'image';
+  /** `image-unless-root`: the image's own, or the namespace's where that is root. */
+  readonly user: 'tenant' | 'image' | 'image-unless-root';
   readonly network: 'egress' | 'none';
   readonly readOnlyRootFilesystem: boolean;
 }
