@@ -9,6 +9,7 @@ import type { Config } from '../config/config-schema.ts';
 import { systemClock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import { createLogger } from '../core/logger.ts';
+import { NOTHING_ELSEWHERE } from '../gateways/calls-elsewhere.ts';
 import { limitedEverywhere } from '../gateways/route-feed.ts';
 import { AsyncDoor } from '../gateway/async-door.ts';
 import { withoutRollouts } from '../rollouts/without-rollouts.ts';
@@ -100,7 +101,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     }),
   );
   const metrics = createMetrics({
-    functions: () => functionGauges(registry, pools),
+    functions: () => functionGauges({ registry, pools, elsewhere: later.front?.elsewhere() ?? NOTHING_ELSEWHERE }),
     spares: () => spares.ready,
     asyncCalls: () => calls.gauges(),
     jobs: () => later.jobs?.gauges() ?? [],

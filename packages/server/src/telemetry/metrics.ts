@@ -1,29 +1,19 @@
 import { startPhases, type StartReport, type WaitCause } from '@ebb/contract';
 import { collectDefaultMetrics, type Counter, Registry } from 'prom-client';
 import { type AsyncGauges, createAsyncMetrics } from './async-metrics.ts';
-import { type CountedCalls, labelOf } from './call-tally.ts';
+import { type CountedCalls, labelOf, UNKNOWN } from './call-tally.ts';
 import { createCopyMetrics } from './copy-metrics.ts';
 import { type CountedCopies, createCopyTally } from './copy-tally.ts';
 import type { DurationSeries } from './duration-histogram.ts';
+import { createFunctionMetrics, type FunctionGauges } from './function-metrics.ts';
 import type { InvocationEvent } from './invocation-event.ts';
 import { addJobMetrics, type JobGauges } from './job-metrics.ts';
 import { createMetricFamilies } from './metric-families.ts';
-
-/** How a function stands, read at each scrape. */
-export interface FunctionGauges {
-  readonly namespace: string;
-  readonly name: string;
-  /** Ready instances of the serving version. */
-  readonly instances: number;
-  /** Calls waiting for a slot. */
-  readonly waiting: number;
-  /** Of the ready instances, those that are frozen. */
-  readonly frozen: number;
-}
+import { createStartedCalls, type StartedCalls } from './started-calls.ts';
 
 /** What the metrics read from outside. */
 export interface MetricsOptions {
-  /** Asked at each scrape; functions it no longer names vanish from the gauges. */
+  /** Asked at each scrape: functions it names have series from then on, and those of others vanish. */
   readonly functions?: () => Iterable<FunctionGauges>;
   /** Instances without code that are ready to be taken, asked at each scrape. */
   readonly spares?: () => number;
@@ -59,7 +49,7 @@ interface Series {
     number,
     { readonly total: Counter.Internal; readonly seconds: DurationSeries; uncounted: number }
   >;
-  readonly started: Counter.Internal;
+  readonly started: StartedCalls;
   readonly cold: Counter.Internal;
   readonly queue: DurationSeries;
 }
@@ -82,23 +72,15 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     'Time from the arrival of a call to the last byte of its answer.',
     labelNames,
   );
-  const started = families.counter(
-    'gateway_function_invocation_started',
-    'Invocations that were accepted; counted when they end.',
-    ['function_name'],
-  );
+  const started = families.counter('gateway_function_invocation_started', 'Invocations that have begun.', [
+    'function_name',
+  ]);
   const cold = families.counter('ebb_cold_starts_total', 'Invocations that waited for an instance to start.', [
     'function_name',
   ]);
   const waited = families.counter('ebb_calls_waited_total', 'Invocations that waited, by what for.', ['cause']);
   const queue = families.durations('ebb_queue_seconds', 'Time invocations waited for a slot.', ['function_name']);
-  const instances = families.gauge('gateway_service_count', 'Ready instances of the serving version.', [
-    'function_name',
-  ]);
-  const waiting = families.gauge('ebb_queue_waiting', 'Invocations waiting for a slot now.', ['function_name']);
-  const frozen = families.gauge('ebb_instances_frozen', 'Ready instances of the serving version that are frozen.', [
-    'function_name',
-  ]);
+  const functionMetrics = createFunctionMetrics(families);
   const spares = families.gauge(
     'ebb_spares_ready',
     'Instances without code that are ready to become one of a function.',
@@ -119,6 +101,8 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const asyncMetrics = createAsyncMetrics(families, options.asyncCalls);
   addJobMetrics(families, options.jobs);
   const functions = new Map<string, Series>();
+  /** Of every function there is, also those that were not called yet. */
+  const startedCalls = new Map<string, StartedCalls>();
   const causes = new Map<WaitCause, Counter.Internal>();
 
   function causeOf(cause: WaitCause): Counter.Internal {
@@ -129,12 +113,20 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     return made;
   }
 
+  function startedOf(label: string): StartedCalls {
+    const known = startedCalls.get(label);
+    if (known) return known;
+    const made = createStartedCalls(started.labels(label));
+    startedCalls.set(label, made);
+    return made;
+  }
+
   function seriesOf(label: string): Series {
     const known = functions.get(label);
     if (known) return known;
     const made: Series = {
       codes: new Map(),
-      started: started.labels(label),
+      started: startedOf(label),
       cold: cold.labels(label),
       queue: queue.labels(label),
     };
@@ -156,23 +148,37 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     for (const series of functions.values()) {
       for (const counted of series.codes.values()) {
         counted.total.inc(counted.uncounted);
-        series.started.inc(counted.uncounted);
+        series.started.ended(counted.uncounted);
         counted.uncounted = 0;
       }
     }
   }
 
-  function readGauges(): void {
-    instances.reset();
-    waiting.reset();
-    frozen.reset();
-    spares.set(options.spares?.() ?? 0);
-    for (const gauge of options.functions?.() ?? []) {
-      const label = `${gauge.name}.${gauge.namespace}`;
-      instances.labels(label).set(gauge.instances);
-      waiting.labels(label).set(gauge.waiting);
-      frozen.labels(label).set(gauge.frozen);
+  function forgetLabel(label: string): void {
+    copyMetrics.forget(label);
+    for (const status of functions.get(label)?.codes.keys() ?? []) {
+      total.remove(label, String(status));
+      seconds.remove(label, String(status));
     }
+    total.remove(label, '200');
+    for (const metric of [started, cold, queue]) metric.remove(label);
+    functions.delete(label);
+    startedCalls.delete(label);
+  }
+
+  function readFunctions(): void {
+    const standing = options.functions && [...options.functions()];
+    const listed = new Map(standing?.map((one) => [`${one.name}.${one.namespace}`, one]));
+    // Calls that ended after their function was removed have made series again.
+    const isKept = (label: string) => label === UNKNOWN || listed.has(label);
+    if (standing) for (const label of startedCalls.keys()) if (!isKept(label)) forgetLabel(label);
+    for (const label of listed.keys()) {
+      startedOf(label);
+      // So that a rate can be taken of the first calls.
+      total.labels(label, '200').inc(0);
+    }
+    for (const [label, calls] of startedCalls) calls.show(listed.get(label)?.running ?? 0);
+    functionMetrics.show(listed);
   }
 
   return {
@@ -209,20 +215,12 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       for (const [cause, count] of waits) causeOf(cause).inc(count);
     },
     mergeCopies: (counted) => copyMetrics.add(counted),
-    forget(namespace, name) {
-      const label = `${name}.${namespace}`;
-      copyMetrics.forget(label);
-      for (const status of functions.get(label)?.codes.keys() ?? []) {
-        total.remove(label, String(status));
-        seconds.remove(label, String(status));
-      }
-      for (const metric of [started, cold, queue]) metric.remove(label);
-      functions.delete(label);
-    },
+    forget: (namespace, name) => forgetLabel(`${name}.${namespace}`),
     async expose() {
       countUp();
       copyMetrics.add(copies.take());
-      readGauges();
+      spares.set(options.spares?.() ?? 0);
+      readFunctions();
       await asyncMetrics.read();
       return { contentType: registry.contentType, text: await registry.metrics() };
     },
