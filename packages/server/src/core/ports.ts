@@ -326,6 +326,19 @@ export interface FunctionStanding {
   readonly startsHeld?: FunctionResource['startsHeld'];
 }
 
+/** What the instances of a function use now. */
+export interface FunctionUsage {
+  /** Thousandths of a core, over all its instances. */
+  readonly cpuMillicores: number;
+  readonly memoryBytes: number;
+}
+
+/** Measures what functions use. */
+export interface UsageReader {
+  /** Takes up to a third of a second where the function was not measured lately. Never rejects. */
+  usage(namespace: string, name: string): Promise<FunctionUsage>;
+}
+
 /** What the side that runs instances tells the control API. Synchronous and from memory. */
 export interface InstanceDirectory {
   /** The instances of a function, of all its versions, oldest first; empty when there are none. */

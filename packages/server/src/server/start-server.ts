@@ -13,6 +13,7 @@ import { NOTHING_ELSEWHERE } from '../gateways/calls-elsewhere.ts';
 import { limitedEverywhere } from '../gateways/route-feed.ts';
 import { AsyncDoor } from '../gateway/async-door.ts';
 import { withoutRollouts } from '../rollouts/without-rollouts.ts';
+import { UsageMeter } from '../pool/usage-meter.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import type { JobEngine } from '../jobs/create-jobs.ts';
 import { createLogBook } from '../telemetry/log-book.ts';
@@ -103,6 +104,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const metrics = createMetrics({
     functions: () => functionGauges({ registry, pools, elsewhere: later.front?.elsewhere() ?? NOTHING_ELSEWHERE }),
     spares: () => spares.ready,
+    usage: () => meter.totals(),
     asyncCalls: () => calls.gauges(),
     jobs: () => later.jobs?.gauges() ?? [],
   });
@@ -147,6 +149,12 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     maxInstances: config.maxInstances,
   });
   later.registry = registry;
+  const meter = new UsageMeter({
+    instances: () => pools.everyInstance(),
+    isThere: (namespace, name) => registry.resolve(namespace, name) !== undefined,
+    stats: (id) => engine.stats(id),
+    clock,
+  });
 
   // Clients on this machine may have read the one of the server that is replaced.
   const localToken = predecessor?.localToken ?? createLocalToken();

@@ -18,6 +18,8 @@ export interface FunctionGauges {
   readonly min: number;
   /** What the number of its instances follows, and how much of it each is meant to bear. */
   readonly target: { readonly scalingType: string; readonly load: number };
+  /** The queue that its asynchronous calls are counted under. */
+  readonly queue: string;
 }
 
 /** The gauges of functions. */

@@ -9,7 +9,10 @@ import { createFunctionMetrics, type FunctionGauges } from './function-metrics.t
 import type { InvocationEvent } from './invocation-event.ts';
 import { addJobMetrics, type JobGauges } from './job-metrics.ts';
 import { createMetricFamilies } from './metric-families.ts';
+import { createQueueMetrics } from './queue-metrics.ts';
+import { type AnsweredRequest, createRequestMetrics } from './request-metrics.ts';
 import { createStartedCalls, type StartedCalls } from './started-calls.ts';
+import { createUsageMetrics, type UsageGauges } from './usage-metrics.ts';
 
 /** What the metrics read from outside. */
 export interface MetricsOptions {
@@ -17,6 +20,8 @@ export interface MetricsOptions {
   readonly functions?: () => Iterable<FunctionGauges>;
   /** Instances without code that are ready to be taken, asked at each scrape. */
   readonly spares?: () => number;
+  /** What functions use, asked at each scrape. */
+  readonly usage?: () => Promise<readonly UsageGauges[]>;
   /** How asynchronous calls stand, asked at each scrape. */
   readonly asyncCalls?: () => Promise<readonly AsyncGauges[]>;
   /** How batch jobs stand, asked at each scrape. */
@@ -29,10 +34,12 @@ export interface Metrics {
   record(event: InvocationEvent): void;
   /** Counts an instance that has started, and `calls` that waited for it. */
   started(start: StartReport, calls: number): void;
-  /** Counts an asynchronous call that somebody wanted accepted. */
-  offered(outcome: 'accepted' | 'duplicate' | 'refused'): void;
+  /** Counts a request to the platform itself. */
+  answered(request: AnsweredRequest): void;
+  /** Counts an asynchronous call that somebody wanted accepted; `label` is that of its function, if it is for one. */
+  offered(outcome: 'accepted' | 'duplicate' | 'refused', label?: string): void;
   /** Counts how an attempt left its asynchronous call. */
-  settled(outcome: 'succeeded' | 'retry' | 'dead' | 'cancelled'): void;
+  settled(outcome: 'succeeded' | 'retry' | 'dead' | 'cancelled', label?: string): void;
   /** Counts what another process has counted. */
   merge(counted: CountedCalls): void;
   /** The same for copies of calls. */
@@ -100,6 +107,9 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const copyMetrics = createCopyMetrics(families);
   const asyncMetrics = createAsyncMetrics(families, options.asyncCalls);
   addJobMetrics(families, options.jobs);
+  const queueMetrics = createQueueMetrics(families);
+  const usageMetrics = createUsageMetrics(families, options.usage);
+  const answered = createRequestMetrics(families);
   const functions = new Map<string, Series>();
   /** Of every function there is, also those that were not called yet. */
   const startedCalls = new Map<string, StartedCalls>();
@@ -166,7 +176,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     startedCalls.delete(label);
   }
 
-  function readFunctions(): void {
+  function readFunctions(): ReadonlyMap<string, FunctionGauges> {
     const standing = options.functions && [...options.functions()];
     const listed = new Map(standing?.map((one) => [`${one.name}.${one.namespace}`, one]));
     // Calls that ended after their function was removed have made series again.
@@ -179,6 +189,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     }
     for (const [label, calls] of startedCalls) calls.show(listed.get(label)?.running ?? 0);
     functionMetrics.show(listed);
+    return listed;
   }
 
   return {
@@ -201,8 +212,15 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       if (calls === 0) return;
       for (const [phase, ms] of startPhases(start)) phaseSeconds.labels(phase).observe(ms / 1000);
     },
-    offered: (outcome) => asyncMetrics.offered(outcome),
-    settled: (outcome) => asyncMetrics.settled(outcome),
+    answered,
+    offered(outcome, label) {
+      asyncMetrics.offered(outcome);
+      if (label !== undefined && outcome === 'accepted') queueMetrics.submitted(label);
+    },
+    settled(outcome, label) {
+      asyncMetrics.settled(outcome);
+      if (label !== undefined && outcome !== 'retry') queueMetrics.processed(label);
+    },
     merge({ label, codes, cold: coldCount, waited: waits, queue: queued }) {
       const series = seriesOf(label);
       for (const { status, count, seconds: took } of codes) {
@@ -220,8 +238,9 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       countUp();
       copyMetrics.add(copies.take());
       spares.set(options.spares?.() ?? 0);
-      readFunctions();
-      await asyncMetrics.read();
+      const listed = readFunctions();
+      const [asyncCalls] = await Promise.all([asyncMetrics.read(), usageMetrics.read(listed)]);
+      queueMetrics.show(listed, asyncCalls);
       return { contentType: registry.contentType, text: await registry.metrics() };
     },
   };

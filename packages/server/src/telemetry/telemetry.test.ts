@@ -35,6 +35,7 @@ const standing = (more: Partial<FunctionGauges> = {}): FunctionGauges => ({
   running: 0,
   min: 1,
   target: { scalingType: 'capacity', load: 10 },
+  queue: 'faas-request',
   ...more,
 });
 

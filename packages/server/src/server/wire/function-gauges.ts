@@ -5,6 +5,10 @@ import type { CallsElsewhere } from '../../gateways/calls-elsewhere.ts';
 import type { InstancePools } from '../../pool/instance-pools.ts';
 import type { FunctionGauges } from '../../telemetry/function-metrics.ts';
 
+/** Names the queue of a function's asynchronous calls; all are in one, so this is what they are counted under. */
+const QUEUE_ANNOTATION = 'com.openfaas.queue';
+const DEFAULT_QUEUE = 'faas-request';
+
 /** What {@link functionGauges} reads. */
 export interface FunctionGaugesOptions {
   readonly registry: Pick<FunctionRegistry, 'list'>;
@@ -37,6 +41,7 @@ export function* functionGauges(options: FunctionGaugesOptions): Generator<Funct
       running: running.get(functionOf(live.key)) ?? 0,
       min: live.limits.scaleMin,
       target: describeTarget(live),
+      queue: live.spec.annotations[QUEUE_ANNOTATION] ?? DEFAULT_QUEUE,
     };
   }
 }
