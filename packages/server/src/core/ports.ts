@@ -19,6 +19,7 @@ import type {
   LeasedItem,
   LogLine,
   LogQuery,
+  LogSource,
   NamespaceLimits,
   NamespaceResource,
   Purged,
@@ -303,6 +304,12 @@ export interface CodeStore {
   sweep(inUse: ReadonlySet<string>, minAgeMs: number): Promise<readonly string[]>;
 }
 
+/** Which lines of a log are read. */
+export interface LogSelection extends LogQuery {
+  /** Only lines of these. Default: of all. */
+  readonly sources?: readonly LogSource[] | undefined;
+}
+
 /** The log of functions: instance output and what the platform says about instances. */
 export interface LogBook {
   /** Adds a line. Never throws and never waits; over the rate cap lines are dropped and counted in a platform line. */
@@ -310,7 +317,7 @@ export interface LogBook {
   /** Stored lines that match, oldest first, then with `follow` new ones until `signal` aborts. */
   read(
     scope: { readonly namespace: string; readonly name: string },
-    query: LogQuery,
+    selection: LogSelection,
     signal?: AbortSignal,
   ): AsyncIterable<LogLine>;
   /** Forgets the log of a removed function. */
