@@ -8,6 +8,7 @@ import {
 } from '@ebb/contract';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type {
+  AskedReplicas,
   ComingCalls,
   DeployGate,
   FunctionRecord,
@@ -34,7 +35,7 @@ const UNUSED_MS = 60_000;
 /** What {@link InstancePools} is made with. */
 export interface InstancePoolsOptions extends Omit<
   VersionPoolOptions,
-  'version' | 'isShadow' | 'onEmpty' | 'onStarted' | 'limits'
+  'version' | 'isShadow' | 'onEmpty' | 'onStarted' | 'limits' | 'replicas'
 > {
   readonly budget: StartBudget;
   readonly exits: ExitWatch;
@@ -151,6 +152,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
       limits: this.limits,
       version,
       isShadow: (one) => this.#isShadow(one),
+      replicas: (one) => this.#replicasOf(one),
       onStarted: (started) => this.#started(started),
       onEmpty: (empty) => this.#forget(empty),
     });
@@ -350,6 +352,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
       this.#pools.get(version.key)?.revive();
       this.#keep(version);
     }
+    if (change.kind === 'changed' && change.record.replicas !== change.previous?.replicas) this.#resize(change.record);
     const numbers = new Set(serving.map(({ version }) => version));
     const gone = change.previous?.versions.filter(({ version }) => !numbers.has(version)) ?? [];
     for (const { key } of gone) this.#pools.get(key)?.retire();
@@ -367,14 +370,40 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   /** Sees to a version that has instances even without traffic. */
   #keep(version: Version): void {
-    if (isEverKept(version)) this.#options.onDemand(this.of(version));
+    if (isEverKept(version) || (this.#replicasOf(version)?.count ?? 0) > 0) this.#options.onDemand(this.of(version));
+  }
+
+  /** Instances above the number that was asked for go now; those that lack are started as any minimum is. */
+  #resize({ live, replicas }: FunctionRecord): void {
+    const pool = this.#pools.get(live.key);
+    if (!replicas || !pool) return;
+    const surplus = pool.ready + pool.starting - Math.min(replicas.count, live.limits.scaleMax);
+    if (surplus > 0) pool.giveUp(surplus, `scaled to ${replicas.count} by hand`);
+  }
+
+  #replicasOf({ key, namespace, name }: Version): AskedReplicas | undefined {
+    const record = this.#registry?.resolve(namespace, name);
+    return record?.live.key === key ? record.replicas : undefined;
   }
 
   #started(started: Started): void {
     const { namespace, name } = started.version;
     // What starts while its function is being removed has nobody left to ask for it.
     if (this.#registry?.resolve(namespace, name)) this.#history.add(started, this.#options.clock.now());
+    if (this.#replicasOf(started.version)?.count === 0) this.#startedAtZero(started);
     this.#options.onStarted?.(started);
+  }
+
+  /** A call ends that a function was scaled to zero; what was on its way before then is stopped. */
+  #startedAtZero({ version, calls }: Started): void {
+    const { namespace, name } = version;
+    if (calls === 0) {
+      this.#pools.get(version.key)?.giveUp(1, 'scaled to 0 by hand');
+      return;
+    }
+    this.#registry?.setReplicas(namespace, name, undefined).catch((error: unknown) => {
+      this.#options.logger.warn({ err: error, version: version.key }, 'a function that was woken counts as at zero still');
+    });
   }
 
   #forget(pool: VersionPool): void {
