@@ -402,7 +402,10 @@ export class InstancePools implements DeployGate, AsyncDisposable {
       return;
     }
     this.#registry?.setReplicas(namespace, name, undefined).catch((error: unknown) => {
-      this.#options.logger.warn({ err: error, version: version.key }, 'a function that was woken counts as at zero still');
+      this.#options.logger.warn(
+        { err: error, version: version.key },
+        'a function that was woken counts as at zero still',
+      );
     });
   }
 

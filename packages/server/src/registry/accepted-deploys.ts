@@ -89,7 +89,10 @@ export function createAcceptedDeploys(options: AcceptedDeploysOptions): DeployRu
     const { message } = error;
     const key = keyOf(namespace, name);
     if (pending.get(key)?.failure !== message) {
-      logger.warn({ namespace, name, err: thrown }, 'an accepted deploy could not be carried out yet and is tried again');
+      logger.warn(
+        { namespace, name, err: thrown },
+        'an accepted deploy could not be carried out yet and is tried again',
+      );
     }
     if (pending.get(key)?.acceptedAt === deploy.acceptedAt) pending.set(key, { ...deploy, failure: message });
     return error;
