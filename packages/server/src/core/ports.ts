@@ -649,6 +649,15 @@ export interface RunningCalls {
   abort(id: string, message: string): boolean | Promise<boolean>;
 }
 
+/** A request to the platform itself, answered. */
+export interface AnsweredRequest {
+  readonly method: string;
+  /** The route's pattern, not the path: callers must not be able to make series at will. */
+  readonly route: string;
+  readonly status: number;
+  readonly seconds: number;
+}
+
 /** Who a request comes from. */
 export type Identity = { readonly kind: 'admin' };
 

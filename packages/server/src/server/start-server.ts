@@ -227,6 +227,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       health: () => health.now(),
       engineFindings: async () => (await engine.probe()).findings,
       logger,
+      onAnswered: metrics.answered,
     }),
   );
 

@@ -1,5 +1,6 @@
 import { startPhases, type StartReport, type WaitCause } from '@ebb/contract';
 import { collectDefaultMetrics, type Counter, Registry } from 'prom-client';
+import type { AnsweredRequest } from '../core/ports.ts';
 import { type AsyncGauges, createAsyncMetrics } from './async-metrics.ts';
 import { type CountedCalls, labelOf, UNKNOWN } from './call-tally.ts';
 import { createCopyMetrics } from './copy-metrics.ts';
@@ -10,7 +11,7 @@ import type { InvocationEvent } from './invocation-event.ts';
 import { addJobMetrics, type JobGauges } from './job-metrics.ts';
 import { createMetricFamilies } from './metric-families.ts';
 import { createQueueMetrics } from './queue-metrics.ts';
-import { type AnsweredRequest, createRequestMetrics } from './request-metrics.ts';
+import { createRequestMetrics } from './request-metrics.ts';
 import { createStartedCalls, type StartedCalls } from './started-calls.ts';
 import { createUsageMetrics, type UsageGauges } from './usage-metrics.ts';
 

@@ -1,13 +1,5 @@
+import type { AnsweredRequest } from '../core/ports.ts';
 import type { MetricFamilies } from './metric-families.ts';
-
-/** A request to the platform itself, answered. */
-export interface AnsweredRequest {
-  readonly method: string;
-  /** The route's pattern, not the path: callers must not be able to make series at will. */
-  readonly route: string;
-  readonly status: number;
-  readonly seconds: number;
-}
 
 /** Makes the metrics of requests to the platform itself; the returned function counts one. */
 export function createRequestMetrics(families: MetricFamilies): (request: AnsweredRequest) => void {
