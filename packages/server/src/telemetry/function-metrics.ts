@@ -24,36 +24,36 @@ export interface FunctionGauges {
 
 /** The gauges of functions. */
 export interface FunctionMetrics {
-  /** Shows how the functions of the labels stand, and of no others. */
+  /** Has the page show how the functions of the labels stand, and no others, when it is made next. */
   show(functions: ReadonlyMap<string, FunctionGauges>): void;
 }
 
 /** Makes them; the `gateway_` names and labels are those that existing dashboards of the field read. */
 export function createFunctionMetrics(families: MetricFamilies): FunctionMetrics {
-  const gauge = (name: string, help: string) => families.gauge(name, help, ['function_name']);
-  const replicas = gauge('gateway_service_count', 'Instances of the function there are to be now.');
-  const ready = gauge('gateway_service_ready_count', 'Ready instances of the versions that serve.');
-  const min = gauge('gateway_service_min', 'Fewest instances of the function under load.');
-  const running = gauge('gateway_function_invocation_inflight', 'Invocations that have begun and not ended.');
-  const waiting = gauge('ebb_queue_waiting', 'Invocations waiting for a slot now.');
-  const frozen = gauge('ebb_instances_frozen', 'Ready instances of the versions that serve that are frozen.');
-  const target = families.gauge(
+  let shown: ReadonlyMap<string, FunctionGauges> = new Map();
+  const add = (name: string, help: string, read: (gauges: FunctionGauges) => number) =>
+    families.gauge(name, help, ['function_name'], (gauge) => {
+      gauge.reset();
+      for (const [label, gauges] of shown) gauge.labels(label).set(read(gauges));
+    });
+  add('gateway_service_count', 'Instances of the function there are to be now.', ({ replicas }) => replicas);
+  add('gateway_service_ready_count', 'Ready instances of the versions that serve.', ({ ready }) => ready);
+  add('gateway_service_min', 'Fewest instances of the function under load.', ({ min }) => min);
+  add('gateway_function_invocation_inflight', 'Invocations that have begun and not ended.', ({ running }) => running);
+  add('ebb_queue_waiting', 'Invocations waiting for a slot now.', ({ waiting }) => waiting);
+  add('ebb_instances_frozen', 'Ready instances of the versions that serve that are frozen.', ({ frozen }) => frozen);
+  families.gauge(
     'gateway_service_target_load',
     'Load that one instance of the function is meant to bear, by what its number of instances follows.',
     ['function_name', 'scaling_type'],
+    (gauge) => {
+      gauge.reset();
+      for (const [label, { target }] of shown) gauge.labels(label, target.scalingType).set(target.load);
+    },
   );
   return {
     show(functions) {
-      for (const one of [replicas, ready, min, running, waiting, frozen, target]) one.reset();
-      for (const [label, gauges] of functions) {
-        replicas.labels(label).set(gauges.replicas);
-        ready.labels(label).set(gauges.ready);
-        min.labels(label).set(gauges.min);
-        running.labels(label).set(gauges.running);
-        waiting.labels(label).set(gauges.waiting);
-        frozen.labels(label).set(gauges.frozen);
-        target.labels(label, gauges.target.scalingType).set(gauges.target.load);
-      }
+      shown = functions;
     },
   };
 }

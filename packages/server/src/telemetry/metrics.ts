@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { startPhases, type StartReport, type WaitCause } from '@ebb/contract';
 import { collectDefaultMetrics, type Counter, Registry } from 'prom-client';
 import type { AnsweredRequest } from '../core/ports.ts';
@@ -242,7 +243,17 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       const listed = readFunctions();
       const [asyncCalls] = await Promise.all([asyncMetrics.read(), usageMetrics.read(listed)]);
       queueMetrics.show(listed, asyncCalls);
-      return { contentType: registry.contentType, text: await registry.metrics() };
+      return { contentType: registry.contentType, text: await writePage(registry) };
     },
   };
+}
+
+/** With thousands of functions a page takes a while to write, so calls are served in between. */
+async function writePage(registry: Registry): Promise<string> {
+  const families: string[] = [];
+  for (const { name } of registry.getMetricsAsArray()) {
+    families.push(await registry.getSingleMetricAsString(name));
+    await setImmediate();
+  }
+  return `${families.join('\n\n')}\n`;
 }
