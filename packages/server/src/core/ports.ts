@@ -291,12 +291,25 @@ export interface DeployGate {
   discard(version: Version, options?: { readonly stays: boolean }): Promise<void>;
 }
 
+/** What is said about a namespace for people and tools; kept and shown. */
+export interface NamespaceFacts {
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
+}
+
+/** A namespace as the registry holds it. */
+export interface StoredNamespace extends NamespaceResource, NamespaceFacts {
+  readonly id: number;
+}
+
 /** Namespaces. `ids` are small, stable and never reused: they choose the user id of a namespace's instances. */
 export interface NamespaceRegistry {
-  list(): readonly (NamespaceResource & { readonly id: number })[];
-  get(name: string): (NamespaceResource & { readonly id: number }) | undefined;
-  /** Makes a namespace; returns the one there is when it exists. */
-  create(name: string): Promise<NamespaceResource>;
+  list(): readonly StoredNamespace[];
+  get(name: string): StoredNamespace | undefined;
+  /** Makes a namespace; returns the one there is, unchanged, when it exists. */
+  create(name: string, facts?: NamespaceFacts): Promise<NamespaceResource>;
+  /** Replaces what is said about a namespace. Throws NAMESPACE_NOT_FOUND, STORE_FAILED. */
+  describe(name: string, facts: NamespaceFacts): Promise<void>;
   /**
    * Sets what a namespace may use, all of it; in force when the promise resolves. Throws NAMESPACE_NOT_FOUND, and
    * LIMITS_INVALID when more would be reserved than there is.
@@ -394,6 +407,8 @@ export interface InstanceDirectory {
   list(namespace: string, name: string): readonly InstanceResource[];
   /** The last starts of a function that calls waited for, newest first; a few, forgotten at a restart. */
   coldStarts(namespace: string, name: string): readonly ColdStart[];
+  /** How many instances a version is meant to have now, and how many could serve a call. */
+  replicas(version: Version): { readonly wanted: number; readonly ready: number };
   /** How a version stands, how many of its instances are ready, and whether starts are held back. */
   functionState(version: Version): FunctionStanding;
 }

@@ -22,6 +22,7 @@ import { CallLimits } from './call-limits.ts';
 import { isStartFailure } from './classify-start-failure.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { IdleKeeper, type IdleKeeperOptions } from './idle-keeper.ts';
+import { minimumOf } from './minimum-of.ts';
 import { Reconciler } from './reconciler.ts';
 import type { StartBudget } from './start-budget.ts';
 import { type Started, StartHistory } from './start-history.ts';
@@ -210,6 +211,17 @@ export class InstancePools implements DeployGate, AsyncDisposable {
       ...(scaling === undefined ? {} : { scaling }),
       ...(startsHeld === undefined ? {} : { startsHeld }),
     };
+  }
+
+  /** How many instances a version is meant to have now, and how many could serve a call. */
+  replicas(version: Version): { readonly wanted: number; readonly ready: number } {
+    const asked = this.#replicasOf(version);
+    const pool = this.#pools.get(version.key);
+    const ready = pool?.ready ?? 0;
+    // What is still there then is only finished.
+    if (asked?.count === 0) return { wanted: 0, ready };
+    const minimum = pool?.minimum ?? minimumOf(version, asked, this.#options.clock.now());
+    return { wanted: Math.max(minimum, ready + (pool?.starting ?? 0)), ready };
   }
 
   async admit(spec: FunctionSpec, signal?: AbortSignal): Promise<{ readonly imageDigest?: string }> {

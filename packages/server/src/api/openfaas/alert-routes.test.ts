@@ -14,9 +14,8 @@ const setUp = (labels: Record<string, string> = {}) => {
   const ready = new Map<string, number>();
   const broken = new Set<string>();
   const recordOf = (name: string) => {
-    const count = asked.get(name);
     const live = { key: name, name, spec, limits: resolveLimits(spec) };
-    return { live, ...(count === undefined ? {} : { replicas: { count, askedAt: 0 } }) } as unknown as FunctionRecord;
+    return { live, versions: [live] } as unknown as FunctionRecord;
   };
   const [route] = alertRoutes({
     registry: {
@@ -28,7 +27,12 @@ const setUp = (labels: Record<string, string> = {}) => {
         return recordOf(name);
       },
     },
-    instances: { functionState: ({ name }) => ({ state: 'ready', instances: ready.get(name) ?? 0 }) },
+    instances: {
+      replicas: ({ name }) => ({
+        wanted: Math.max(asked.get(name) ?? 1, ready.get(name) ?? 0),
+        ready: ready.get(name) ?? 0,
+      }),
+    },
     logger: createLogger('silent'),
   });
   const post = async (body: unknown) => {

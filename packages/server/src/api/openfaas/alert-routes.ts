@@ -9,7 +9,7 @@ import { readJson } from './read-json.ts';
 /** What alerts act on. */
 export interface AlertRouteOptions {
   readonly registry: Pick<FunctionRegistry, 'resolve' | 'setReplicas'>;
-  readonly instances: Pick<InstanceDirectory, 'functionState'>;
+  readonly instances: Pick<InstanceDirectory, 'replicas'>;
   readonly logger: Logger;
 }
 
@@ -49,14 +49,13 @@ async function follow(alert: FunctionAlert, options: AlertRouteOptions): Promise
     if (!record) {
       throw new EbbError('FUNCTION_NOT_FOUND', `there is no function "${name}" in namespace "${namespace}"`);
     }
-    const { live, replicas } = record;
+    const { live, versions } = record;
     const { scaleMin, scaleMax } = live.limits;
-    const asked = replicas?.count ?? scaleMin;
     const count = decideAlertScale(status, {
       labels: live.spec.labels,
       scaleMin,
       scaleMax,
-      replicas: Math.max(asked, instances.functionState(live).instances),
+      replicas: versions.reduce((sum, version) => sum + instances.replicas(version).wanted, 0),
     });
     if (count === undefined) return undefined;
     await registry.setReplicas(namespace, name, count);

@@ -2,15 +2,7 @@ import { ENV_NAME_PATTERN, nameSchema, secretNameSchema } from '@ebb/contract';
 import { z } from 'zod';
 
 const texts = z.record(z.string(), z.string());
-const quantities = z
-  .object({
-    memory: z.string(),
-    cpu: z.string(),
-    'nvidia.com/gpu': z.string(),
-    'amd.com/gpu': z.string(),
-    'intel.com/gpu': z.string(),
-  })
-  .partial();
+const quantities = z.record(z.string().min(1).max(63), z.string().max(64));
 
 /** What a client sends to deploy a function. Fields it does not know are ignored, as clients of several ages send them. */
 export const functionDeploymentSchema = z.object({

@@ -32,16 +32,13 @@ const ask = async (query: Record<string, string>) => {
   const signal = new AbortController().signal;
   const answer = await route?.run({ params: {}, query, request: {} as IncomingMessage, signal });
   const lines: unknown[] = [];
-  for await (const piece of answer?.stream ?? []) {
-    expect(String(piece).endsWith('\n')).toBe(true);
-    lines.push(JSON.parse(String(piece)));
-  }
+  for await (const line of answer?.lines ?? []) lines.push(line);
   return { answer, lines, read };
 };
 
 test('each line is an object of its own with the function’s name, the text as it was written and a moment', async () => {
   const { answer, lines, read } = await ask({ name: 'f', namespace: 'team', tail: '-1', follow: 'false' });
-  expect(answer).toMatchObject({ status: 200, headers: { 'content-type': 'application/x-ndjson' } });
+  expect(answer?.status).toBe(200);
   expect(lines).toEqual([
     {
       name: 'f',

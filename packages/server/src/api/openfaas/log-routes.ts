@@ -26,16 +26,15 @@ export function logRoutes({ registry, logs, clock }: LogRouteOptions): readonly 
         }
         return {
           status: 200,
-          headers: { 'content-type': 'application/x-ndjson' },
-          stream: written(logs.read({ namespace, name }, selection, signal)),
+          lines: shown(logs.read({ namespace, name }, selection, signal)),
         };
       },
     },
   ];
 }
 
-async function* written(lines: AsyncIterable<LogLine>): AsyncGenerator<string, void, undefined> {
+async function* shown(lines: AsyncIterable<LogLine>): AsyncGenerator<unknown, void, undefined> {
   for await (const { at, namespace, function: name, instance, text } of lines) {
-    yield `${JSON.stringify({ name, namespace, instance, timestamp: at, text })}\n`;
+    yield { name, namespace, instance, timestamp: at, text };
   }
 }

@@ -15,15 +15,15 @@ export interface OpenFaasCall {
   readonly signal: AbortSignal;
 }
 
-/** What is answered: short text, JSON, or bytes that come over time. */
+/** What is answered: short text, JSON, or lines of JSON that come over time. */
 export interface OpenFaasAnswer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent as text/plain unless `headers` say otherwise. */
   readonly text?: string;
   readonly json?: unknown;
-  /** The head is sent at once, each piece as it comes. */
-  readonly stream?: AsyncIterable<Uint8Array | string>;
+  /** Each is sent as a line of JSON as it comes, the head at once. */
+  readonly lines?: AsyncIterable<unknown>;
 }
 
 /** One method on one path. */

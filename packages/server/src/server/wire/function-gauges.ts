@@ -12,7 +12,7 @@ const DEFAULT_QUEUE = 'faas-request';
 /** What {@link functionGauges} reads. */
 export interface FunctionGaugesOptions {
   readonly registry: Pick<FunctionRegistry, 'list'>;
-  readonly pools: Pick<InstancePools, 'all' | 'find'>;
+  readonly pools: Pick<InstancePools, 'all' | 'find' | 'replicas'>;
   /** Calls that run in gateway processes, and what these hold of the pools. */
   readonly elsewhere: CallsElsewhere;
 }
@@ -23,23 +23,24 @@ export function* functionGauges(options: FunctionGaugesOptions): Generator<Funct
   const running = callsByFunction(options);
   for (const record of registry.list()) {
     const { namespace, name, live } = record;
-    let [ready, starting, frozen, waiting] = [0, 0, 0, 0];
-    for (const { key } of record.versions) {
-      const pool = pools.find(key);
-      ready += pool?.ready ?? 0;
-      starting += pool?.starting ?? 0;
+    let [replicas, ready, frozen, waiting] = [0, 0, 0, 0];
+    for (const version of record.versions) {
+      const pool = pools.find(version.key);
+      const standing = pools.replicas(version);
+      replicas += standing.wanted;
+      ready += standing.ready;
       frozen += pool?.frozen().length ?? 0;
       waiting += pool?.waiting ?? 0;
     }
     yield {
       namespace,
       name,
-      replicas: Math.max(live.limits.scaleMin, ready + starting),
+      replicas,
       ready,
       frozen,
       waiting,
       running: running.get(functionOf(live.key)) ?? 0,
-      min: live.limits.scaleMin,
+      min: live.limits.scaling.minActive ?? live.limits.scaleMin,
       target: describeTarget(live),
       queue: live.spec.annotations[QUEUE_ANNOTATION] ?? DEFAULT_QUEUE,
     };
