@@ -126,7 +126,9 @@ export function describeFunctions(gateway: () => Gateway): void {
         .replace('IMAGE', gateway().image);
       for (const method of ['POST', 'PUT']) {
         const answer = await gateway().system(method, '/system/functions', text);
-        expect(answer.status, `${method} ${what}: ${shown(answer)}`).toBe(400);
+        // What is not there cannot be replaced, whatever else is wrong.
+        const allowed = method === 'POST' ? [400] : [400, 404];
+        expect(allowed, `${method} ${what}: ${shown(answer)}`).toContain(answer.status);
         expect(answer.text.trim().length).toBeGreaterThan(0);
       }
       expect((await gateway().system('GET', `/system/function/${name}`)).status).toBe(404);

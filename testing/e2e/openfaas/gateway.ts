@@ -129,7 +129,8 @@ function connect({ url, credentials, image, own, close }: Place): Gateway {
       const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
       return call(`${url}${path}`, {
         method,
-        headers: { ...login, ...headers },
+        // As Go clients send it: with the length, whatever the method.
+        headers: { ...login, ...(text === undefined ? {} : { 'content-length': lengthOf(text) }), ...headers },
         ...(text === undefined ? {} : { body: text }),
       });
     },
@@ -184,6 +185,10 @@ function connect({ url, credentials, image, own, close }: Place): Gateway {
     },
   };
   return gateway;
+}
+
+function lengthOf(text: string): string {
+  return String(Buffer.byteLength(text));
 }
 
 /** What an answer holds as JSON. */

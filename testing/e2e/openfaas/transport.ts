@@ -21,7 +21,10 @@ export function describeTransport(gateway: () => Gateway): void {
 
     test.each(PROTECTED)('%s %s wants them: 401 with the realm that clients show', async (method, path) => {
       if (gateway().authorization === undefined) return;
-      const answer = await gateway().open(path, { method, ...(method === 'GET' ? {} : { body: '{}' }) });
+      const answer = await gateway().open(path, {
+        method,
+        ...(method === 'GET' ? {} : { body: '{}', headers: { 'content-length': '2' } }),
+      });
       expect(answer.status).toBe(401);
       expect(answer.headers['www-authenticate']).toBe('Basic realm="Restricted"');
       expect(answer.text.trim()).toBe('invalid credentials');
@@ -92,9 +95,8 @@ export function describeTransport(gateway: () => Gateway): void {
     ['POST', '/system/namespaces'],
     ['GET', '/system/alert'],
     ['GET', '/async-function/x'],
-    ['TRACE', '/function/x'],
   ])('%s %s is 405', async (method, path) => {
-    const answer = await gateway().system(method, path, ['GET', 'TRACE'].includes(method) ? undefined : '{}');
+    const answer = await gateway().system(method, path, method === 'GET' ? undefined : '{}');
     expect(answer.status).toBe(405);
   });
 
