@@ -35,8 +35,8 @@ export interface AcceptOptions {
   readonly maxQueued: number;
   /** Throws DESTINATION_REFUSED for an address that outcomes must not be posted to. */
   readonly checkCallback?: ((url: string) => void) | undefined;
-  /** Told what became of each call; must not throw. */
-  readonly onOutcome?: ((outcome: AcceptOutcome) => void) | undefined;
+  /** Told what became of each call, and what it is for where that is known; must not throw. */
+  readonly onOutcome?: ((outcome: AcceptOutcome, target?: Target) => void) | undefined;
 }
 
 /** What became of a call that somebody wanted accepted. */
@@ -120,7 +120,7 @@ export function createAcceptance(options: AcceptOptions): Acceptance {
       if (gone) throw gone;
       const [enqueued] = await queue.enqueue([item], limits);
       const accepted = acceptedOf(enqueued, maxQueued);
-      onOutcome?.(accepted.duplicate ? 'duplicate' : 'accepted');
+      onOutcome?.(accepted.duplicate ? 'duplicate' : 'accepted', item.target);
       return accepted;
     } catch (error) {
       onOutcome?.('refused');
@@ -156,7 +156,8 @@ export function createAcceptance(options: AcceptOptions): Acceptance {
           const outcome = one instanceof EbbError ? one : (failed.get(one.id) ?? asEbbError(new Error('no outcome')));
           outcomes.push(outcome);
           const isRefused = outcome instanceof EbbError;
-          onOutcome?.(isRefused ? 'refused' : outcome.duplicate ? 'duplicate' : 'accepted');
+          const target = one instanceof EbbError ? undefined : one.target;
+          onOutcome?.(isRefused ? 'refused' : outcome.duplicate ? 'duplicate' : 'accepted', target);
         }
       }
       return outcomes;

@@ -19,6 +19,7 @@ import type {
   LeasedItem,
   LogLine,
   LogQuery,
+  LogSource,
   NamespaceLimits,
   NamespaceResource,
   Purged,
@@ -358,6 +359,12 @@ export interface CodeStore {
   sweep(inUse: ReadonlySet<string>, minAgeMs: number): Promise<readonly string[]>;
 }
 
+/** Which lines of a log are read. */
+export interface LogSelection extends LogQuery {
+  /** Only lines of these. Default: of all. */
+  readonly sources?: readonly LogSource[] | undefined;
+}
+
 /** The log of functions: instance output and what the platform says about instances. */
 export interface LogBook {
   /** Adds a line. Never throws and never waits; over the rate cap lines are dropped and counted in a platform line. */
@@ -365,7 +372,7 @@ export interface LogBook {
   /** Stored lines that match, oldest first, then with `follow` new ones until `signal` aborts. */
   read(
     scope: { readonly namespace: string; readonly name: string },
-    query: LogQuery,
+    selection: LogSelection,
     signal?: AbortSignal,
   ): AsyncIterable<LogLine>;
   /** Forgets the log of a removed function. */
@@ -379,6 +386,19 @@ export interface FunctionStanding {
   readonly scaling?: ScalingResource;
   /** Present while starts are held back because the last ones failed. */
   readonly startsHeld?: FunctionResource['startsHeld'];
+}
+
+/** What the instances of a function use now. */
+export interface FunctionUsage {
+  /** Thousandths of a core, over all its instances. */
+  readonly cpuMillicores: number;
+  readonly memoryBytes: number;
+}
+
+/** Measures what functions use. */
+export interface UsageReader {
+  /** Takes up to a third of a second where the function was not measured lately. Never rejects. */
+  usage(namespace: string, name: string): Promise<FunctionUsage>;
 }
 
 /** What the side that runs instances tells the control API. Synchronous and from memory. */
@@ -642,6 +662,15 @@ export interface WaitOptions {
 export interface RunningCalls {
   /** Aborts the attempt of a call; false when none runs there. The call is settled as cancelled soon after. */
   abort(id: string, message: string): boolean | Promise<boolean>;
+}
+
+/** A request to the platform itself, answered. */
+export interface AnsweredRequest {
+  readonly method: string;
+  /** The route's pattern, not the path: callers must not be able to make series at will. */
+  readonly route: string;
+  readonly status: number;
+  readonly seconds: number;
 }
 
 /** Who a request comes from. */

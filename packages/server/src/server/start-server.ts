@@ -10,9 +10,11 @@ import type { Config } from '../config/config-schema.ts';
 import { systemClock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import { createLogger } from '../core/logger.ts';
+import { NOTHING_ELSEWHERE } from '../gateways/calls-elsewhere.ts';
 import { limitedEverywhere } from '../gateways/route-feed.ts';
 import { AsyncDoor } from '../gateway/async-door.ts';
 import { withoutRollouts } from '../rollouts/without-rollouts.ts';
+import { UsageMeter } from '../pool/usage-meter.ts';
 import { createAcceptedDeploys, type DeployRunner } from '../registry/accepted-deploys.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import type { JobEngine } from '../jobs/create-jobs.ts';
@@ -102,8 +104,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     }),
   );
   const metrics = createMetrics({
-    functions: () => functionGauges(registry, pools),
+    functions: () => functionGauges({ registry, pools, elsewhere: later.front?.elsewhere() ?? NOTHING_ELSEWHERE }),
     spares: () => spares.ready,
+    usage: () => meter.totals(),
     asyncCalls: () => calls.gauges(),
     jobs: () => later.jobs?.gauges() ?? [],
   });
@@ -148,6 +151,12 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     maxInstances: config.maxInstances,
   });
   later.registry = registry;
+  const meter = new UsageMeter({
+    instances: () => pools.everyInstance(),
+    isThere: (namespace, name) => registry.resolve(namespace, name) !== undefined,
+    stats: (id) => engine.stats(id),
+    clock,
+  });
 
   // Clients on this machine may have read the one of the server that is replaced.
   const localToken = predecessor?.localToken ?? createLocalToken();
@@ -221,12 +230,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     },
     health: () => health.now(),
     logger,
+    clock,
+    onAnswered: metrics.answered,
   } as const;
   const openFaas = made.use(
     await createOpenFaasApi({
       ...shownInApis,
       deploys,
       invocationCount: (namespace, name) => metrics.invocationCount(namespace, name),
+      usage: (namespace, name) => meter.usage(namespace, name),
       isProtected: config.basicAuth === 'on',
     }),
   );
