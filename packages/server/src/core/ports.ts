@@ -432,6 +432,8 @@ export type GivenBody =
 /** A call to be made later whose body may still be coming. */
 export interface GivenCall extends Omit<QueuedCall, 'body'> {
   readonly body: GivenBody;
+  /** Becomes the call's id unless another call has it: who asked for it is told which it is in the end. */
+  readonly wantedId?: string | undefined;
   /** Instead of `runAt`: so long after it was accepted. */
   readonly delayMs?: number | undefined;
 }

@@ -239,7 +239,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   if (!predecessor) await startPools();
 
   const gate = createApiGate((request, response) => api.handle(request, response));
-  const door = new AsyncDoor({ routes, authenticator, acceptor: calls.acceptance, gateway, gate });
+  const door = new AsyncDoor({ routes, authenticator, acceptor: calls.acceptance, calls: calls.invocations, gateway, gate });
   const handleRequest = (request: IncomingMessage, response: ServerResponse) => {
     if (gateway.handle(request, response)) return;
     if (gate.isTurnedOver || !door.handle(request, response)) gate.handle(request, response);
