@@ -49,7 +49,8 @@ export type DoorPass =
     };
 
 /** An id of a call, in place of a function's name. */
-const CALL_PATH = /^\/async-function\/([0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})\/?(?:\?|$)/;
+const CALL_PATH =
+  /^\/async-function\/([0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})\/?(?:\?|$)/;
 
 /**
  * Accepts calls that are made later, under `/async-function/`: the same names, versions and credentials as for calls under
