@@ -1,7 +1,8 @@
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import nacl from 'tweetnacl';
 import { EbbError } from '../../core/errors.ts';
+import { newShortId } from '../../core/ids.ts';
 import { type SealingKeys, sealingKeysOf } from './sealed-secrets.ts';
 
 /**
@@ -12,18 +13,27 @@ export async function loadBuilderKey(path: string): Promise<SealingKeys> {
   const known = await readKey(path);
   if (known) return known;
   const made = nacl.box.keyPair();
+  const unfinished = `${path}.${newShortId()}`;
   try {
     await mkdir(dirname(path), { recursive: true });
-    await using file = await open(path, 'wx', 0o600);
-    await file.writeFile(`${Buffer.from(made.secretKey).toString('base64')}\n`);
-    await file.sync();
+    await write(unfinished, `${Buffer.from(made.secretKey).toString('base64')}\n`);
+    // Fails where there is one by now: nobody ever sees half a key, and nobody's is replaced.
+    await link(unfinished, path);
     return made;
   } catch (cause) {
     // A server that is replaced may have made it at the same moment.
     const other = await readKey(path);
     if (other) return other;
     throw new EbbError('STORE_FAILED', `the key of the builder could not be written to ${path}`, { cause });
+  } finally {
+    await rm(unfinished, { force: true });
   }
+}
+
+async function write(path: string, text: string): Promise<void> {
+  await using file = await open(path, 'wx', 0o600);
+  await file.writeFile(text);
+  await file.sync();
 }
 
 async function readKey(path: string): Promise<SealingKeys | undefined> {

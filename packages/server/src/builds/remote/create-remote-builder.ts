@@ -113,10 +113,12 @@ export async function createRemoteBuilder(options: RemoteBuilderOptions): Promis
     const { image, buildArgs, platform, skipPush } = config;
     const login = skipPush ? undefined : await registryLoginFor(image, registriesPath);
     const context = openContext(path);
-    // What is wrong with it is thrown by whoever reads it.
-    context.on('error', () => {});
+    // Whoever reads it may wait for more of it for good.
+    const broken = new AbortController();
+    context.on('error', (error) => broken.abort(error));
+    const until = AbortSignal.any([signal, broken.signal]);
     try {
-      for await (const news of builder.build({ image, buildArgs, platform, secrets, context }, signal)) {
+      for await (const news of builder.build({ image, buildArgs, platform, secrets, context }, until)) {
         if (news.kind !== 'done') yield news;
         if (news.kind === 'failed') return;
       }

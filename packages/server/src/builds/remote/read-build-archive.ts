@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { PassThrough, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { extract, type Extract, type Header, pack, type Pack } from 'tar-stream';
+import { extract, type Extract, type Header, pack } from 'tar-stream';
 import { EbbError } from '../../core/errors.ts';
 import { parseEntryPath } from '../entry-path.ts';
 
@@ -30,7 +30,10 @@ export async function readBuildArchive(path: string): Promise<BuildArchive> {
   let hasContext = false;
   await eachEntry(path, async (entry) => {
     const [first = '', ...inside] = segmentsOf(entry.header.name);
-    if (first === CONTEXT && inside.length > 0) hasContext = true;
+    if (first === CONTEXT && inside.length > 0) {
+      hasContext = true;
+      headerOf(entry, inside.join('/'));
+    }
     if (inside.length > 0 || entry.header.type !== 'file') return;
     if (first === CONFIG && config === undefined) config = await textOf(entry, MAX_CONFIG_BYTES);
     else if (first === SECRETS && secrets === undefined) secrets = await textOf(entry, MAX_SECRETS_BYTES);
@@ -50,7 +53,9 @@ export function openContext(path: string): Readable {
   eachEntry(path, async (entry) => {
     const [first, ...inside] = segmentsOf(entry.header.name);
     if (first !== CONTEXT || inside.length === 0) return;
-    await copy(entry, inside.join('/'), tar);
+    const header = headerOf(entry, inside.join('/'));
+    if (header.type === 'file') await pipeline(entry, tar.entry(header));
+    else tar.entry(header);
   }).then(
     () => tar.finalize(),
     (error: unknown) => tar.destroy(error instanceof Error ? error : new Error(String(error))),
@@ -58,25 +63,22 @@ export function openContext(path: string): Readable {
   return context;
 }
 
-async function copy(entry: Entry, name: string, tar: Pack): Promise<void> {
-  const { type, size, mode, mtime, linkname } = entry.header;
+/** The header an entry has in the context. Throws BUILD_INVALID for what is not taken. */
+function headerOf({ header }: Entry, name: string): Partial<Header> & Pick<Header, 'name'> {
+  const { type, size, mode, mtime, linkname } = header;
   // Who owns what on the sender's machine is nothing to an image.
-  const header = { name, mode, mtime, uid: 0, gid: 0 };
+  const made = { name, mode, mtime, uid: 0, gid: 0 };
   switch (type) {
     case 'directory':
-      tar.entry({ ...header, type });
-      return;
+      return { ...made, type };
     case 'symlink':
       // It leads somewhere only in the image, where the daemon unpacks it, shut in.
-      tar.entry({ ...header, type, linkname });
-      return;
+      return { ...made, type, linkname };
     case 'link':
-      tar.entry({ ...header, type, linkname: linkedName(linkname) });
-      return;
+      return { ...made, type, linkname: linkedName(linkname) };
     case 'file':
     case 'contiguous-file':
-      await pipeline(entry, tar.entry({ ...header, type: 'file', size }));
-      return;
+      return { ...made, type: 'file', size };
     default:
       throw invalid(`"${name}" is a ${String(type)}; only files, folders and links are taken`);
   }
