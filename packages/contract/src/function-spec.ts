@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { asyncSchema } from './async-spec.ts';
 import { resolveFreezeAfterMs } from './freeze-spec.ts';
 import { type FunctionLimits, functionLimitsSchema } from './limits.ts';
+import { openfaasSpecSchema } from './openfaas-spec.ts';
 import { parseCpuCores, parseDurationMs, parseSizeBytes } from './quantity.ts';
 import { duration } from './quantity-schema.ts';
 import { imageSchema, sandboxFields } from './sandbox-spec.ts';
@@ -89,6 +90,9 @@ export const functionSpecSchema = z
     auth: z.enum(['none', 'required']).default('none').describe('Whether calling the function needs a token.'),
     labels: stringMap('labels').default({}).describe('Short facts for people and tools; kept and shown.'),
     annotations: stringMap('annotations').default({}).describe('Longer facts, such as a description; kept and shown.'),
+    openfaas: openfaasSpecSchema
+      .optional()
+      .describe('What a deployment through the [API compatible with OpenFaaS](openfaas.md) said besides.'),
   })
   .superRefine((spec, context) => {
     if (spec.scale.standby > spec.scale.max) {

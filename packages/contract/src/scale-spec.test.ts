@@ -14,6 +14,7 @@ const scalingOf = (spec: object) => resolveLimits(functionSpecSchema.parse({ run
 describe('what is said about scaling', () => {
   test.each([
     [{ min: 3, max: 2 }, '"scale.min" is 3 but must not be larger than scale.max'],
+    [{ minActive: 3, max: 2 }, '"scale.minActive" is 3 but must not be larger than scale.max'],
     [
       { mode: 'rps' },
       '"scale.target" is missing: mode "rps" needs the calls a second that one instance is meant to take',

@@ -48,6 +48,13 @@ export const scheduledMinimumSchema = z.strictObject({
 export const scaleSchema = z
   .strictObject({
     min: z.number().int().min(0).max(1000).default(0).describe('Instances kept even without traffic.'),
+    minActive: z
+      .number()
+      .int()
+      .min(0)
+      .max(1000)
+      .optional()
+      .describe('Fewest instances while there is work and until all were idle for `idle`. Default: `min`.'),
     max: z.number().int().min(1).max(1000).default(20).describe('Most instances at once.'),
     idle: duration(100, 7 * DAY, 'a duration from 100ms to 7d, such as "5m"')
       .default('5m')
@@ -110,6 +117,9 @@ export const scaleSchema = z
     const refuse = (path: (string | number)[], input: unknown, message: string): void =>
       context.addIssue({ code: 'custom', path, input, message });
     if (scale.min > scale.max) refuse(['min'], scale.min, 'must not be larger than scale.max');
+    if (scale.minActive !== undefined && scale.minActive > scale.max) {
+      refuse(['minActive'], scale.minActive, 'must not be larger than scale.max');
+    }
     if (scale.mode === 'rps' && scale.target === undefined) {
       refuse(
         ['target'],
@@ -143,6 +153,8 @@ export interface ResolvedScaling {
   readonly mode: ScaleMode;
   /** What one instance is meant to bear: calls at once, calls a second, cores, or waiting calls. */
   readonly target: number;
+  /** Fewest instances while there is work, and until all were idle for long enough; absent for no more than always. */
+  readonly minActive?: number;
   readonly windowMs: number;
   readonly burstWindowMs: number;
   /** Most instances started in a minute; absent for any number. */
@@ -172,6 +184,7 @@ export function resolveScaling(
   return {
     mode,
     target: bears[mode],
+    ...(scale.minActive === undefined ? {} : { minActive: scale.minActive }),
     ...resolveWindows(scale),
     ...(upRate === undefined ? {} : { upPerMinute: upRate }),
     ...(downRate === undefined ? {} : { downPerMinute: downRate }),

@@ -19,7 +19,7 @@ export interface Body<T> {
 export function jsonBody<S extends z.ZodType>(schema: S, maxBytes: number): Body<z.output<S>> {
   return {
     content: { 'application/json': schema },
-    read: async (request) => validate(schema, parseJson(await readBytes(request, maxBytes)), 'the body'),
+    read: async (request) => validate(schema, parseJson(await readBody(request, maxBytes)), 'the body'),
   };
 }
 
@@ -29,7 +29,7 @@ export function secretBody(maxBytes: number): Body<Uint8Array> {
     content: { 'application/octet-stream': 'bytes', 'application/json': secretValueSchema },
     async read(request, type) {
       // JSON may need up to six bytes for one of text.
-      const bytes = await readBytes(request, type === 'application/json' ? maxBytes * 6 + 64 : maxBytes);
+      const bytes = await readBody(request, type === 'application/json' ? maxBytes * 6 + 64 : maxBytes);
       if (type !== 'application/json') return bytes;
       const value = new TextEncoder().encode(validate(secretValueSchema, parseJson(bytes), 'the body').value);
       if (value.length > maxBytes) throw tooLarge(maxBytes);
@@ -55,7 +55,7 @@ export function submitBody(maxBytes: number): Body<SubmitBody> {
   return {
     content: { 'application/json': submitSchema },
     async read(request) {
-      const value = parseJson(await readBytes(request, maxBytes));
+      const value = parseJson(await readBody(request, maxBytes));
       // Told apart here, so that what is wrong is said of the one form that was meant.
       const isBatch = typeof value === 'object' && value !== null && Object.hasOwn(value, 'calls');
       if (isBatch) return { calls: await readBatch(value), isBatch };
@@ -90,7 +90,8 @@ export async function hasBody(request: IncomingMessage): Promise<boolean> {
   return false;
 }
 
-async function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+/** The bytes of a request's body. Throws PAYLOAD_TOO_LARGE. */
+export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes);
   const chunks: Buffer[] = [];
   let bytes = 0;

@@ -18,6 +18,8 @@ const ADMIN: Identity = { kind: 'admin' };
 export interface AuthenticatorOptions {
   /** What `hashSecret` made of the admin secret. */
   readonly adminSecretHash: string;
+  /** Name of the one user there is. Default: `admin`. */
+  readonly user?: string;
   /** What `hashLocalToken` made of this start's token for clients on the same machine. */
   readonly localTokenHash?: string;
   readonly clock: Clock;
@@ -29,7 +31,7 @@ export interface AuthenticatorOptions {
  * costs, and right credentials from an address that is held back are held back as well.
  */
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
-  const { adminSecretHash, localTokenHash, clock } = options;
+  const { adminSecretHash, localTokenHash, clock, user: admin = ADMIN_USER } = options;
   const guard = createGuessGuard(clock);
   const digestKey = randomBytes(32);
   const digest = (secret: string): Buffer => createHmac('sha256', digestKey).update(secret).digest();
@@ -46,14 +48,14 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
 
   /** Verifies slowly; the same credentials sent many times at once are verified, and counted, once. */
   const verify = (user: string, secret: string, own: Buffer, address: string): Promise<boolean> => {
-    const key = `${address} ${user === ADMIN_USER} ${own.toString('base64')}`;
+    const key = `${address} ${user === admin} ${own.toString('base64')}`;
     const present = checks.get(key);
     if (present) return present;
     const end = guard.begin(address);
     let outcome: AttemptOutcome = 'unknown';
     const check = lane(() => verifySecret(secret, adminSecretHash))
       .then((matches) => {
-        const accepted = matches && user === ADMIN_USER;
+        const accepted = matches && user === admin;
         outcome = accepted ? 'right' : 'wrong';
         if (accepted) verified = own;
         return accepted;
@@ -75,16 +77,16 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
           'the request carries no credentials; send "Authorization: Bearer SECRET", or run `ebb login`',
         );
       }
-      const credentials = parseCredentials(authorization);
+      const credentials = parseCredentials(authorization, admin);
       if (!credentials) {
         throw new EbbError(
           'UNAUTHENTICATED',
-          'the Authorization header is neither "Bearer SECRET" nor Basic with user "admin" and the secret as password',
+          'the Authorization header is neither "Bearer SECRET" nor Basic with the admin user and the secret as password',
         );
       }
       const { user, secret } = credentials;
       const own = digest(secret.normalize('NFC'));
-      if (user === ADMIN_USER && isKnown(secret, own)) return ADMIN;
+      if (user === admin && isKnown(secret, own)) return ADMIN;
       if (await verify(user, secret, own, remoteAddress)) return ADMIN;
       throw new EbbError('UNAUTHENTICATED', 'the user or the secret is wrong; run `ebb login` with the right secret');
     },

@@ -12,6 +12,8 @@ export interface Scalable {
   readonly releasing: number;
   readonly size: number;
   readonly retiring: boolean;
+  /** Fewest instances without traffic; absent for what the version says. */
+  readonly minimum?: number;
   /** Whether its minimum and schedule hold; they do unless it is false. */
   readonly isListed?: boolean;
   /** Instances kept for calls that are about to come; absent for none. */

@@ -192,6 +192,28 @@ describe('a fair share of a full host', () => {
   });
 });
 
+describe('a minimum while there is work', () => {
+  test('holds from the first call on, until all were idle for long enough; then all go', async () => {
+    const version = createVersion({ obeys: true, spec: { scale: { idle: '10s', minActive: 3 } } });
+    using loop = createLoop([version]);
+    loop.start();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(version.told).toEqual([]);
+    version.call();
+    loop.poke(version.scalable);
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect([version.told, version.reasons]).toEqual([[3], ['the minimum while it is called']]);
+    // One of three has work now and then, which is enough for all.
+    for (let i = 0; i < 4; i += 1) {
+      version.call();
+      await vi.advanceTimersByTimeAsync(9_000);
+    }
+    expect(version.told).toEqual([3]);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(version.told).toEqual([3, 0]);
+  });
+});
+
 describe('a memory budget', () => {
   const large = { memory: '512Mi', scale: { idle: '1h' } };
 

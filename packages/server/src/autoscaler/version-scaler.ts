@@ -53,10 +53,10 @@ export class VersionScaler {
 
   /** Whether there can be nothing to decide, so that a thousand versions at zero cost next to nothing. */
   get isAtRest(): boolean {
-    const { size, waiting, held = 0, isListed = true, version } = this.scalable;
+    const { size, waiting, held = 0, isListed = true, version, minimum = version.limits.scaleMin } = this.scalable;
     if (size > 0 || waiting > 0 || held > 0) return false;
     if (!isListed) return true;
-    if (version.limits.scaleMin > 0 || this.#schedule) return false;
+    if (minimum > 0 || this.#schedule) return false;
     return !this.#followsUsage || this.#plan.prewarm === undefined;
   }
 
@@ -99,9 +99,13 @@ export class VersionScaler {
   floor(now: number, epochMs: number): Scheduled {
     const { held = 0, isListed = true, version } = this.scalable;
     const { scaleMin, scaleMax } = version.limits;
-    let floor: Scheduled = { count: isListed ? scaleMin : 0, reason: 'the minimum' };
+    const { minimum = scaleMin } = this.scalable;
+    let floor: Scheduled = { count: isListed ? minimum : 0, reason: 'the minimum' };
     if (held > floor.count) floor = { count: Math.min(held, scaleMax), reason: 'kept for a rollout' };
     if (!isListed) return floor;
+    const { minActive = 0 } = version.limits.scaling;
+    if (minActive > floor.count && this.#isActive)
+      floor = { count: minActive, reason: 'the minimum while it is called' };
     const scheduled = this.#scheduledAt(now, epochMs);
     if (scheduled.count > floor.count) floor = scheduled;
     return floor.count === 0 && this.#isCallExpected(now) ? { count: 1, reason: 'a call is expected' } : floor;
@@ -121,6 +125,14 @@ export class VersionScaler {
       idleMs,
       age: this.#host.ages.at(now - idleMs),
     }));
+  }
+
+  /** Whether a call is here, or was so lately that not every instance has been idle for long enough. */
+  get #isActive(): boolean {
+    const { inFlight, waiting, ready } = this.scalable;
+    if (inFlight + waiting > 0) return true;
+    const { keepMs } = this.#plan;
+    return ready > 0 && this.scalable.idleMs().some((ms) => ms < keepMs);
   }
 
   get #key(): string {

@@ -65,6 +65,27 @@ export const SETTINGS = {
     description:
       'The admin secret. Without it one is made at the first start and printed once. Prefer the variable or the file: other users of the host can read flags.',
   }),
+  adminUser: text({
+    name: 'adminUser',
+    fallback: 'admin',
+    allowed: '1 to 128 visible ASCII characters without ":"',
+    pattern: /^(?!.*:)[\x21-\x7e]{1,128}$/,
+    description: 'The user whose password is the admin secret, where credentials are sent as user and password.',
+  }),
+  secretMountPath: optionalText({
+    name: 'secretMountPath',
+    allowed: 'an absolute path without control characters',
+    pattern: /^\/[^\p{Cc}]{1,4095}$/u,
+    description:
+      'Directory with the files `basic-auth-user` and `basic-auth-password`, which say user and admin secret where `adminSecret` does not; see [openfaas.md](openfaas.md).',
+  }),
+  basicAuth: choice({
+    name: 'basicAuth',
+    of: ['on', 'off'],
+    fallback: 'on',
+    description:
+      'Whether `/system` and `/ui` ask for user and password. With `off` whoever reaches the server can deploy; `/v1` always asks.',
+  }),
   logLevel: choice({
     name: 'logLevel',
     of: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],

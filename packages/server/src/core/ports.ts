@@ -77,8 +77,17 @@ export interface FunctionRecord {
    * is the one the split began from, which may still be the one with most of the calls.
    */
   readonly before?: number;
+  /** How many instances somebody asked for since the last deploy, in place of the least number that the spec says. */
+  readonly replicas?: AskedReplicas;
   readonly createdAt: number;
   readonly updatedAt: number;
+}
+
+/** A number of instances that somebody asked for. */
+export interface AskedReplicas {
+  readonly count: number;
+  /** Milliseconds since the Unix epoch. */
+  readonly askedAt: number;
 }
 
 /** What was said of a version when it was published. Kept beside it, since the version never changes (V1). */
@@ -108,6 +117,8 @@ export interface DeployOptions {
   /** False to store and prove the version without giving it calls; a function's first version serves anyhow. Default: true. */
   readonly serve?: boolean;
   readonly signal?: AbortSignal | undefined;
+  /** Called once everything the deploy names was found, its image included, before anything is started. */
+  readonly onAdmitted?: (() => void) | undefined;
 }
 
 /** What a version is given when it is published. */
@@ -179,10 +190,41 @@ export interface FunctionRegistry {
   publish(namespace: string, name: string, version: number, options: PublishOptions): Promise<FunctionRecord>;
   /** Removes a version. Throws FUNCTION_NOT_FOUND, VERSION_NOT_FOUND, VERSION_IN_USE. */
   removeVersion(namespace: string, name: string, version: number): Promise<void>;
+  /**
+   * Says how many instances the function's main version has at least from now on, 0 for none until the next call;
+   * undefined for what its spec says. The next deploy ends it. Throws FUNCTION_NOT_FOUND, STORE_FAILED.
+   */
+  setReplicas(namespace: string, name: string, count: number | undefined): Promise<FunctionRecord>;
   /** Removes a function with all its versions. Throws FUNCTION_NOT_FOUND. */
   remove(namespace: string, name: string): Promise<void>;
   /** Calls `listener` after every change, in order, until the returned object is disposed. */
   watch(listener: (change: RegistryChange) => void): Disposable;
+}
+
+/** A deploy that was accepted and does not serve yet. */
+export interface AcceptedDeploy {
+  readonly input: DeployInput;
+  /** Milliseconds since the Unix epoch. */
+  readonly acceptedAt: number;
+  /** Why the last attempt to carry it out failed. */
+  readonly failure?: string | undefined;
+}
+
+/** Deploys that are accepted at once and carried out afterwards, however often the server is started meanwhile. */
+export interface AcceptedDeploys {
+  /** The deploy of a function that does not serve yet; undefined when none was accepted or it serves. */
+  pending(namespace: string, name: string): AcceptedDeploy | undefined;
+  /** All of them, or those of one namespace. */
+  list(namespace?: string): readonly AcceptedDeploy[];
+  /**
+   * On disk when it resolves, in place of one that was accepted before. A function that has instances is served by them
+   * until the first one of the new version is ready; any other has the new version at once. Throws CONFLICT where
+   * `mode` is `create` and the function is there, FUNCTION_NOT_FOUND where it is `replace` and it is not, and what
+   * {@link FunctionRegistry.put} throws before anything is started; then everything is as before.
+   */
+  accept(input: DeployInput, mode: 'create' | 'replace'): Promise<void>;
+  /** Removes a function with its versions and what was accepted for it. Throws FUNCTION_NOT_FOUND. */
+  remove(namespace: string, name: string): Promise<void>;
 }
 
 /** A deploy that may be rolled out step by step. */
@@ -248,12 +290,25 @@ export interface DeployGate {
   discard(version: Version, options?: { readonly stays: boolean }): Promise<void>;
 }
 
+/** What is said about a namespace for people and tools; kept and shown. */
+export interface NamespaceFacts {
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
+}
+
+/** A namespace as the registry holds it. */
+export interface StoredNamespace extends NamespaceResource, NamespaceFacts {
+  readonly id: number;
+}
+
 /** Namespaces. `ids` are small, stable and never reused: they choose the user id of a namespace's instances. */
 export interface NamespaceRegistry {
-  list(): readonly (NamespaceResource & { readonly id: number })[];
-  get(name: string): (NamespaceResource & { readonly id: number }) | undefined;
-  /** Makes a namespace; returns the one there is when it exists. */
-  create(name: string): Promise<NamespaceResource>;
+  list(): readonly StoredNamespace[];
+  get(name: string): StoredNamespace | undefined;
+  /** Makes a namespace; returns the one there is, unchanged, when it exists. */
+  create(name: string, facts?: NamespaceFacts): Promise<NamespaceResource>;
+  /** Replaces what is said about a namespace. Throws NAMESPACE_NOT_FOUND, STORE_FAILED. */
+  describe(name: string, facts: NamespaceFacts): Promise<void>;
   /**
    * Sets what a namespace may use, all of it; in force when the promise resolves. Throws NAMESPACE_NOT_FOUND, and
    * LIMITS_INVALID when more would be reserved than there is.
@@ -332,6 +387,8 @@ export interface InstanceDirectory {
   list(namespace: string, name: string): readonly InstanceResource[];
   /** The last starts of a function that calls waited for, newest first; a few, forgotten at a restart. */
   coldStarts(namespace: string, name: string): readonly ColdStart[];
+  /** How many instances a version is meant to have now, and how many could serve a call. */
+  replicas(version: Version): { readonly wanted: number; readonly ready: number };
   /** How a version stands, how many of its instances are ready, and whether starts are held back. */
   functionState(version: Version): FunctionStanding;
 }

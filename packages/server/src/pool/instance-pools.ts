@@ -8,6 +8,7 @@ import {
 } from '@ebb/contract';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type {
+  AskedReplicas,
   ComingCalls,
   DeployGate,
   FunctionRecord,
@@ -21,6 +22,7 @@ import { CallLimits } from './call-limits.ts';
 import { isStartFailure } from './classify-start-failure.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { IdleKeeper, type IdleKeeperOptions } from './idle-keeper.ts';
+import { minimumOf } from './minimum-of.ts';
 import { Reconciler } from './reconciler.ts';
 import type { StartBudget } from './start-budget.ts';
 import { type Started, StartHistory } from './start-history.ts';
@@ -34,7 +36,7 @@ const UNUSED_MS = 60_000;
 /** What {@link InstancePools} is made with. */
 export interface InstancePoolsOptions extends Omit<
   VersionPoolOptions,
-  'version' | 'isShadow' | 'onEmpty' | 'onStarted' | 'limits'
+  'version' | 'isShadow' | 'onEmpty' | 'onStarted' | 'limits' | 'replicas'
 > {
   readonly budget: StartBudget;
   readonly exits: ExitWatch;
@@ -151,6 +153,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
       limits: this.limits,
       version,
       isShadow: (one) => this.#isShadow(one),
+      replicas: (one) => this.#replicasOf(one),
       onStarted: (started) => this.#started(started),
       onEmpty: (empty) => this.#forget(empty),
     });
@@ -203,6 +206,17 @@ export class InstancePools implements DeployGate, AsyncDisposable {
       ...(scaling === undefined ? {} : { scaling }),
       ...(startsHeld === undefined ? {} : { startsHeld }),
     };
+  }
+
+  /** How many instances a version is meant to have now, and how many could serve a call. */
+  replicas(version: Version): { readonly wanted: number; readonly ready: number } {
+    const asked = this.#replicasOf(version);
+    const pool = this.#pools.get(version.key);
+    const ready = pool?.ready ?? 0;
+    // What is still there then is only finished.
+    if (asked?.count === 0) return { wanted: 0, ready };
+    const minimum = pool?.minimum ?? minimumOf(version, asked, this.#options.clock.now());
+    return { wanted: Math.max(minimum, ready + (pool?.starting ?? 0)), ready };
   }
 
   async admit(spec: FunctionSpec, signal?: AbortSignal): Promise<{ readonly imageDigest?: string }> {
@@ -345,6 +359,7 @@ export class InstancePools implements DeployGate, AsyncDisposable {
       this.#pools.get(version.key)?.revive();
       this.#keep(version);
     }
+    if (change.kind === 'changed' && change.record.replicas !== change.previous?.replicas) this.#resize(change.record);
     const numbers = new Set(serving.map(({ version }) => version));
     const gone = change.previous?.versions.filter(({ version }) => !numbers.has(version)) ?? [];
     for (const { key } of gone) this.#pools.get(key)?.retire();
@@ -362,14 +377,43 @@ export class InstancePools implements DeployGate, AsyncDisposable {
 
   /** Sees to a version that has instances even without traffic. */
   #keep(version: Version): void {
-    if (isEverKept(version)) this.#options.onDemand(this.of(version));
+    if (isEverKept(version) || (this.#replicasOf(version)?.count ?? 0) > 0) this.#options.onDemand(this.of(version));
+  }
+
+  /** Instances above the number that was asked for go now; those that lack are started as any minimum is. */
+  #resize({ live, replicas }: FunctionRecord): void {
+    const pool = this.#pools.get(live.key);
+    if (!replicas || !pool) return;
+    const surplus = pool.ready + pool.starting - Math.min(replicas.count, live.limits.scaleMax);
+    if (surplus > 0) pool.giveUp(surplus, `scaled to ${replicas.count} by hand`);
+  }
+
+  #replicasOf({ key, namespace, name }: Version): AskedReplicas | undefined {
+    const record = this.#registry?.resolve(namespace, name);
+    return record?.live.key === key ? record.replicas : undefined;
   }
 
   #started(started: Started): void {
     const { namespace, name } = started.version;
     // What starts while its function is being removed has nobody left to ask for it.
     if (this.#registry?.resolve(namespace, name)) this.#history.add(started, this.#options.clock.now());
+    if (this.#replicasOf(started.version)?.count === 0) this.#startedAtZero(started);
     this.#options.onStarted?.(started);
+  }
+
+  /** A call ends that a function was scaled to zero; what was on its way before then is stopped. */
+  #startedAtZero({ version, calls }: Started): void {
+    const { namespace, name } = version;
+    if (calls === 0) {
+      this.#pools.get(version.key)?.giveUp(1, 'scaled to 0 by hand');
+      return;
+    }
+    this.#registry?.setReplicas(namespace, name, undefined).catch((error: unknown) => {
+      this.#options.logger.warn(
+        { err: error, version: version.key },
+        'a function that was woken counts as at zero still',
+      );
+    });
   }
 
   #forget(pool: VersionPool): void {

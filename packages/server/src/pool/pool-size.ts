@@ -27,6 +27,8 @@ export interface PoolSizeOptions {
   readonly standby: Standby;
   /** Whether the version serves no new requests, so that its minimum holds no more. */
   readonly isOver: () => boolean;
+  /** Fewest instances without traffic. */
+  readonly minimum: () => number;
 }
 
 /** Makes the number of one version's instances what was decided, and knows why each start is. */
@@ -99,10 +101,10 @@ export class PoolSize {
 
   /** Whether one of the starts under way is still needed to bear the load. */
   #isLacking(): boolean {
-    const { version, admission, members, starter, isOver } = this.#options;
+    const { version, admission, members, starter, isOver, minimum } = this.#options;
     const { limits } = version;
     const load = admission.inFlight + admission.waiting;
-    const floor = isOver() ? 0 : Math.max(limits.scaleMin, this.#floor);
+    const floor = isOver() ? 0 : Math.max(minimum(), this.#floor);
     const wanted = Math.min(this.#desired, Math.max(floor, Math.ceil(load / callsPerInstance(limits))));
     return wanted > members.ready + starter.starting - 1;
   }

@@ -2,7 +2,7 @@ import type { FunctionResource, InstanceResource, ScalingResource, StartReport }
 import type { Clock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
-import type { Version } from '../core/ports.ts';
+import type { AskedReplicas, Version } from '../core/ports.ts';
 import type { Engine, Instance } from '../engines/engine.ts';
 import { Admission, type Slot, type Standing } from './admission.ts';
 import type { CallGate, CallLimits } from './call-limits.ts';
@@ -11,6 +11,7 @@ import type { Endpoint } from './endpoint.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { Freezer, type FrozenInstance } from './freezer.ts';
 import type { Launcher } from './launcher.ts';
+import { minimumOf } from './minimum-of.ts';
 import { PoolMembers } from './pool-members.ts';
 import { PoolSize, type ScaleReason } from './pool-size.ts';
 import { Standby } from './standby.ts';
@@ -31,6 +32,8 @@ export interface VersionPoolOptions {
   readonly limits: CallLimits;
   /** Whether a version gets nothing but copies of calls; asked only where a limit holds. Default: none does. */
   readonly isShadow?: (version: Version) => boolean;
+  /** Instances that were asked for in place of the least number that the spec says. Default: none were. */
+  readonly replicas?: (version: Version) => AskedReplicas | undefined;
   /** Called when the size should be decided anew. */
   readonly onDemand: (pool: VersionPool) => void;
   /** Called when an instance has started and those who waited for it are served. */
@@ -110,7 +113,7 @@ export class VersionPool {
     const isOver = () => this.#retiring || !this.#isListed;
     const joined = { ...parts, members: this.#members, starter: this.#starter, isOver };
     this.standby = new Standby(joined);
-    this.#size = new PoolSize({ ...joined, standby: this.standby });
+    this.#size = new PoolSize({ ...joined, standby: this.standby, minimum: () => this.minimum });
     this.#gate = options.limits.join(this);
   }
 
@@ -182,6 +185,13 @@ export class VersionPool {
     return this.#retiring;
   }
 
+  /** Fewest instances without traffic: what was asked for, else what the spec says. */
+  get minimum(): number {
+    if (!this.#isListed) return 0;
+    const { version } = this;
+    return minimumOf(version, this.#options.replicas?.(version), this.#options.clock.now());
+  }
+
   /** Whether it gets nothing but copies of calls. */
   get isShadow(): boolean {
     return this.#options.isShadow?.(this.version) === true;
@@ -240,7 +250,7 @@ export class VersionPool {
   frozen(): (FrozenInstance & { readonly isSpare: boolean })[] {
     const frozen = this.#freezer.frozen();
     if (frozen.length === 0) return [];
-    const most = Math.max(0, this.ready - Math.max(this.#isListed ? this.version.limits.scaleMin : 0, this.held));
+    const most = Math.max(0, this.ready - Math.max(this.minimum, this.held));
     const idle = this.standby.dispensable().slice(0, most);
     const spare = new Set(idle.map(({ launched }) => launched.instance.id));
     return frozen.map((instance) => ({ ...instance, isSpare: spare.has(instance.id) }));

@@ -14,7 +14,7 @@ import type {
 } from '../core/ports.ts';
 import type { CommitResult, KeyValue, Write } from '../store/key-value.ts';
 import { decideVersionNumber } from './decide-version-number.ts';
-import { findAlias, liveAlias, makeRecord, withAlias } from './function-record.ts';
+import { findAlias, liveAlias, makeRecord, withAlias, withReplicas } from './function-record.ts';
 import { functionKey, versionCounterKey, versionRecordKey } from './store-keys.ts';
 import { versionDigest } from './version-digest.ts';
 import { functionText, makeVersion, parseOutline, parseVersion, versionText } from './version-record.ts';
@@ -154,8 +154,9 @@ export function createDeployer(options: DeployerOptions): Deployer {
       return current.live.digest === digest ? current.live : findEqual(input, digest);
     },
 
-    async prepare(input, current, { probe, signal }) {
+    async prepare(input, current, { probe, signal, onAdmitted }) {
       const { imageDigest, digest } = await identify(input, signal);
+      onAdmitted?.();
       if (current?.live.digest === digest) return undefined;
       const { namespace, name, spec } = input;
       const equal = current && (await findEqual(input, digest));
@@ -189,7 +190,8 @@ export function createDeployer(options: DeployerOptions): Deployer {
 function makeLive(version: Version, current: FunctionRecord | undefined, now: number): FunctionRecord {
   const { namespace, name } = version;
   const alias = liveAlias(version.version, current && findAlias(current, LIVE_ALIAS), now);
-  if (current) return withAlias(current, alias, [...current.versions, version]);
+  // What was asked for was meant for what served then.
+  if (current) return withAlias(withReplicas(current, undefined), alias, [...current.versions, version]);
   return makeRecord({ namespace, name, aliases: [alias], createdAt: now, updatedAt: now }, [version]);
 }
 

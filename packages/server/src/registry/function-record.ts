@@ -7,7 +7,7 @@ import {
   versionsOf,
   WEIGHT_TOTAL,
 } from '@ebb/contract';
-import type { Alias, FunctionRecord, Version } from '../core/ports.ts';
+import type { Alias, AskedReplicas, FunctionRecord, Version } from '../core/ports.ts';
 
 /** The parts of a function that are not derived from others. */
 export interface FunctionFacts {
@@ -15,6 +15,7 @@ export interface FunctionFacts {
   readonly name: string;
   readonly aliases: readonly Alias[];
   readonly before?: number | undefined;
+  readonly replicas?: AskedReplicas | undefined;
   readonly createdAt: number;
   readonly updatedAt: number;
 }
@@ -34,13 +35,14 @@ export function makeRecord(facts: FunctionFacts, known: Iterable<Version>): Func
   const live = facts.aliases.find(({ name }) => name === LIVE_ALIAS);
   if (!live) throw new RangeError(`${facts.namespace}/${facts.name} has no alias "${LIVE_ALIAS}"`);
   const referred = new Set(facts.aliases.flatMap(({ spec }) => [...versionsOf(spec)]));
-  const { before, ...rest } = facts;
+  const { before, replicas, ...rest } = facts;
   return {
     ...rest,
     live: need(largest(sharesOf(live.spec.versions) ?? []) ?? 0),
     aliases: facts.aliases.toSorted((left, right) => rank(left) - rank(right) || (left.name < right.name ? -1 : 1)),
     versions: [...referred].toSorted((left, right) => left - right).map(need),
     ...(before === undefined ? {} : { before }),
+    ...(replicas === undefined ? {} : { replicas }),
   };
 }
 
@@ -82,6 +84,14 @@ export function withBefore({ before: _before, ...rest }: FunctionRecord, before:
   return { ...rest, ...(before === undefined ? {} : { before }) };
 }
 
+/** A record that says how many instances were asked for; undefined for what the spec says. */
+export function withReplicas(
+  { replicas: _replicas, ...rest }: FunctionRecord,
+  replicas: AskedReplicas | undefined,
+): FunctionRecord {
+  return { ...rest, ...(replicas === undefined ? {} : { replicas }) };
+}
+
 /** A record without one of its aliases. */
 export function withoutAlias(record: FunctionRecord, name: string, updatedAt: number): FunctionRecord {
   const aliases = record.aliases.filter((alias) => alias.name !== name);
@@ -109,8 +119,8 @@ export function findAlias(record: FunctionRecord, name: string): Alias | undefin
   return record.aliases.find((alias) => alias.name === name);
 }
 
-function pick({ namespace, name, aliases, before, createdAt, updatedAt }: FunctionFacts): FunctionFacts {
-  return { namespace, name, aliases, before, createdAt, updatedAt };
+function pick({ namespace, name, aliases, before, replicas, createdAt, updatedAt }: FunctionFacts): FunctionFacts {
+  return { namespace, name, aliases, before, replicas, createdAt, updatedAt };
 }
 
 function rank({ name }: Alias): number {

@@ -13,7 +13,7 @@ import { aliasMissing, requireAliasSpec } from './check-alias.ts';
 import { KEPT_VERSIONS, type RetentionRule } from './decide-retention.ts';
 import { decideReserved } from './decide-reserved.ts';
 import { createDeployer, type DeployerOptions } from './deployer.ts';
-import { findAlias, namedVersions, withoutAlias } from './function-record.ts';
+import { findAlias, namedVersions, withoutAlias, withReplicas } from './function-record.ts';
 import { requireName } from './require-name.ts';
 import { FUNCTIONS, functionKey, versionNoteKey, versionRecordKey, VERSIONS } from './store-keys.ts';
 import { createTurns } from './turns.ts';
@@ -199,7 +199,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
       return record && deployer.find(input, record, signal);
     },
 
-    async put(input, { probe, serve = true, signal }) {
+    async put(input, { probe, serve = true, signal, onAdmitted }) {
       requireName(input.namespace, 'namespace');
       requireName(input.name, 'name');
       const key = recordKey(input.namespace, input.name);
@@ -208,7 +208,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
         return await deploys.run(key, async () => {
           const before = records.get(key);
           requireReservable(input);
-          const prepared = await deployer.prepare(input, before, { probe, signal });
+          const prepared = await deployer.prepare(input, before, { probe, signal, onAdmitted });
           if (!prepared) {
             const record = requireRecord(input.namespace, input.name);
             return { record, version: record.live, change: 'unchanged' };
@@ -272,6 +272,13 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
     async collect() {
       for (const key of records.keys()) await deploys.run(key, () => collectOf(key));
     },
+
+    setReplicas: (namespace, name, count) =>
+      changes.run(recordKey(namespace, name), async () => {
+        const record = requireRecord(namespace, name);
+        const replicas = count === undefined ? undefined : { count, askedAt: clock.now() };
+        return save(record, withReplicas(record, replicas));
+      }),
 
     async remove(namespace, name) {
       const key = recordKey(namespace, name);

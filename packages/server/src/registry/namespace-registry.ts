@@ -2,19 +2,19 @@ import { DEFAULT_NAMESPACE, type NamespaceLimits, namespaceLimitsSchema, type Na
 import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
 import { EbbError } from '../core/errors.ts';
-import type { NamespaceRegistry } from '../core/ports.ts';
+import type { NamespaceFacts, NamespaceRegistry, StoredNamespace } from '../core/ports.ts';
 import type { Entry, KeyValue } from '../store/key-value.ts';
 import { decideReserved } from './decide-reserved.ts';
 import { requireName } from './require-name.ts';
 import { functionKey, namespaceKey, NAMESPACES, NEXT_NAMESPACE_ID, secretKey, signingKeyKey } from './store-keys.ts';
 import { createTurns } from './turns.ts';
 
-type Namespace = NamespaceResource & { readonly id: number };
-
 const recordSchema = z.object({
   id: z.number().int().positive(),
   createdAt: z.iso.datetime(),
   limits: namespaceLimitsSchema.optional(),
+  labels: z.record(z.string(), z.string()).optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
 });
 
 /** The host, in percent. */
@@ -40,14 +40,14 @@ export interface NamespaceRegistryOptions {
 export async function createNamespaceRegistry(options: NamespaceRegistryOptions): Promise<NamespaceRegistry> {
   const { store, clock, reservedCalls = () => 0, empty } = options;
   const listeners = new Set<(namespace: NamespaceResource) => void>();
-  const namespaces = new Map<string, Namespace>();
+  const namespaces = new Map<string, StoredNamespace>();
   const turns = createTurns();
   for (const entry of await store.list(NAMESPACES)) {
     const namespace = parse(entry);
     namespaces.set(namespace.name, namespace);
   }
 
-  const create = async (name: string): Promise<NamespaceResource> => {
+  const create = async (name: string, facts: NamespaceFacts = {}): Promise<NamespaceResource> => {
     const present = namespaces.get(name);
     if (present) return present;
     const counter = await store.get(NEXT_NAMESPACE_ID);
@@ -55,12 +55,12 @@ export async function createNamespaceRegistry(options: NamespaceRegistryOptions)
     const createdAt = new Date(clock.now()).toISOString();
     const result = await store.commit([
       { kind: 'set', key: NEXT_NAMESPACE_ID, value: String(id + 1), ifVersion: counter?.version ?? 0 },
-      { kind: 'set', key: namespaceKey(name), value: JSON.stringify({ id, createdAt }), ifVersion: 0 },
+      { kind: 'set', key: namespaceKey(name), value: JSON.stringify({ id, createdAt, ...facts }), ifVersion: 0 },
     ]);
     if (result.kind === 'conflict') {
       throw new EbbError('CONFLICT', `somebody else made namespace "${name}" at the same time; try again`);
     }
-    const namespace = { name, id, createdAt };
+    const namespace = { name, id, createdAt, ...facts };
     namespaces.set(name, namespace);
     return namespace;
   };
@@ -87,12 +87,21 @@ export async function createNamespaceRegistry(options: NamespaceRegistryOptions)
     if (!present) throw new EbbError('NAMESPACE_NOT_FOUND', `there is no namespace "${name}"`);
     requireLimits(name, limits);
     const { limits: _before, ...rest } = present;
-    const namespace: Namespace = Object.keys(limits).length === 0 ? rest : { ...rest, limits };
+    const namespace: StoredNamespace = Object.keys(limits).length === 0 ? rest : { ...rest, limits };
     const { name: _name, ...record } = namespace;
     await store.commit([{ kind: 'set', key: namespaceKey(name), value: JSON.stringify(record) }]);
     namespaces.set(name, namespace);
     for (const listener of listeners) listener(namespace);
     return namespace;
+  };
+
+  const describe = async (name: string, facts: NamespaceFacts): Promise<void> => {
+    const present = namespaces.get(name);
+    if (!present) throw new EbbError('NAMESPACE_NOT_FOUND', `there is no namespace "${name}"`);
+    const namespace: StoredNamespace = { ...present, ...facts };
+    const { name: _name, ...record } = namespace;
+    await store.commit([{ kind: 'set', key: namespaceKey(name), value: JSON.stringify(record) }]);
+    namespaces.set(name, namespace);
   };
 
   const requireEmpty = async (name: string): Promise<void> => {
@@ -132,10 +141,12 @@ export async function createNamespaceRegistry(options: NamespaceRegistryOptions)
 
     get: (name) => namespaces.get(name),
 
-    async create(name) {
+    async create(name, facts) {
       requireName(name, 'namespace');
-      return turns.run('namespaces', () => create(name));
+      return turns.run('namespaces', () => create(name, facts));
     },
+
+    describe: (name, facts) => turns.run('namespaces', () => describe(name, facts)),
 
     setLimits: (name, limits) => turns.run('namespaces', () => setLimits(name, limits)),
 
@@ -158,7 +169,7 @@ export async function createNamespaceRegistry(options: NamespaceRegistryOptions)
   };
 }
 
-function parse(entry: Entry): Namespace {
+function parse(entry: Entry): StoredNamespace {
   try {
     return { name: entry.key.slice(NAMESPACES.length), ...recordSchema.parse(JSON.parse(entry.value)) };
   } catch (cause) {

@@ -14,6 +14,8 @@ const NOTES = 'note/';
 export const SECRET_KEY_CHECK = 'check/secret-key';
 /** Prefix of every rollout. */
 export const ROLLOUTS = 'rollout/';
+/** Prefix of every deploy that was accepted and is not carried out yet. */
+export const ACCEPTED_DEPLOYS = 'accepted-deploy/';
 /** Prefix of every secret. */
 export const SECRETS = 'secret/';
 
@@ -45,6 +47,11 @@ export function versionNoteKey(namespace: string, name: string, version?: number
 /** Key of one rollout, or without a number the prefix of all of a function; padded, so that they list in order. */
 export function rolloutKey(namespace: string, name: string, id?: number): string {
   return `${ROLLOUTS}${namespace}/${name}/${id === undefined ? '' : String(id).padStart(VERSION_DIGITS, '0')}`;
+}
+
+/** Key of the deploy of a function that was accepted and is not carried out yet. */
+export function acceptedDeployKey(namespace: string, name: string): string {
+  return `${ACCEPTED_DEPLOYS}${namespace}/${name}`;
 }
 
 /** Key of the highest version number a function ever used; it outlives the function. */

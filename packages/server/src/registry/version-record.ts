@@ -24,6 +24,7 @@ const functionSchema = z.object({
   aliases: z.array(aliasSchema).optional(),
   others: z.array(versionSchema).default([]),
   before: z.number().optional(),
+  replicas: z.object({ count: z.number().int().min(0), askedAt: z.number() }).optional(),
   createdAt: z.number(),
   updatedAt: z.number(),
 });
@@ -73,9 +74,10 @@ export function versionText(version: Version): string {
 }
 
 /** The text a function is stored as; it carries the versions that serve, so that a start reads one range. */
-export function functionText({ live, aliases, versions, before, createdAt, updatedAt }: FunctionRecord): string {
+export function functionText(record: FunctionRecord): string {
+  const { live, aliases, versions, before, replicas, createdAt, updatedAt } = record;
   const others = versions.filter((version) => version !== live).map(facts);
-  return JSON.stringify({ live: facts(live), aliases, others, before, createdAt, updatedAt });
+  return JSON.stringify({ live: facts(live), aliases, others, before, replicas, createdAt, updatedAt });
 }
 
 /** Reads a stored version. Throws STORE_FAILED. */
@@ -86,11 +88,11 @@ export function parseVersion(namespace: string, name: string, entry: Entry): Ver
 /** Reads a stored function. Throws STORE_FAILED. */
 export function parseFunction(entry: Entry): FunctionRecord {
   const [namespace = '', name = ''] = entry.key.slice(FUNCTIONS.length).split('/');
-  const { live, others, aliases, before, createdAt, updatedAt } = parse(functionSchema, entry);
+  const { live, others, aliases, before, replicas, createdAt, updatedAt } = parse(functionSchema, entry);
   const own = aliases ?? [liveAlias(live.version, undefined, updatedAt)];
   const versions = [live, ...others].map((one) => makeVersion(namespace, name, one));
   try {
-    return makeRecord({ namespace, name, aliases: own, before, createdAt, updatedAt }, versions);
+    return makeRecord({ namespace, name, aliases: own, before, replicas, createdAt, updatedAt }, versions);
   } catch (cause) {
     throw unreadable(entry, cause);
   }

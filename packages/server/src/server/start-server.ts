@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { createApi } from '../api/create-api.ts';
+import { createOpenFaasApi } from '../api/openfaas/create-openfaas-api.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
 import { createLocalToken, hashLocalToken } from '../auth/local-token.ts';
 import type { Config } from '../config/config-schema.ts';
@@ -12,6 +13,7 @@ import { createLogger } from '../core/logger.ts';
 import { limitedEverywhere } from '../gateways/route-feed.ts';
 import { AsyncDoor } from '../gateway/async-door.ts';
 import { withoutRollouts } from '../rollouts/without-rollouts.ts';
+import { createAcceptedDeploys, type DeployRunner } from '../registry/accepted-deploys.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import type { JobEngine } from '../jobs/create-jobs.ts';
 import { createLogBook } from '../telemetry/log-book.ts';
@@ -79,7 +81,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   made.defer(() => {
     if (standing.isOurs) removeRunDir(runDir);
   });
-  const later: { registry?: StoredFunctionRegistry; jobs?: JobEngine; front?: Front } = {};
+  const later: { registry?: StoredFunctionRegistry; deploys?: DeployRunner; jobs?: JobEngine; front?: Front } = {};
   const [wired, { admin, namespaces, code, secrets, signingKeys }] = await Promise.all([
     wireEngine(config, installation, logger),
     wireKeepers({ config, store, queue, clock, later }),
@@ -152,6 +154,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const localToken = predecessor?.localToken ?? createLocalToken();
   const authenticator = createAuthenticator({
     adminSecretHash: admin.hash,
+    user: admin.user,
     localTokenHash: hashLocalToken(localToken),
     clock,
   });
@@ -195,30 +198,49 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   });
   later.jobs = jobs;
   const health = createHealth(engine);
+  const deploys = createAcceptedDeploys({
+    registry: withoutRollouts(everywhere, rollouts),
+    store,
+    isServing: (version) => pools.replicas(version).ready > 0,
+    clock,
+    logger,
+  });
+  later.deploys = deploys;
+  const shownInApis = {
+    registry: withoutRollouts(everywhere, rollouts),
+    namespaces: feed ? limitedEverywhere(namespaces, feed) : namespaces,
+    secrets,
+    logs,
+    instances: pools,
+    authenticator,
+    info: {
+      name: 'ebb',
+      version: options.version,
+      node: process.version,
+      engine: engine.name,
+      installation: installation.id,
+    },
+    health: () => health.now(),
+    logger,
+  } as const;
+  const openFaas = made.use(
+    await createOpenFaasApi({
+      ...shownInApis,
+      deploys,
+      invocationCount: (namespace, name) => metrics.invocationCount(namespace, name),
+      isProtected: config.basicAuth === 'on',
+    }),
+  );
   const api = made.use(
     await createApi({
-      registry: withoutRollouts(everywhere, rollouts),
+      ...shownInApis,
       rollouts,
-      namespaces: feed ? limitedEverywhere(namespaces, feed) : namespaces,
-      secrets,
       code,
-      logs,
-      instances: pools,
       invocations: calls.invocations,
       jobs,
       ...calls.outcomes,
       signingKeys,
-      authenticator,
-      info: {
-        name: 'ebb',
-        version: options.version,
-        node: process.version,
-        engine: engine.name,
-        installation: installation.id,
-      },
-      health: () => health.now(),
       engineFindings: async () => (await engine.probe()).findings,
-      logger,
     }),
   );
 
@@ -228,6 +250,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   });
   made.adopt(pools, (all) => all.close());
   made.use(rollouts);
+  made.use(deploys);
   // Before the instances that its calls are on are stopped.
   made.use(jobs);
   const startPools = async () => {
@@ -235,13 +258,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     loop.start();
     // Before the first call: it finds the weights as they are meant to be.
     await rollouts.start();
+    await deploys.start();
     await jobs.start();
   };
   if (!predecessor) await startPools();
 
   const builder = await wireBuilder({ config, engine, clock, logger });
   const gate = createApiGate((request, response) => {
-    if (builder?.handle(request, response) !== true) api.handle(request, response);
+    if (builder?.handle(request, response) === true) return;
+    (openFaas.owns(request.url ?? '') ? openFaas : api).handle(request, response);
   });
   const door = new AsyncDoor({
     routes,
@@ -330,6 +355,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       gate,
       pools,
       rollouts,
+      deploys,
       jobs,
       store,
       calls,

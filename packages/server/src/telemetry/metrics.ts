@@ -47,6 +47,8 @@ export interface Metrics {
   merge(counted: CountedCalls): void;
   /** The same for copies of calls. */
   mergeCopies(counted: readonly CountedCopies[]): void;
+  /** Calls of a function that have ended since the server was started. */
+  invocationCount(namespace: string, name: string): number;
   /** Forgets the series of a removed function. */
   forget(namespace: string, name: string): void;
   /** The page a scraper gets, with its content type. */
@@ -209,6 +211,10 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       for (const [cause, count] of waits) causeOf(cause).inc(count);
     },
     mergeCopies: (counted) => copyMetrics.add(counted),
+    invocationCount(namespace, name) {
+      const codes = functions.get(`${name}.${namespace}`)?.codes.values() ?? [];
+      return [...codes].reduce((sum, { seconds: { counts } }) => sum + counts.reduce((all, one) => all + one, 0), 0);
+    },
     forget(namespace, name) {
       const label = `${name}.${namespace}`;
       copyMetrics.forget(label);

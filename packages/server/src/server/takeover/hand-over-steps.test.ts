@@ -32,6 +32,7 @@ test('a server whose store cannot be opened again serves on, refuses changes in 
         passOn: () => {},
         goOn: () => void done.push('calls'),
       },
+      deploys: { hold: () => Promise.resolve(), goOn: () => {} },
       jobs: { hold: () => Promise.resolve(), goOn: () => {} },
       pools: { pause: () => Promise.resolve(), release: () => {}, resume: () => void done.push('pools') },
       rollouts: { hold: () => Promise.resolve(), goOn: () => void done.push('rollouts') },

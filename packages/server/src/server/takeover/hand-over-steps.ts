@@ -3,6 +3,7 @@ import { asEbbError, EbbError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { InstancePools } from '../../pool/instance-pools.ts';
 import type { JobEngine } from '../../jobs/create-jobs.ts';
+import type { DeployRunner } from '../../registry/accepted-deploys.ts';
 import type { RolloutEngine } from '../../rollouts/create-rollouts.ts';
 import type { LendableStore } from '../../store/lendable-key-value.ts';
 import type { Front } from '../front.ts';
@@ -24,6 +25,7 @@ export interface HandedParts {
   readonly gate: ApiGate;
   readonly pools: Pick<InstancePools, 'pause' | 'release' | 'resume'>;
   readonly rollouts: Pick<RolloutEngine, 'hold' | 'goOn'>;
+  readonly deploys: Pick<DeployRunner, 'hold' | 'goOn'>;
   readonly jobs: Pick<JobEngine, 'hold' | 'goOn'>;
   readonly store: LendableStore;
   readonly calls: HandedCalls;
@@ -40,7 +42,7 @@ export interface HandedParts {
  * opened again is tried, by default every second.
  */
 export function createHandOverSteps(
-  { gate, pools, rollouts, jobs, store, calls, front, logger, ...told }: HandedParts,
+  { gate, pools, rollouts, deploys, jobs, store, calls, front, logger, ...told }: HandedParts,
   { takeBackEveryMs = TAKE_BACK_EVERY_MS }: { readonly takeBackEveryMs?: number } = {},
 ): HandOverSteps {
   /** While the store cannot be opened again. */
@@ -77,6 +79,7 @@ export function createHandOverSteps(
     }
     logger.info('the store is open again');
     rollouts.goOn();
+    deploys.goOn();
     jobs.goOn();
     calls.goOn();
   };
@@ -87,6 +90,7 @@ export function createHandOverSteps(
       retrying = undefined;
       await calls.hold();
       await gate.hold(signal);
+      await deploys.hold();
       await rollouts.hold();
       await jobs.hold();
       await pools.pause();
@@ -114,6 +118,7 @@ export function createHandOverSteps(
       try {
         await retried(takeBack, TAKE_BACK_TRIES, isInUse);
         rollouts.goOn();
+        deploys.goOn();
         jobs.goOn();
         calls.goOn();
       } catch (error) {

@@ -1,0 +1,239 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '../core/clock.ts';
+import { asEbbError, EbbError } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import type { AcceptedDeploy, AcceptedDeploys, DeployInput, FunctionRegistry, Version } from '../core/ports.ts';
+import type { KeyValue } from '../store/key-value.ts';
+import { createAcceptedDeployStore } from './accepted-deploy-store.ts';
+import { createTurns } from './turns.ts';
+
+/** How long an image may take to be found before the deploy is accepted without it. */
+const ADMIT_MS = 5_000;
+/** The first pause between two attempts; each later one is twice as long, ... */
+const RETRY_MS = 1_000;
+/** ... but never longer than this. */
+const RETRY_MOST_MS = 60_000;
+
+/** What accepted deploys are made with. */
+export interface AcceptedDeploysOptions {
+  readonly registry: Pick<FunctionRegistry, 'put' | 'remove' | 'resolve'>;
+  readonly store: KeyValue;
+  /** Whether a version has an instance that serves its calls now. */
+  readonly isServing: (version: Version) => boolean;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Default: 5 s. */
+  readonly admitMs?: number;
+  /** Default: 1 s. */
+  readonly retryMs?: number;
+}
+
+/** Accepted deploys, and what carries them out. */
+export interface DeployRunner extends AcceptedDeploys, AsyncDisposable {
+  /** Goes on with what an earlier server accepted. Throws STORE_FAILED. */
+  start(): Promise<void>;
+  /** Leaves what was accepted to another server; resolves when nothing is under way. */
+  hold(): Promise<void>;
+  /** Ends {@link hold}. */
+  goOn(): void;
+}
+
+/** How the attempts to carry a deploy out ended: it is of no more use, is left for later, or was never accepted. */
+type End = 'done' | 'stopped' | 'refused';
+
+/** The attempts to carry one deploy out. */
+interface Run {
+  readonly deploy: AcceptedDeploy;
+  readonly stop: AbortController;
+  /** Whether its caller was told, or is about to be, that it is accepted. */
+  isAccepted: boolean;
+  /** Settles when the first attempt knows that everything the deploy names is there; rejects with why it is not. */
+  readonly admitted: Promise<void>;
+  /** Never rejects. */
+  ended: Promise<End>;
+}
+
+/** Makes the runner of accepted deploys; nothing is carried out again before `start`. */
+export function createAcceptedDeploys(options: AcceptedDeploysOptions): DeployRunner {
+  const { registry, isServing, clock, logger, admitMs = ADMIT_MS, retryMs = RETRY_MS } = options;
+  const records = createAcceptedDeployStore(options.store);
+  const pending = new Map<string, AcceptedDeploy>();
+  const runs = new Map<string, Run>();
+  const turns = createTurns();
+  let isHeld = false;
+
+  const attempt = async (input: DeployInput, signal: AbortSignal, onAdmitted?: () => void): Promise<void> => {
+    const live = registry.resolve(input.namespace, input.name)?.live;
+    const probe = live !== undefined && isServing(live);
+    // What goes live unproved takes no longer than to be stored; then it can be called as soon as it is accepted.
+    await registry.put(input, { probe, signal, ...(probe && { onAdmitted }) });
+  };
+
+  const repeat = async (deploy: AcceptedDeploy, signal: AbortSignal): Promise<End> => {
+    for (let pauseMs = retryMs; ; pauseMs = Math.min(pauseMs * 2, RETRY_MOST_MS)) {
+      await sleep(pauseMs, undefined, { signal, ref: false }).catch(() => {});
+      if (signal.aborted) return 'stopped';
+      try {
+        await attempt(deploy.input, signal);
+        return 'done';
+      } catch (error) {
+        if (signal.aborted) return 'stopped';
+        if (failed(deploy, error).code === 'NAMESPACE_NOT_FOUND') return 'done';
+      }
+    }
+  };
+
+  const failed = (deploy: AcceptedDeploy, thrown: unknown): EbbError => {
+    const { namespace, name } = deploy.input;
+    const error = asEbbError(thrown);
+    const { message } = error;
+    const key = keyOf(namespace, name);
+    if (pending.get(key)?.failure !== message) {
+      logger.warn(
+        { namespace, name, err: thrown },
+        'an accepted deploy could not be carried out yet and is tried again',
+      );
+    }
+    if (pending.get(key)?.acceptedAt === deploy.acceptedAt) pending.set(key, { ...deploy, failure: message });
+    return error;
+  };
+
+  /** Carries a deploy out; `isNew` says that the caller still waits for whether it is accepted. */
+  const begin = (deploy: AcceptedDeploy, isNew: boolean): Run => {
+    const key = keyOf(deploy.input.namespace, deploy.input.name);
+    const stop = new AbortController();
+    const admission = Promise.withResolvers<void>();
+    // Only who accepts it waits for this.
+    admission.promise.catch(() => {});
+    const { promise: ended } = Promise.withResolvers<End>();
+    const run: Run = { deploy, stop, isAccepted: !isNew, admitted: admission.promise, ended };
+    const first = async (): Promise<End> => {
+      try {
+        await attempt(deploy.input, stop.signal, () => {
+          run.isAccepted = true;
+          admission.resolve();
+        });
+        admission.resolve();
+        return 'done';
+      } catch (error) {
+        if (stop.signal.aborted || !run.isAccepted) {
+          admission.reject(error);
+          return stop.signal.aborted ? 'stopped' : 'refused';
+        }
+        failed(deploy, error);
+        return repeat(deploy, stop.signal);
+      }
+    };
+    run.ended = first();
+    runs.set(key, run);
+    return run;
+  };
+
+  /** Forgets a deploy once it serves. */
+  const settle = async (key: string, run: Run): Promise<void> => {
+    const how = await run.ended;
+    if (runs.get(key) === run) runs.delete(key);
+    if (how !== 'done' || pending.get(key)?.acceptedAt !== run.deploy.acceptedAt) return;
+    const { namespace, name } = run.deploy.input;
+    pending.delete(key);
+    await records.forget(namespace, name).catch((error: unknown) => {
+      // A later start carries it out again and finds it done.
+      logger.warn({ namespace, name, err: error }, 'an accepted deploy that serves could not be forgotten');
+    });
+  };
+
+  const stop = async (key: string): Promise<void> => {
+    const run = runs.get(key);
+    run?.stop.abort(new EbbError('CONFLICT', 'the deploy was replaced by a later one or its function removed'));
+    await run?.ended;
+    runs.delete(key);
+  };
+
+  const carryOn = (deploy: AcceptedDeploy): void => {
+    const key = keyOf(deploy.input.namespace, deploy.input.name);
+    if (!runs.has(key)) void settle(key, begin(deploy, false));
+  };
+
+  const accept = async (input: DeployInput, mode: 'create' | 'replace'): Promise<void> => {
+    const { namespace, name } = input;
+    const key = keyOf(namespace, name);
+    const exists = pending.has(key) || registry.resolve(namespace, name) !== undefined;
+    if (mode === 'create' && exists) {
+      throw new EbbError('CONFLICT', `there is a function "${name}" in namespace "${namespace}" already; update it`);
+    }
+    if (mode === 'replace' && !exists) {
+      throw new EbbError('FUNCTION_NOT_FOUND', `there is no function "${name}" in namespace "${namespace}"`);
+    }
+    await stop(key);
+    const before = pending.get(key);
+    // Two that come within a millisecond are told apart all the same.
+    const acceptedAt = Math.max(clock.now(), (before?.acceptedAt ?? 0) + 1);
+    const deploy: AcceptedDeploy = { input, acceptedAt };
+    const run = begin(deploy, true);
+    try {
+      await Promise.race([run.admitted, sleep(admitMs, undefined, { ref: false })]);
+      run.isAccepted = true;
+      const end = await Promise.race([run.ended, Promise.resolve(undefined)]);
+      if (end !== 'done') {
+        pending.set(key, deploy);
+        await records.save(deploy);
+      } else if (before) {
+        pending.delete(key);
+        await records.forget(namespace, name);
+      }
+      void settle(key, run);
+    } catch (error) {
+      await stop(key);
+      if (before) {
+        pending.set(key, before);
+        carryOn(before);
+      } else {
+        pending.delete(key);
+      }
+      throw error;
+    }
+  };
+
+  return {
+    pending: (namespace, name) => pending.get(keyOf(namespace, name)),
+    list: (namespace) =>
+      [...pending.values()].filter(({ input }) => namespace === undefined || input.namespace === namespace),
+    accept: (input, mode) => turns.run(keyOf(input.namespace, input.name), () => accept(input, mode)),
+    remove: (namespace, name) =>
+      turns.run(keyOf(namespace, name), async () => {
+        const key = keyOf(namespace, name);
+        const isPending = pending.has(key);
+        await stop(key);
+        if (isPending) {
+          pending.delete(key);
+          await records.forget(namespace, name);
+          if (!registry.resolve(namespace, name)) return;
+        }
+        await registry.remove(namespace, name);
+      }),
+    async start() {
+      const unreadable = (key: string, error: unknown) =>
+        logger.error({ err: error, key }, 'an accepted deploy cannot be read');
+      for (const deploy of await records.list(unreadable)) {
+        pending.set(keyOf(deploy.input.namespace, deploy.input.name), deploy);
+        carryOn(deploy);
+      }
+    },
+    async hold() {
+      isHeld = true;
+      await Promise.all([...runs.keys()].map(stop));
+    },
+    goOn() {
+      if (!isHeld) return;
+      isHeld = false;
+      for (const deploy of pending.values()) carryOn(deploy);
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all([...runs.keys()].map(stop));
+    },
+  };
+}
+
+function keyOf(namespace: string, name: string): string {
+  return `${namespace}/${name}`;
+}
