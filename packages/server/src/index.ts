@@ -1,3 +1,6 @@
+export { functionDeploymentSchema } from './api/openfaas/function-deployment.ts';
+export { resolveScaleLabels } from './api/openfaas/resolve-scale-labels.ts';
+export { toFunctionSpec } from './api/openfaas/to-function-spec.ts';
 export { parseTrace } from './autoscaler/simulate/parse-trace.ts';
 export { simulateTrace } from './autoscaler/simulate/simulate-trace.ts';
 export { SETTINGS } from './config/config-schema.ts';

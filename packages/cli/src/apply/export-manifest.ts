@@ -5,7 +5,10 @@ import { stringify } from 'yaml';
  * The text of an `ebb.yaml` that says what is deployed, without what is the default anyhow. Dollar signs are doubled,
  * so that nothing is taken for a variable when it is read back.
  */
-export function exportManifest(namespace: string, functions: readonly FunctionResource[]): string {
+export function exportManifest(
+  namespace: string,
+  functions: readonly Pick<FunctionResource, 'name' | 'spec' | 'code'>[],
+): string {
   const entries = functions.map(({ name, spec, code }) => [
     name,
     { ...withoutDefaults(spec), ...(code === undefined ? {} : { code: `./${name}` }) },

@@ -27,8 +27,17 @@ export async function makePlan(
   client: EbbClient,
   options: { readonly memory: UploadMemory; readonly prune: boolean },
 ): Promise<Plan> {
+  return planTargets(context, client, await readTargets(context), options);
+}
+
+/** Compares functions with what is deployed, as {@link makePlan} does with those of a file. */
+export async function planTargets(
+  context: CommandContext,
+  client: EbbClient,
+  targets: readonly Target[],
+  options: { readonly memory: UploadMemory; readonly prune: boolean },
+): Promise<Plan> {
   const { memory, prune } = options;
-  const targets = await readTargets(context);
   const namespaces = [...new Set(targets.map(({ ref }) => ref.namespace))];
   const newNamespaces: string[] = [];
   const deployed: FunctionResource[] = [];

@@ -27,6 +27,7 @@ import { resultInvocationCommand } from './invocation/result.ts';
 import { showInvocationCommand } from './invocation/show.ts';
 import { waitInvocationCommand } from './invocation/wait.ts';
 import { cancelJobCommand, removeJobCommand } from './job/change.ts';
+import { importOpenFaasCommand } from './import/openfaas.ts';
 import { listJobsCommand } from './job/list.ts';
 import { jobLogsCommand } from './job/logs.ts';
 import { rerunJobCommand } from './job/rerun.ts';
@@ -121,6 +122,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   limitNamespaceCommand,
   signingKeyCommand,
   removeNamespaceCommand,
+  importOpenFaasCommand,
   loginCommand,
   doctorCommand,
   simulateCommand,

@@ -20,6 +20,8 @@ export type CliErrorCode =
   | 'FILE_FAILED'
   | 'NOT_FOUND'
   | 'INSTALL_FAILED'
+  | 'BUILD_FAILED'
+  | 'LOGIN_REFUSED'
   | 'NO_SERVER'
   | 'UNREACHABLE'
   | 'INTERRUPTED';
@@ -31,6 +33,8 @@ const EXIT_CODES: Readonly<Record<CliErrorCode, number>> = {
   FILE_FAILED: EXIT.usage,
   NOT_FOUND: EXIT.notFound,
   INSTALL_FAILED: EXIT.failed,
+  BUILD_FAILED: EXIT.failed,
+  LOGIN_REFUSED: EXIT.auth,
   NO_SERVER: EXIT.unreachable,
   UNREACHABLE: EXIT.unreachable,
   INTERRUPTED: EXIT.interrupted,

@@ -26,6 +26,7 @@ const NOUNS: Readonly<Record<string, { readonly aliases: readonly string[]; read
   'dead-letters': { aliases: ['dead-letter', 'dlq'], summary: 'look after calls that were given up' },
   queue: { aliases: ['queues'], summary: 'read the queues that outcomes are sent to' },
   job: { aliases: [], summary: 'run images and functions as many tasks, each to its end' },
+  import: { aliases: [], summary: 'bring functions over from another platform' },
   rollout: { aliases: [], summary: 'watch new versions take over step by step, and decide about them' },
 };
 

@@ -14,6 +14,8 @@ export interface Scalable {
   readonly retiring: boolean;
   /** Fewest instances without traffic; absent for what the version says. */
   readonly minimum?: number;
+  /** Whether somebody scaled it to zero and no call has woken it since. */
+  readonly isAtZero?: boolean;
   /** Whether its minimum and schedule hold; they do unless it is false. */
   readonly isListed?: boolean;
   /** Instances kept for calls that are about to come; absent for none. */

@@ -129,7 +129,8 @@ export class VersionScaler {
 
   /** Whether a call is here, or was so lately that not every instance has been idle for long enough. */
   get #isActive(): boolean {
-    const { inFlight, waiting, ready } = this.scalable;
+    const { inFlight, waiting, ready, isAtZero = false } = this.scalable;
+    if (isAtZero) return false;
     if (inFlight + waiting > 0) return true;
     const { keepMs } = this.#plan;
     return ready > 0 && this.scalable.idleMs().some((ms) => ms < keepMs);

@@ -70,7 +70,7 @@ describe('loadConfig', () => {
   test('every setting can be given by flag, by environment and by file', () => {
     for (const [key, setting] of Object.entries(SETTINGS)) {
       const value =
-        [setting.fallback, 'a-fair-value', '16Gi', '1h', 'nats://127.0.0.1:4222'].find(
+        [setting.fallback, 'a-fair-value', '16Gi', '1h', 'nats://127.0.0.1:4222', '/run/secrets'].find(
           (text = '') => setting.parse(text) !== undefined,
         ) ?? '';
       const origins = (inputs: ConfigInputs) => load(inputs).origins[key as keyof typeof SETTINGS];

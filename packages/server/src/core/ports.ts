@@ -509,6 +509,8 @@ export type GivenBody =
 /** A call to be made later whose body may still be coming. */
 export interface GivenCall extends Omit<QueuedCall, 'body'> {
   readonly body: GivenBody;
+  /** Becomes the call's id unless another call has it: who asked for it is told which it is in the end. */
+  readonly wantedId?: string | undefined;
   /** Instead of `runAt`: so long after it was accepted. */
   readonly delayMs?: number | undefined;
 }
@@ -683,4 +685,39 @@ export interface Authenticator {
    * TOO_MANY_ATTEMPTS while `remoteAddress` is held back after wrong guesses.
    */
   authenticate(authorization: string | undefined, remoteAddress: string): Promise<Identity>;
+}
+
+/** What an image is built from. */
+export interface ImageBuild {
+  /** Name and tag it gets. */
+  readonly image: string;
+  readonly buildArgs: Readonly<Record<string, string>>;
+  /** Such as `linux/amd64`. Default: the builder's own. */
+  readonly platform?: string | undefined;
+  /** By id, for `RUN --mount=type=secret,id=...`; they are in no layer of the image. */
+  readonly secrets: Readonly<Record<string, Uint8Array>>;
+  /** A tar file of the context, its `Dockerfile` at the top. */
+  readonly context: Readable;
+}
+
+/** Who may push to a registry. */
+export interface RegistryLogin {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** What a step of a build says, a line at a time, and how it ended; nothing follows `failed`. */
+export type BuildNews =
+  | { readonly kind: 'line'; readonly text: string }
+  | { readonly kind: 'done' }
+  /** By the fault of what is built; the words are the builder's. */
+  | { readonly kind: 'failed'; readonly message: string };
+
+/**
+ * Builds images where instances run, and pushes them. Leaving the news, or aborting `signal`, ends the step. Throws
+ * ENGINE_UNAVAILABLE or ENGINE_FAILED where the builder does not answer, and the reason of `signal`.
+ */
+export interface ImageBuilder {
+  build(build: ImageBuild, signal: AbortSignal): AsyncIterable<BuildNews>;
+  push(image: string, login: RegistryLogin | undefined, signal: AbortSignal): AsyncIterable<BuildNews>;
 }

@@ -57,6 +57,18 @@ describe('awaitReady', () => {
     await expect(ready).rejects.toMatchObject({ name: 'TimeoutError' });
   });
 
+  test.each([200, 401, 404, 405, 500])('an optional path that answers %d is ready', async (status) => {
+    const target = await listenTcp((_, response) => response.writeHead(status).end());
+    await awaitReady(target, options({ healthPath: '/_/health', isOptional: true }));
+  });
+
+  test.each([429, 502, 503, 504])('an optional path that answers %d is ready only once it does not', async (status) => {
+    let answers = 0;
+    const target = await listenTcp((_, response) => response.writeHead((answers += 1) < 3 ? status : 200).end());
+    await awaitReady(target, options({ healthPath: '/_/health', isOptional: true }));
+    expect(answers).toBe(3);
+  });
+
   test('a link in the place of the socket is refused, wherever it leads', async () => {
     const elsewhere = join(dir, 'elsewhere');
     await listen(createServer(), elsewhere);

@@ -10,6 +10,8 @@ import type { InstanceExit, Target } from './engine.ts';
 export interface AwaitReadyOptions {
   /** Path that must answer 2xx; without it an accepted connection is enough. */
   readonly healthPath?: string;
+  /** Whether it need not have the path: then it is not ready only while its answer says so (see {@link isRefusal}). */
+  readonly isOptional?: boolean | undefined;
   /** Ends the wait with the signal's reason. */
   readonly signal: AbortSignal;
   /** Settles when the instance ends, which ends the wait. */
@@ -39,7 +41,7 @@ export async function awaitReady(target: Target, options: AwaitReadyOptions): Pr
     });
   });
   try {
-    await Promise.race([ended, probeUntilReady(target, options.healthPath, finished.signal)]);
+    await Promise.race([ended, probeUntilReady(target, options, finished.signal)]);
     if (target.kind === 'unix') await sealSocket(target.path);
   } finally {
     finished.abort();
@@ -62,7 +64,11 @@ export function describeExit(exit: InstanceExit): string {
   return exit.code === undefined ? 'ended' : `ended with code ${exit.code}`;
 }
 
-async function probeUntilReady(target: Target, healthPath: string | undefined, signal: AbortSignal): Promise<void> {
+async function probeUntilReady(
+  target: Target,
+  { healthPath, isOptional = false }: Pick<AwaitReadyOptions, 'healthPath' | 'isOptional'>,
+  signal: AbortSignal,
+): Promise<void> {
   const pauses = createPauses(signal);
   const isUnix = target.kind === 'unix';
   if (isUnix) watchSocket(target.path, pauses.wake, signal);
@@ -71,7 +77,7 @@ async function probeUntilReady(target: Target, healthPath: string | undefined, s
   while (!signal.aborted) {
     // A question to a socket that is not there yet costs nothing, so it need not be tried first.
     isOpen ||= (isUnix && healthPath !== undefined) || (await accepts(target, signal));
-    if (isOpen && (healthPath === undefined || (await isHealthy(target, healthPath, signal)))) return;
+    if (isOpen && (healthPath === undefined || (await isHealthy(target, healthPath, isOptional, signal)))) return;
     await pauses.wait(pauseMs);
     pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS);
   }
@@ -139,12 +145,26 @@ function accepts(target: Target, signal: AbortSignal): Promise<boolean> {
   });
 }
 
-async function isHealthy(target: Target, path: string, signal: AbortSignal): Promise<boolean> {
+async function isHealthy(target: Target, path: string, isOptional: boolean, signal: AbortSignal): Promise<boolean> {
+  const askedAt = performance.now();
   const status = await askStatus(target, path, signal);
-  return status !== undefined && status >= 200 && status < 300;
+  if (!isOptional) return status !== undefined && isGood(status);
+  // Where the path means nothing, the question is a request like any other, which may take its time.
+  return status === undefined ? performance.now() - askedAt >= PROBE_TIMEOUT_MS : !isRefusal(status);
 }
 
-function askStatus(target: Target, path: string, signal: AbortSignal): Promise<number | undefined> {
+/** Whether an answer on a health path says that the instance is well. */
+export function isGood(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
+/** Whether an answer says that an instance takes no calls now, whatever path was asked for: 429, 502, 503 or 504. */
+export function isRefusal(status: number): boolean {
+  return status === 429 || (status >= 502 && status <= 504);
+}
+
+/** The status that an instance answers a GET with; undefined when it does not answer in time. Never rejects. */
+export function askStatus(target: Target, path: string, signal: AbortSignal): Promise<number | undefined> {
   return new Promise((resolve) => {
     const where = target.kind === 'unix' ? { socketPath: target.path } : { host: target.host, port: target.port };
     const probe = request({

@@ -49,7 +49,8 @@ export interface InstanceSpec {
   readonly limits: InstanceLimits;
   /** Number of the namespace, from which an engine derives its user id. */
   readonly tenant: number;
-  readonly user: 'tenant' | 'image';
+  /** `image-unless-root`: the image's own, or the namespace's where that is root. */
+  readonly user: 'tenant' | 'image' | 'image-unless-root';
   readonly network: 'egress' | 'none';
   readonly readOnlyRootFilesystem: boolean;
 }

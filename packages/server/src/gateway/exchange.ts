@@ -10,6 +10,7 @@ import type { GatewayContext, HeldSlot, Mirror } from './gateway-context.ts';
 import { explainFailure, instanceFailure, isConnectTimeout, slotFailure } from './instance-failure.ts';
 import type { Choice } from './fork.ts';
 import type { Route } from './route.ts';
+import { completeAnswer, givenCallId } from './openfaas-calls.ts';
 import { answerError } from './send-error.ts';
 import { serverTiming } from './server-timing.ts';
 import type { Timed } from './timeouts.ts';
@@ -38,6 +39,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders, Timed
   readonly remoteAddress: string;
   readonly protocol = 'http';
   readonly stripAuthorization: boolean;
+  readonly isOpenFaas: boolean;
   readonly shadowOf: string | undefined;
   readonly attempt: Attempt | undefined;
   deadline = '';
@@ -79,7 +81,8 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders, Timed
     this.stripAuthorization = caller.stripAuthorization;
     this.shadowOf = caller.shadowOf;
     this.attempt = caller.attempt;
-    this.callId = caller.attempt === undefined ? context.callIds.next() : caller.attempt.callId;
+    this.isOpenFaas = route.isOpenFaas;
+    this.callId = caller.attempt === undefined ? newIdOf(context, caller, route) : caller.attempt.callId;
     this.#cookie = choice?.cookie;
     const shadow = choice?.shadow;
     this.#mirror = shadow && context.mirrors.open({ caller, route, shadow, path, callId: this.callId });
@@ -124,7 +127,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders, Timed
     this.#connection?.abort();
     this.#caller.failed?.(error);
     if (this.#caller.headersSent) this.#caller.destroy();
-    else answerError(this.#caller, error, this.callId, this.#timing());
+    else answerError(this.#caller, error, this, this.#timing());
   }
 
   /** The caller went away: the function's request is aborted and its slot given back. */
@@ -147,6 +150,7 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders, Timed
     this.#firstByteMs = performance.now();
     this.#status = head.status;
     const headers = responseHeaders(head.headers, this, this.#route.versionLabel);
+    if (this.isOpenFaas) completeAnswer(headers, head.status, this.#caller.rawHeaders);
     // Beside whatever the function says in a header of that name.
     if (this.#waited !== undefined) headers.push('Server-Timing', this.#timing() ?? '');
     if (this.#cookie !== undefined) headers.push('Set-Cookie', this.#cookie);
@@ -333,6 +337,12 @@ export class Exchange implements AnswerHandler, CallerEvents, CallHeaders, Timed
       if (isAnswered) this.#question = 'answered';
     });
   }
+}
+
+/** The id of a call from outside: where the function's callers may choose it, theirs. A copy is a call of its own. */
+function newIdOf(context: GatewayContext, caller: Caller, route: Route): string {
+  const given = route.isOpenFaas && caller.shadowOf === undefined ? givenCallId(caller.rawHeaders) : undefined;
+  return given ?? context.callIds.next();
 }
 
 /** How long before its deadline a call's instance is asked. */

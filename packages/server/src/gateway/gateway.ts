@@ -14,8 +14,10 @@ import { NodeCaller } from './node-caller.ts';
 import { addressedBy } from './addressed-by.ts';
 import type { Choice } from './fork.ts';
 import { createMirrors } from './mirrors.ts';
+import { isOpenFaasMethod, OPENFAAS_METHODS } from './openfaas-calls.ts';
 import { type FunctionPath, mountOf, splitFunctionPath, splitHost } from './path.ts';
 import type { PlainCaller } from './plain-caller.ts';
+import type { Route } from './route.ts';
 import type { Found, RouteTable } from './route-table.ts';
 import { Timeouts } from './timeouts.ts';
 import { sendError, sendErrorOnSocket } from './send-error.ts';
@@ -126,7 +128,8 @@ export class Gateway implements GatewayContext {
     const path = this.#split(request.headers.host ?? '', request.url ?? '');
     if (!path) return false;
     const found = this.#draining ? undefined : this.#routes.find(addressedBy(path.segment, request.rawHeaders));
-    if (found?.kind !== 'route' || found.authRequired) void this.#handleLater(found, path, request, response);
+    const isPlain = found?.kind === 'route' && !found.authRequired && isAsked(found, request);
+    if (!isPlain) void this.#handleLater(found, path, request, response);
     else new Exchange(this, new NodeCaller(request, response, found), found, path.rest).start();
     return true;
   }
@@ -203,7 +206,9 @@ export class Gateway implements GatewayContext {
         return;
       }
       const callId = newCallId();
-      sendError(response, this.expected(error, callId), callId);
+      const failure = this.expected(error, callId);
+      if (failure.code === 'METHOD_NOT_ALLOWED') response.setHeader('Allow', OPENFAAS_METHODS);
+      sendError(response, failure, callId);
     }
   }
 
@@ -224,6 +229,12 @@ export class Gateway implements GatewayContext {
     const facts = { rawHeaders: request.rawHeaders, remoteAddress: request.socket.remoteAddress ?? '' };
     const choice = found.kind === 'fork' ? found.choose(facts, mountOf(path)) : { route: found };
     if (choice.route.authRequired) await this.#check(request);
+    if (!isAsked(choice.route, request)) {
+      throw new EbbError(
+        'METHOD_NOT_ALLOWED',
+        `${request.method} is not possible on functions, only ${OPENFAAS_METHODS}`,
+      );
+    }
     return choice;
   }
 
@@ -241,6 +252,11 @@ export class Gateway implements GatewayContext {
       );
     return new EbbError('BAD_PATH', 'the path must be /function/NAME or /function/NAME.NAMESPACE');
   }
+}
+
+/** Whether a function may be asked with the request's method: any, but for those of the compatible API. */
+function isAsked(route: Route, { method = '' }: IncomingMessage): boolean {
+  return !route.isOpenFaas || isOpenFaasMethod(method);
 }
 
 /** Checks the credentials of a request to a function. Rejects with UNAUTHENTICATED or TOO_MANY_ATTEMPTS. */

@@ -1,7 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import { CALL_ID_HEADER, CALLBACK_HEADER, START_TIME_HEADER, VERSION_HEADER } from '@ebb/contract';
+import { newCallId } from '../core/ids.ts';
 import { parseHeaderLines } from '../core/http1/header-lines.ts';
 import { createHeaderTable } from '../core/http1/header-name.ts';
+
+const FORWARDED_FOR = 'x-forwarded-for';
+const FORWARDED_HOST = 'x-forwarded-host';
+const FORWARDED_PROTO = 'x-forwarded-proto';
 
 /** Headers of one connection, never passed on (RFC 9110 section 7.6.1), and `expect`, which the gateway answers. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -22,10 +27,13 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
  * What becomes of a request's headers that are not just passed on. Dropped are those of the connection, and those the
  * platform sets: what a client sends under these names would pretend to come from it (G5).
  */
-const REQUEST_HEADERS = createHeaderTable<'dropped' | 'host' | 'traceparent' | 'authorization'>([
+const REQUEST_HEADERS = createHeaderTable<'dropped' | 'forwarded' | 'host' | 'traceparent' | 'authorization'>([
   ...dropped(HOP_BY_HOP),
   ...dropped([CALL_ID_HEADER, START_TIME_HEADER]),
-  ...dropped(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'forwarded']),
+  [FORWARDED_FOR, 'forwarded'],
+  [FORWARDED_HOST, 'forwarded'],
+  [FORWARDED_PROTO, 'forwarded'],
+  ['forwarded', 'forwarded'],
   ['host', 'host'],
   ['traceparent', 'traceparent'],
   ['authorization', 'authorization'],
@@ -34,7 +42,7 @@ const REQUEST_HEADERS = createHeaderTable<'dropped' | 'host' | 'traceparent' | '
 const KEPT_HEADERS = createHeaderTable<'dropped' | 'host' | 'authorization'>([
   ...dropped(HOP_BY_HOP),
   ...dropped([CALL_ID_HEADER, START_TIME_HEADER, CALLBACK_HEADER, 'content-length']),
-  ...dropped(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'forwarded']),
+  ...dropped([FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, 'forwarded']),
   ['host', 'host'],
   ['authorization', 'authorization'],
 ]);
@@ -69,6 +77,8 @@ export interface CallHeaders {
   readonly protocol: 'http' | 'https';
   /** Whether `Authorization` was for the platform and must not reach the function. */
   readonly stripAuthorization: boolean;
+  /** Whether the function was deployed through the compatible API, where what a caller says of its way here is kept. */
+  readonly isOpenFaas: boolean;
   /** Id of the call that this one is a copy of, if it is. */
   readonly shadowOf: string | undefined;
   /** Set where the platform makes the call. */
@@ -85,6 +95,7 @@ export function requestLines(raw: readonly string[], call: CallHeaders): string 
   let lines = '';
   let host = '';
   let traceparent = '';
+  let given = 0;
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] as string;
     const value = raw[i + 1] as string;
@@ -96,13 +107,40 @@ export function requestLines(raw: readonly string[], call: CallHeaders): string 
     } else if (row === 'traceparent') {
       traceparent = value;
       continue;
+    } else if (row === 'forwarded') {
+      if (!call.isOpenFaas) continue;
+      given |= GIVEN[name.length] ?? 0;
     } else if (row === 'authorization' && call.stripAuthorization) continue;
     lines += `${name}: ${value}\r\n`;
   }
-  const trace = traceparent !== '' && TRACEPARENT.test(traceparent) ? traceparent : traceparentOf(call.callId);
-  lines += `X-Call-Id: ${call.callId}\r\nX-Start-Time: ${call.startTime}\r\nX-Ebb-Deadline: ${call.deadline}\r\nX-Forwarded-For: ${call.remoteAddress}\r\nX-Forwarded-Host: ${host}\r\nX-Forwarded-Proto: ${call.protocol}\r\ntraceparent: ${trace}\r\n`;
+  const trace =
+    traceparent !== '' && TRACEPARENT.test(traceparent)
+      ? traceparent
+      : traceparentOf(call.isOpenFaas && !UUID.test(call.callId) ? newCallId() : call.callId);
+  lines += `X-Call-Id: ${call.callId}\r\nX-Start-Time: ${call.startTime}\r\nX-Ebb-Deadline: ${call.deadline}\r\ntraceparent: ${trace}\r\n`;
+  lines +=
+    given === 0
+      ? `X-Forwarded-For: ${call.remoteAddress}\r\nX-Forwarded-Host: ${host}\r\nX-Forwarded-Proto: ${call.protocol}\r\n`
+      : forwardedLines(given, host, call);
   if (call.shadowOf !== undefined) lines += `X-Ebb-Shadow-Of: ${call.shadowOf}\r\n`;
   return call.attempt === undefined ? lines : lines + attemptLines(call.attempt);
+}
+
+/** By the length of their names, the headers about a call's way that a caller may have sent. */
+const FOR = 1;
+const HOST = 2;
+const PROTO = 4;
+const GIVEN: Readonly<Record<number, number>> = {
+  [FORWARDED_FOR.length]: FOR,
+  [FORWARDED_HOST.length]: HOST,
+  [FORWARDED_PROTO.length]: PROTO,
+};
+
+/** What of a call's way here the caller has not said itself. */
+function forwardedLines(given: number, host: string, { remoteAddress, protocol }: CallHeaders): string {
+  const client = (given & FOR) === 0 ? `X-Forwarded-For: ${remoteAddress}\r\n` : '';
+  const name = (given & HOST) === 0 ? `X-Forwarded-Host: ${host}\r\n` : '';
+  return client + name + ((given & PROTO) === 0 ? `X-Forwarded-Proto: ${protocol}\r\n` : '');
 }
 
 /**
@@ -175,6 +213,8 @@ function isOwn(name: string): boolean {
   return (first === 120 || first === 88) && name.slice(0, OWN_PREFIX.length).toLowerCase() === OWN_PREFIX;
 }
 
+/** An id as the platform makes it. */
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** W3C trace context, version 00. */
 const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 

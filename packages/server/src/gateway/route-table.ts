@@ -93,7 +93,9 @@ export class RouteTable implements Disposable {
     const name = at === -1 ? segment : segment.slice(0, at);
     const found = at === -1 ? undefined : this.#routes.get(name);
     if (!found) {
-      const message = `there is no function "${shown(name)}"; "ebb list" shows what is deployed`;
+      const dot = name.lastIndexOf('.');
+      const [bare, namespace] = dot === -1 ? [name, DEFAULT_NAMESPACE] : [name.slice(0, dot), name.slice(dot + 1)];
+      const message = `there is no function "${shown(bare)}" in namespace "${shown(namespace)}"; "ebb list" shows what is deployed`;
       return { kind: 'missing', code: 'FUNCTION_NOT_FOUND', message };
     }
     const part = segment.slice(at + 1);

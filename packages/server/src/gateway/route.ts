@@ -14,6 +14,8 @@ export interface Route {
   readonly questionPath: string | undefined;
   /** `name@version`, for the response. */
   readonly versionLabel: string;
+  /** Whether it was deployed through the compatible API, whose callers count on a little more. */
+  readonly isOpenFaas: boolean;
   /** The rate of its namespace. */
   readonly rate: RateGate;
 }
@@ -27,6 +29,7 @@ export function routeOf(version: Version, rate: RateGate, authRequired = false):
     timeoutMs: version.limits.timeoutMs,
     label: `${version.name}.${version.namespace}`,
     questionPath: questionPath(version.spec),
+    isOpenFaas: version.spec.openfaas !== undefined,
     versionLabel: `${version.name}@${version.version}`,
     rate,
   };

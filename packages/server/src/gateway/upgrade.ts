@@ -8,6 +8,7 @@ import { type CallHeaders, isAuthorizationOurs, requestHeaders, responseHeaders 
 import { instanceFailure, slotFailure } from './instance-failure.ts';
 import type { Choice } from './fork.ts';
 import type { Route } from './route.ts';
+import { givenCallId } from './openfaas-calls.ts';
 import { sendErrorOnSocket } from './send-error.ts';
 
 /** Status recorded for a caller that went away before there was one. */
@@ -33,12 +34,13 @@ export async function tunnel(context: GatewayContext, call: UpgradeCall, choice:
   const gone = new AbortController();
   const { version, timeoutMs } = route;
   const headers: CallHeaders = {
-    callId: newCallId(),
+    callId: (route.isOpenFaas ? givenCallId(request.rawHeaders) : undefined) ?? newCallId(),
     startTime: `${startedAt}000000`,
     deadline: '',
     remoteAddress: request.socket.remoteAddress ?? '',
     protocol: 'http',
     stripAuthorization: isAuthorizationOurs(request, route),
+    isOpenFaas: route.isOpenFaas,
     shadowOf: undefined,
     attempt: undefined,
   };
@@ -66,7 +68,7 @@ export async function tunnel(context: GatewayContext, call: UpgradeCall, choice:
     const blame = hasLeft ? undefined : slotFailure(failure.code);
     if (blame) slot?.fail(blame);
     else slot?.release('unknown');
-    sendErrorOnSocket(socket, failure, headers.callId);
+    sendErrorOnSocket(socket, failure, headers);
   }
   context.closed();
   context.record({

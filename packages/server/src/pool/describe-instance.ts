@@ -3,6 +3,7 @@ import { EbbError } from '../core/errors.ts';
 import { newShortId } from '../core/ids.ts';
 import type { CodeStore, NamespaceRegistry, SecretRegistry, Version } from '../core/ports.ts';
 import type { InstanceSpec } from '../engines/engine.ts';
+import { watchdogEnv } from './watchdog-habits.ts';
 
 /** What {@link describeInstance} asks. */
 export interface DescribeInstanceOptions {
@@ -43,6 +44,7 @@ export async function describeInstance(version: Version, options: DescribeInstan
             ...(spec.command === undefined ? {} : { command: spec.command }),
           },
     env: {
+      ...watchdogEnv(spec, namespace, name),
       ...spec.env,
       EBB_FUNCTION: name,
       EBB_NAMESPACE: namespace,
@@ -64,7 +66,8 @@ export async function describeInstance(version: Version, options: DescribeInstan
       tmpBytes: limits.tmpBytes,
     },
     tenant: tenant.id,
-    user: spec.user,
+    // Many images made for OpenFaaS name a user, and some none.
+    user: spec.openfaas !== undefined && spec.user === 'image' ? 'image-unless-root' : spec.user,
     network: spec.network,
     readOnlyRootFilesystem: spec.readOnlyRootFilesystem,
   };

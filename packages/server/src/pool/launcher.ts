@@ -1,4 +1,4 @@
-import { DEFAULT_PORT, formatDuration, READY_PATH, type StartReport } from '@ebb/contract';
+import { DEFAULT_PORT, formatDuration, type StartReport } from '@ebb/contract';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
@@ -12,7 +12,7 @@ import { describeInstance, type DescribeInstanceOptions } from './describe-insta
 import { withLastWords } from './ending.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import { isBlocked } from './is-blocked.ts';
-import { questionPath } from './question-path.ts';
+import { healthQuestion, LOADED, type Question, readyQuestion } from './question-path.ts';
 import { type LogPump, startLogPump } from './log-pump.ts';
 import type { LaunchContext } from './launch-context.ts';
 import type { TakenSpare, WarmPool } from './warm-pool.ts';
@@ -80,7 +80,7 @@ export function createLauncher(options: LauncherOptions): Launcher {
   const ready = async (
     version: Version,
     launched: Launched,
-    healthPath: string | undefined,
+    question: Question | undefined,
     signal?: AbortSignal,
   ): Promise<Launched> => {
     const { instance, log, exited } = launched;
@@ -89,7 +89,7 @@ export function createLauncher(options: LauncherOptions): Launcher {
       await awaitReady(instance.target, {
         signal: signal ? AbortSignal.any([signal, limit]) : limit,
         exited,
-        ...(healthPath === undefined ? {} : { healthPath }),
+        ...askedBy(question),
       });
       return launched;
     } catch (error) {
@@ -97,7 +97,7 @@ export function createLauncher(options: LauncherOptions): Launcher {
       const ended = await Promise.race([exited, Promise.resolve(undefined)]);
       const isLate = !ended && limit.aborted;
       const isManaged = version.spec.runtime !== undefined;
-      const stands = isLate && isManaged && (await isBlocked(instance.target, healthPath === READY_PATH));
+      const stands = isLate && isManaged && (await isBlocked(instance.target, question === LOADED));
       await engine.stop(instance.id, { graceMs: ended ? 0 : FAILED_START_GRACE_MS }).catch((failure: unknown) => {
         logger.warn(
           { instance: instance.id, err: asEbbError(failure) },
@@ -195,8 +195,7 @@ export function createLauncher(options: LauncherOptions): Launcher {
       const madeAtMs = clock.monotonic();
       // A spare listens all along: only its own word says that the handler is loaded.
       const isSpecialised = spare === 'used' || spare === 'made';
-      const healthPath = isSpecialised ? READY_PATH : version.spec.healthPath;
-      await ready(version, made, healthPath, signal);
+      await ready(version, made, isSpecialised ? LOADED : readyQuestion(version.spec), signal);
       const madeMs = madeAtMs - gatheredAtMs;
       const start: StartReport = {
         cause,
@@ -212,19 +211,22 @@ export function createLauncher(options: LauncherOptions): Launcher {
       const exited = exits.watch(instance.id);
       const log = pumpOf(version, instance.id, clock.now());
       // A server may have been killed while it specialised a spare, which listens but has no code then.
-      const healthPath = version.spec.runtime === undefined ? version.spec.healthPath : READY_PATH;
-      return ready(version, { instance, log, exited }, healthPath, signal);
+      const question = version.spec.runtime === undefined ? readyQuestion(version.spec) : LOADED;
+      return ready(version, { instance, log, exited }, question, signal);
     },
     isAlive: async (version, { instance, exited }) => {
       // A connection alone would be accepted by the kernel, whatever the process does.
-      const healthPath = questionPath(version.spec);
       const signal = AbortSignal.timeout(ALIVE_WITHIN_MS);
-      return awaitReady(instance.target, { signal, exited, ...(healthPath === undefined ? {} : { healthPath }) }).then(
+      return awaitReady(instance.target, { signal, exited, ...askedBy(healthQuestion(version.spec)) }).then(
         () => true,
         () => false,
       );
     },
   };
+}
+
+function askedBy(question: Question | undefined) {
+  return question === undefined ? {} : { healthPath: question.path, isOptional: question.isOptional };
 }
 
 /** How an instance ended before it was ready, as the end of a sentence. */
@@ -238,7 +240,8 @@ const BLOCKED = 'the handler blocks its event loop while it is loaded';
 
 function expectation(version: Version): string {
   if (version.spec.runtime !== undefined) return 'the handler did not finish loading';
-  const { port = DEFAULT_PORT, healthPath } = version.spec;
-  if (healthPath === undefined) return `nothing listens on port ${port} (see "port")`;
+  const { port = DEFAULT_PORT } = version.spec;
+  const { path: healthPath, isOptional } = readyQuestion(version.spec) ?? {};
+  if (healthPath === undefined || isOptional) return `nothing listens on port ${port} (see "port")`;
   return `nothing on port ${port} answers ${healthPath} with a status from 200 to 299 (see "port" and "healthPath")`;
 }

@@ -10,9 +10,11 @@ import { createEndpoint, type Endpoint } from './endpoint.ts';
 import { awaitEnding, type Ending, lastWords, withLastWords } from './ending.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import type { Launched, Launcher } from './launcher.ts';
+import { probesOf, watchHealth } from './health-watch.ts';
 import { questionPath } from './question-path.ts';
 import type { Started } from './start-history.ts';
 import { type Member, stopMember } from './stop-member.ts';
+import { stopGraceMs } from './watchdog-habits.ts';
 
 /** An instance that failed this many requests in a row is replaced (it may be wedged). */
 const FAILURES_IN_ROW = 3;
@@ -30,6 +32,8 @@ export interface PoolMembersOptions {
   readonly closing: AbortSignal;
   /** Called when an instance has started and those who waited for it are served. */
   readonly onStarted: (started: Started) => void;
+  /** Whether an instance stands still, or is about to. */
+  readonly isResting: (member: Member) => boolean;
   /** Called when an instance leaves service, before it is stopped. */
   readonly onLeaving: (member: Member) => void;
   /** Called with an instance that ended by itself without having served, and how long after it was ready; before {@link onLost}. */
@@ -84,10 +88,34 @@ export class PoolMembers {
     const { clock, closing } = this.#options;
     const endpoint = this.connect(launched, clock.monotonic());
     const member: Member = { launched, endpoint, state: 'ready', readyAtMs: clock.monotonic() };
+    this.#watch(member);
     this.#members.set(launched.instance.id, member);
     void launched.exited.then((exit) => this.#ended(member, exit));
     if (closing.aborted) this.lost(launched.instance.id, 'is stopped');
     else this.#serve(launched, endpoint);
+  }
+
+  /** Asks an instance how it is while it is there, where its image has ways to say. */
+  #watch(member: Member): void {
+    const { version, admission, isResting } = this.#options;
+    const probes = probesOf(version.spec);
+    if (!probes) return;
+    const { launched } = member;
+    const { instance, exited, log } = launched;
+    const watch = watchHealth({
+      target: instance.target,
+      probes,
+      isResting: () => isResting(member),
+      onFailed: (path) => this.lost(instance.id, `says on ${path} that it takes no calls, and is replaced`),
+      onReady: (isReady) => {
+        if (member.state !== 'ready') return;
+        log.say(isReady ? 'the instance takes calls again' : 'the instance says that it takes no calls now');
+        if (isReady) admission.readmit(member.endpoint);
+        else member.endpoint.accepting = false;
+      },
+    });
+    member.watch = watch;
+    void exited.then(() => watch[Symbol.dispose]());
   }
 
   #serve({ instance, start }: Launched, endpoint: Endpoint): void {
@@ -157,13 +185,15 @@ export class PoolMembers {
     if (member.state === 'draining') return;
     member.state = 'draining';
     member.endpoint.accepting = false;
+    member.watch?.[Symbol.dispose]();
     const { engine, exits, logger, version, admission, closing } = this.#options;
     this.#options.onLeaving(member);
     admission.remove(member.endpoint);
     const { timeoutMs } = version.limits;
+    const graceMs = stopGraceMs(version.spec);
     const released = why === 'released' ? 1 : 0;
     this.#releasing += released;
-    const stop = stopMember(member, { engine, exits, logger, timeoutMs, closing }).finally(() => {
+    const stop = stopMember(member, { engine, exits, logger, timeoutMs, graceMs, closing }).finally(() => {
       this.#stops.delete(stop);
       this.#members.delete(member.launched.instance.id);
       this.#releasing -= released;
@@ -179,6 +209,7 @@ export class PoolMembers {
       const { id } = member.launched.instance;
       member.state = 'draining';
       member.endpoint.accepting = false;
+      member.watch?.[Symbol.dispose]();
       this.#options.onLeaving(member);
       admission.remove(member.endpoint);
       exits.forget(id);

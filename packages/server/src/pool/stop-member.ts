@@ -5,7 +5,7 @@ import type { Endpoint } from './endpoint.ts';
 import type { ExitWatch } from './exit-watch.ts';
 import type { Launched } from './launcher.ts';
 
-/** Time an instance gets between SIGTERM and SIGKILL once it holds no request. */
+/** Time an instance gets between SIGTERM and SIGKILL when everything stops, and beyond its timeout for its last request. */
 const STOP_GRACE_MS = 5_000;
 /** How long the last words of a stopped instance are waited for. */
 const LAST_WORDS_MS = 500;
@@ -18,6 +18,8 @@ export interface Member {
   state: 'ready' | 'draining';
   /** Monotonic milliseconds. */
   readonly readyAtMs: number;
+  /** Asks it how it is while it serves. */
+  watch?: Disposable;
   /** Called when it holds no request, while it is draining. */
   onIdle?: () => void;
 }
@@ -29,6 +31,8 @@ export interface StopMemberOptions {
   readonly logger: Logger;
   /** Longest time a request may take, in milliseconds. */
   readonly timeoutMs: number;
+  /** Time between SIGTERM and SIGKILL once it holds no request, unless everything stops. */
+  readonly graceMs: number;
   /** Aborts when everything is to stop at once, busy or not. */
   readonly closing: AbortSignal;
 }
@@ -43,7 +47,8 @@ export async function stopMember(member: Member, options: StopMemberOptions): Pr
   const { id } = launched.instance;
   if (endpoint.inFlight > 0 && !options.closing.aborted) await untilIdle(member, options);
   try {
-    await engine.stop(id, { graceMs: STOP_GRACE_MS });
+    const { graceMs, closing } = options;
+    await engine.stop(id, { graceMs: closing.aborted ? Math.min(graceMs, STOP_GRACE_MS) : graceMs });
   } catch (error) {
     logger.warn({ instance: id, err: asEbbError(error) }, 'an instance could not be stopped yet');
   }

@@ -88,6 +88,7 @@ export class VersionPool {
     const parts = { ...options, admission: this.#admission, closing: this.#closing.signal };
     this.#members = new PoolMembers({
       ...parts,
+      isResting: (member) => this.#freezer.isFrozen(member),
       onLeaving: (member) => this.#freezer.forget(member),
       onCrashed: (error, livedMs) => this.#starter.crashed(error, livedMs),
       onLost: (how) => {
@@ -183,6 +184,11 @@ export class VersionPool {
   /** Whether it only finishes what it has. */
   get retiring(): boolean {
     return this.#retiring;
+  }
+
+  /** Whether somebody scaled it to zero and no call has woken it since. */
+  get isAtZero(): boolean {
+    return this.#options.replicas?.(this.version)?.count === 0;
   }
 
   /** Fewest instances without traffic: what was asked for, else what the spec says. */

@@ -37,6 +37,7 @@ import { inheritanceOf } from './takeover/inheritance.ts';
 import { callPredecessor } from './takeover/predecessor.ts';
 import { openInstallation, removeRunDir, writeServerFile } from './installation.ts';
 import { wireAsync } from './wire/wire-async.ts';
+import { wireBuilder } from './wire/wire-builder.ts';
 import { functionGauges } from './wire/function-gauges.ts';
 import { wireKeepers } from './wire/wire-keepers.ts';
 import { wireJobs } from './wire/wire-jobs.ts';
@@ -274,10 +275,19 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   };
   if (!predecessor) await startPools();
 
-  const gate = createApiGate((request, response) =>
-    (openFaas.owns(request.url ?? '') ? openFaas : api).handle(request, response),
-  );
-  const door = new AsyncDoor({ routes, authenticator, acceptor: calls.acceptance, gateway, gate });
+  const builder = await wireBuilder({ config, engine, clock, logger });
+  const gate = createApiGate((request, response) => {
+    if (builder?.handle(request, response) === true) return;
+    (openFaas.owns(request.url ?? '') ? openFaas : api).handle(request, response);
+  });
+  const door = new AsyncDoor({
+    routes,
+    authenticator,
+    acceptor: calls.acceptance,
+    calls: calls.invocations,
+    gateway,
+    gate,
+  });
   const handleRequest = (request: IncomingMessage, response: ServerResponse) => {
     if (gateway.handle(request, response)) return;
     if (gate.isTurnedOver || !door.handle(request, response)) gate.handle(request, response);

@@ -10,6 +10,7 @@ import { EbbError } from '../../core/errors.ts';
 import { validate } from '../validate.ts';
 import type { FunctionDeployment } from './function-deployment.ts';
 import { parseCpu, parseMemory } from './parse-quantity.ts';
+import { resolveRetryAnnotations } from './resolve-retry-annotations.ts';
 import { resolveScaleLabels } from './resolve-scale-labels.ts';
 
 const MIB = 2 ** 20;
@@ -34,6 +35,7 @@ export function toFunctionSpec(deployment: FunctionDeployment, secretsAt: string
   const cpuCores = quantityOf('cpu', limits?.['cpu'], parseCpu, '"100m" or "0.5"');
   const cpu = cpuCores === undefined ? DEFAULT_CPU : within(cpuCores, CPU);
   const { scale, concurrency } = resolveScaleLabels({ labels, cpuCores: cpu, env });
+  const retry = resolveRetryAnnotations(annotations);
   const spec: FunctionSpecInput = {
     image,
     env,
@@ -47,6 +49,7 @@ export function toFunctionSpec(deployment: FunctionDeployment, secretsAt: string
     timeout: writeDuration(timeoutOf(env)),
     concurrency,
     scale,
+    ...(retry === undefined ? {} : { async: { retry } }),
     labels,
     annotations,
     openfaas: saidBesides(deployment, secretsAt),

@@ -15,7 +15,7 @@ import {
 } from './build-host-config.ts';
 import type { ContainerFreezer } from './container-freezer.ts';
 import { type DockerClient, daemonWords, statusOf } from './docker-client.ts';
-import { imageUid } from './image-user.ts';
+import { imageUid, isRoot } from './image-user.ts';
 import type { PreparedNetwork, PreparedNetworks } from './prepared-networks.ts';
 import { addressOf, createContainerReader, NO_HOST } from './read-container.ts';
 import { fromDockerLabels } from './instance-labels.ts';
@@ -94,10 +94,11 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
     return preparedNetworks.take();
   }
 
-  async function createOnce(spec: InstanceSpec, how: CreateHow, signal?: AbortSignal): Promise<Instance> {
+  async function createOnce(asked: InstanceSpec, how: CreateHow, signal?: AbortSignal): Promise<Instance> {
     const { isSpare, preparedNetwork } = how;
     const shared = await options.prepared(signal);
-    const image = spec.source.kind === 'code' ? shared.runtimeImage : await presentImage(spec.source, signal);
+    const image = asked.source.kind === 'code' ? shared.runtimeImage : await presentImage(asked.source, signal);
+    const spec = withUser(asked, image);
     const network = await options.networkOf(spec);
     const container = docker.getContainer(containerName(installation, spec.id));
     const dir = await claimDirectory(spec, container);
@@ -244,6 +245,12 @@ export function createContainerDriver(options: ContainerDriverOptions): Containe
       return instances.filter((instance) => instance !== undefined);
     },
   };
+}
+
+/** The spec with the user settled whose choice depends on the image. */
+function withUser(spec: InstanceSpec, image: ImageFacts): InstanceSpec {
+  if (spec.user !== 'image-unless-root') return spec;
+  return { ...spec, user: isRoot(image.user) ? 'tenant' : 'image' };
 }
 
 /** Makes the directories that code is mounted on later, so that they are there when the container starts. */

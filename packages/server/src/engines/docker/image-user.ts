@@ -6,6 +6,11 @@ import { refused } from './resolve-image.ts';
 
 const MAX_PASSWD_BYTES = 2 ** 20;
 
+/** Whether an image's user is root by number or by its usual name, or nobody in particular, which is the same. */
+export function isRoot(user: string): boolean {
+  return ['', '0', 'root'].includes(user.split(':')[0] ?? '');
+}
+
 /**
  * The number of an image's own user. Root is refused, whatever it is called: names are looked up in the image's user
  * database, read from `container`, which must be made of the image and not have run yet. Throws IMAGE_REFUSED and

@@ -1,0 +1,236 @@
+import { writeFile } from 'node:fs/promises';
+import { parse, resolve } from 'node:path';
+import type { EbbClient } from '@ebb/sdk';
+import { carryOut } from '../apply/carry-out.ts';
+import { describePlan, planValue } from '../apply/describe-plan.ts';
+import { exportManifest } from '../apply/export-manifest.ts';
+import { planTargets } from '../apply/make-plan.ts';
+import { CliError } from '../core/cli-error.ts';
+import type { CommandContext } from '../core/command.ts';
+import { checkUrl } from '../core/discover-server.ts';
+import { namespaceOf } from '../core/function-ref.ts';
+import { createHttpFetch } from '../core/http-fetch.ts';
+import { createUploadMemory } from '../deploy/deploy-target.ts';
+import { escapeControls } from '../terminal/escape-controls.ts';
+import { gatherSecrets, type NeededSecret, parseSecretFiles, type SecretName } from './bring-secrets.ts';
+import { buildImage } from './build-image.ts';
+import type { ImportSource } from './deployment.ts';
+import { readCredentials } from './read-credentials.ts';
+import { readGateway } from './read-gateway.ts';
+import { readStack } from './read-stack.ts';
+import { type Brought, type BroughtFunction, loadMapping, toBrought } from './to-brought.ts';
+
+/** What became of an import. */
+export interface ImportResult {
+  /** Names of functions that did not come over. */
+  readonly failed: readonly string[];
+}
+
+/** Carries out `ebb import openfaas`. Throws what reading, asking and the server throw; nothing is changed before all is read. */
+export async function runImport(context: CommandContext): Promise<ImportResult> {
+  const { parameters, output } = context;
+  const source = await readSource(context);
+  const mapping = await loadMapping();
+  const brought = source.functions.map((one) => toBrought(one, mapping));
+  sayNotes(context, source, brought);
+  const refused = brought.filter((one) => one.kind === 'refused').map(({ ref }) => ref.name);
+  const ready = brought.filter((one) => one.kind === 'target');
+  if (ready.length === 0)
+    throw new CliError('INPUT_INVALID', `${source.from} has no function that can be brought over`);
+  const out = parameters.text('out');
+  if (out !== undefined) {
+    const written = parameters.flag('dryRun') ? [] : await writeManifests(resolve(context.cwd, out), ready);
+    if (parameters.flag('build')) await buildImages(context, ready);
+    const secrets = neededSecrets(source, ready);
+    for (const { namespace, name } of secrets.filter(({ isUsed }) => isUsed)) {
+      output.note(`set the secret first: ebb secret set ${name} --namespace ${namespace}`);
+    }
+    output.result({ written, functions: valueOf(brought), secrets, notes: source.notes }, () =>
+      written.length === 0
+        ? undefined
+        : `wrote ${written.join(' and ')} with ${ready.length === 1 ? '1 function' : `${ready.length} functions`}`,
+    );
+    return { failed: refused };
+  }
+  const { client } = await context.connect();
+  const failed = await bring(context, client, source, brought, ready);
+  return { failed: [...refused, ...failed] };
+}
+
+/** Makes the server have what the source has; returns the names of the functions where that failed. */
+async function bring(
+  context: CommandContext,
+  client: EbbClient,
+  source: ImportSource,
+  brought: readonly Brought[],
+  ready: readonly BroughtFunction[],
+): Promise<readonly string[]> {
+  const { parameters, output, signal } = context;
+  const isDryRun = parameters.flag('dryRun');
+  const memory = createUploadMemory();
+  const targets = ready.map(({ target }) => target);
+  const plan = await planTargets(context, client, targets, { memory, prune: false });
+  const files = parseSecretFiles(parameters.list('secret'));
+  const needed = await withoutKept(context, client, neededSecrets(source, ready), files);
+  let failed: readonly string[] = [];
+  if (!output.mode.json) output.result(undefined, () => describePlan(plan, output));
+  if (isDryRun) {
+    for (const { namespace, name, isUsed } of needed) {
+      output.note(`secret ${name} of ${namespace} ${isUsed ? 'needs a value' : 'is used by no function'}`);
+    }
+  } else {
+    const { values, skipped } = await gatherSecrets(context, needed, files);
+    if (parameters.flag('build')) await buildImages(context, ready);
+    const namespaces = new Set([...plan.newNamespaces, ...(await newNamespaces(context, client, values))]);
+    for (const namespace of namespaces) await client.namespaces.create(namespace, { signal });
+    for (const { namespace, name, value } of values) {
+      await client.secrets.set(namespace, name, value, { signal });
+      output.note(`secret ${name} of ${namespace} set`);
+    }
+    for (const { namespace, name } of skipped)
+      output.note(`secret ${name} of ${namespace} left out: no function uses it`);
+    failed = await carryOut(context, plan, { client, memory, install: false, probe: parameters.flag('probe') });
+  }
+  if (output.mode.json) {
+    const { newNamespaces, changes } = plan;
+    const functions = valueOf(brought);
+    output.result(
+      {
+        applied: !isDryRun,
+        newNamespaces,
+        changes: planValue(changes),
+        failed,
+        functions,
+        secrets: needed,
+        notes: source.notes,
+      },
+      () => undefined,
+    );
+  }
+  return failed;
+}
+
+async function readSource(context: CommandContext): Promise<ImportSource> {
+  const { parameters, cwd, env, signal, stdin } = context;
+  const given = parameters.text('gateway');
+  const file = parameters.text('file');
+  if ((given === undefined) === (file === undefined)) {
+    throw new CliError('USAGE', 'give either --gateway with the address of a gateway, or -f with a stack.yaml');
+  }
+  const namespace = parameters.text('namespace') === undefined ? undefined : await namespaceOf(context);
+  if (file !== undefined) {
+    if (parameters.text('username') !== undefined || parameters.flag('passwordStdin')) {
+      throw new CliError('USAGE', '--username and --password-stdin are for --gateway');
+    }
+    return readStack(file, { cwd, env, namespace, signal });
+  }
+  const gateway = checkUrl(given ?? '', '--gateway');
+  const password = parameters.flag('passwordStdin') ? await readPassword(stdin) : undefined;
+  const authorization = await readCredentials({ gateway, username: parameters.text('username'), password, env, cwd });
+  return readGateway({ gateway, authorization, namespace, fetch: createHttpFetch({ keepAlive: false }), signal });
+}
+
+async function readPassword(stdin: NodeJS.ReadStream): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stdin) chunks.push(Buffer.from(chunk as Buffer));
+  const password = Buffer.concat(chunks)
+    .toString('utf8')
+    .replace(/\r?\n$/, '');
+  if (password !== '') return password;
+  throw new CliError('INPUT_INVALID', '--password-stdin found no password on standard input');
+}
+
+/** Says function by function what differs, and what came to nothing. */
+function sayNotes({ output }: CommandContext, source: ImportSource, brought: readonly Brought[]): void {
+  for (const note of source.notes) output.note(escapeControls(note));
+  for (const { ref, notes, ...rest } of brought) {
+    for (const note of notes) output.note(`${ref.name}: ${escapeControls(note)}`);
+    if (rest.kind === 'refused') output.warn(`${ref.name} cannot be brought over: ${escapeControls(rest.reason)}`);
+  }
+}
+
+function valueOf(brought: readonly Brought[]) {
+  return brought.map((one) => ({
+    ...one.ref,
+    notes: one.notes,
+    ...(one.kind === 'refused' ? { refused: one.reason } : {}),
+  }));
+}
+
+/** Secrets that functions name and that the source has, each once. */
+function neededSecrets(source: ImportSource, ready: readonly BroughtFunction[]): NeededSecret[] {
+  const used = ready.flatMap(({ target }) =>
+    (target.spec.secrets ?? []).map((name) => ({ namespace: target.ref.namespace, name, isUsed: true })),
+  );
+  const all = [...used, ...source.secrets.map((secret) => ({ ...secret, isUsed: false }))];
+  return [...new Map(all.toReversed().map((one) => [`${one.namespace}/${one.name}`, one])).values()].toReversed();
+}
+
+/** Secrets without those that the server has already, unless a value is given for them. */
+async function withoutKept(
+  { signal }: CommandContext,
+  client: EbbClient,
+  needed: readonly NeededSecret[],
+  files: ReadonlyMap<string, string>,
+): Promise<readonly NeededSecret[]> {
+  const kept = new Set<string>();
+  const known = await client.namespaces.list({ signal });
+  for (const { name: namespace } of known.filter(({ name }) => needed.some((one) => one.namespace === name))) {
+    for (const { name } of await client.secrets.list(namespace, { signal })) kept.add(`${namespace}/${name}`);
+  }
+  return needed.filter(({ namespace, name }) => {
+    const path = `${namespace}/${name}`;
+    return !kept.has(path) || files.has(name) || files.has(path);
+  });
+}
+
+/** Namespaces of secrets that no function of theirs had made. */
+async function newNamespaces(
+  { signal }: CommandContext,
+  client: EbbClient,
+  secrets: readonly SecretName[],
+): Promise<readonly string[]> {
+  const known = new Set((await client.namespaces.list({ signal })).map(({ name }) => name));
+  return secrets.map(({ namespace }) => namespace).filter((namespace) => !known.has(namespace));
+}
+
+async function buildImages({ env, signal, startTask }: CommandContext, ready: readonly BroughtFunction[]): Promise<void> {
+  for (const { ref, image, build } of ready) {
+    if (build === undefined) continue;
+    const task = await startTask(`${ref.name}: building ${image}`);
+    try {
+      await buildImage({ image, build, env, signal });
+      task.done(`${ref.name}: built ${image}`);
+    } catch (error) {
+      task.failed();
+      throw error;
+    }
+  }
+}
+
+/** Writes one file a namespace; the first has the name given, others have their namespace in it. */
+async function writeManifests(path: string, ready: readonly BroughtFunction[]): Promise<readonly string[]> {
+  const namespaces = [...new Set(ready.map(({ ref }) => ref.namespace))];
+  const { dir, name, ext } = parse(path);
+  const written: string[] = [];
+  for (const [index, namespace] of namespaces.entries()) {
+    const file = index === 0 ? path : resolve(dir, `${name}.${namespace}${ext}`);
+    const functions = ready
+      .filter(({ ref }) => ref.namespace === namespace)
+      .map(({ ref, spec }) => ({ name: ref.name, spec }));
+    try {
+      await writeFile(file, exportManifest(namespace, functions), { flag: 'wx' });
+    } catch (error) {
+      const isThere = error instanceof Error && 'code' in error && error.code === 'EEXIST';
+      throw new CliError(
+        'FILE_FAILED',
+        `${file} ${isThere ? 'is there already; name another file' : 'cannot be written'}`,
+        {
+          cause: error,
+        },
+      );
+    }
+    written.push(file);
+  }
+  return written;
+}

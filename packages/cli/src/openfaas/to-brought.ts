@@ -1,0 +1,66 @@
+import type { FunctionName, FunctionSpec } from '@ebb/contract';
+import type { Target } from '../deploy/target.ts';
+import type { ImageBuild, ImportedFunction, OpenFaasDeployment } from './deployment.ts';
+import { describeDifferences } from './describe-differences.ts';
+
+/** A function on its way: what it is here, or why it cannot be. */
+export type Brought = BroughtFunction | RefusedFunction;
+
+/** A function that can be deployed. */
+export interface BroughtFunction {
+  readonly kind: 'target';
+  readonly ref: FunctionName;
+  readonly target: Target;
+  readonly spec: FunctionSpec;
+  readonly image: string;
+  readonly build?: ImageBuild;
+  readonly notes: readonly string[];
+}
+
+/** A function that cannot be deployed. */
+export interface RefusedFunction {
+  readonly kind: 'refused';
+  readonly ref: FunctionName;
+  readonly reason: string;
+  readonly notes: readonly string[];
+}
+
+/** The mapping that the server itself goes by: the spec of a deployment; throws where one is not allowed. */
+export type Mapping = (deployment: OpenFaasDeployment) => {
+  readonly spec: FunctionSpec;
+  /** What of it counts as something else than it says. */
+  readonly notes: readonly string[];
+};
+
+/** Turns a function of another platform into one of here. Pure, as far as the mapping is. */
+export function toBrought({ deployment, build, notes: own }: ImportedFunction, mapping: Mapping): Brought {
+  const { namespace, service: name, image } = deployment;
+  const ref = { namespace, name };
+  const notes = [...own, ...describeDifferences(deployment)];
+  try {
+    const mapped = mapping(deployment);
+    return {
+      kind: 'target',
+      ref,
+      target: { ref, spec: mapped.spec },
+      spec: mapped.spec,
+      image,
+      ...(build === undefined ? {} : { build }),
+      notes: [...notes, ...mapped.notes],
+    };
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return { kind: 'refused', ref, reason: error.message, notes };
+  }
+}
+
+/** Loads the mapping of the server. */
+export async function loadMapping(): Promise<Mapping> {
+  const { functionDeploymentSchema, resolveScaleLabels, toFunctionSpec } = await import('@ebb/server');
+  return (deployment) => {
+    const spec = toFunctionSpec(functionDeploymentSchema.parse(deployment), undefined);
+    const { labels, env } = spec;
+    const { notes } = resolveScaleLabels({ labels, cpuCores: Number(spec.cpu), env });
+    return { spec, notes };
+  };
+}
