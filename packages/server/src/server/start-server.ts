@@ -237,6 +237,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const openFaas = made.use(
     await createOpenFaasApi({
       ...shownInApis,
+      storeFiles: config.storeFiles,
       deploys,
       invocationCount: (namespace, name) => metrics.invocationCount(namespace, name),
       usage: (namespace, name) => meter.usage(namespace, name),
