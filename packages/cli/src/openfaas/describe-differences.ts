@@ -4,6 +4,11 @@ import type { OpenFaasDeployment } from './deployment.ts';
 const ANNOTATIONS: Readonly<Record<string, string>> = {
   'com.openfaas.profile': 'there are no profiles here: every instance is hardened in the same way',
   'com.openfaas.serviceaccount': 'there are no service accounts here',
+  'com.openfaas.health.':
+    'of the questions about health only the path counts; when they are asked is the platform’s own',
+  'com.openfaas.ready.':
+    'of the questions about readiness only the path counts; when they are asked is the platform’s own',
+  'com.openfaas.queue': 'it is kept and shown in metrics; each function has a line of its own in one durable queue',
   'prometheus.io.': 'functions are not scraped one by one: the metrics of all of them are at the metrics address',
   schedule: 'it is kept and listed, and calls come from a cron connector that is pointed at this server',
   topic: 'it is kept and listed, and calls come from a connector that is pointed at this server',
@@ -21,6 +26,7 @@ export function describeDifferences(deployment: OpenFaasDeployment): string[] {
   const devices = Object.keys({ ...limits, ...requests }).filter((name) => name !== 'memory' && name !== 'cpu');
   return [
     ...Object.keys(annotations).flatMap((name) => {
+      if (/^com\.openfaas\.(?:health|ready)\.http\.path$/.test(name)) return [];
       const key = Object.keys(ANNOTATIONS).find((one) => (one.endsWith('.') ? name.startsWith(one) : name === one));
       return key === undefined ? [] : [`annotation "${name}": ${ANNOTATIONS[key] ?? ''}`];
     }),
@@ -28,8 +34,6 @@ export function describeDifferences(deployment: OpenFaasDeployment): string[] {
       ? []
       : [`constraints (${constraints.join(', ')}) are kept and shown, and choose nothing: there is one machine`]),
     ...devices.map((name) => `"${name}" is kept and shown, and gives no device`),
-    ...(limits?.['memory'] === undefined ? ['no limit of memory was set; here the default one holds'] : []),
-    ...(limits?.['cpu'] === undefined ? ['no limit of CPU was set; here the default one holds'] : []),
     ...(requests === undefined ? [] : ['requests are kept and shown, and nothing is reserved for them']),
     ...Object.entries(envVars).flatMap(([name, value]) => {
       const found = INSIDE.exec(value)?.[0];
