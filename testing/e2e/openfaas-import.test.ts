@@ -71,7 +71,7 @@ functions:
     // One of three cannot be one here, and is said.
     expect(done.code).toBe(1);
     expect(done.stderr).toContain('Bad_Name cannot be brought over: "service" is "Bad_Name"');
-    expect(done.stderr).toContain('env: annotation "com.openfaas.profile": there are no profiles here');
+    expect(done.stderr).toContain('env: annotation "com.openfaas.profile" is kept but means nothing here');
     expect(done.stderr).not.toContain('sesame');
     const printed = (await call(server.functionUrl('env'))).text;
     for (const line of ['ratio=1.10', 'level=debug', 'fprocess=env']) expect(printed).toContain(line);

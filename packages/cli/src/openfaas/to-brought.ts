@@ -59,15 +59,12 @@ export function toBrought({ deployment, build, notes: own }: ImportedFunction, m
 
 /** Loads the mapping of the server. */
 export async function loadMapping(): Promise<Mapping> {
-  const { functionDeploymentSchema, resolveRetryAnnotations, resolveScaleLabels, toFunctionSpec } =
-    await import('@ebb/server');
+  const { functionDeploymentSchema, resolveRetryAnnotations, toFunctionSpec } = await import('@ebb/server');
   return (deployment) => {
     const checked = functionDeploymentSchema.safeParse(deployment);
     if (!checked.success) throw new Error(describeProblem(checked.error, deployment, 'it').message);
-    const spec = toFunctionSpec(checked.data, undefined);
-    const { labels, annotations, env } = spec;
-    const { notes } = resolveScaleLabels({ labels, cpuCores: Number(spec.cpu), env });
-    const ignored = Object.entries(annotations).filter(
+    const { spec, notes } = toFunctionSpec(checked.data, undefined);
+    const ignored = Object.entries(spec.annotations).filter(
       ([name, value]) => name.startsWith(RETRY) && resolveRetryAnnotations({ [name]: value }) === undefined,
     );
     return {
