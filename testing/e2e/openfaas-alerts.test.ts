@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_NAMESPACE } from '@ebb/contract';
-import { expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { describeWithDebianPrograms } from '../harness/debian-programs.ts';
 import { deployLabAs } from '../harness/lab.ts';
 import { readMetrics, valueOf } from '../harness/metrics.ts';
-import { startTestServer } from '../harness/server.ts';
+import { askSystem } from '../harness/openfaas.ts';
+import { startTestServer, type TestServer } from '../harness/server.ts';
 import { startAlertmanager, startPrometheus } from '../services/monitoring.ts';
 
 /** The rule that such set-ups have, as it stands in their files. */
@@ -85,4 +86,55 @@ describeWithDebianPrograms('alerts of a real Prometheus and Alertmanager', () =>
     expect(await count('gateway_service_count')).toBe(1);
     expect(new Set(await Promise.all(answers))).toEqual(new Set([200]));
   }, 90_000);
+});
+
+describe('alerts as Alertmanager posts them', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startTestServer({ engine: 'process' });
+    await deployLabAs(server, 'echo', { scale: { min: 1, max: 4 }, labels: { 'com.openfaas.scale.factor': '50' } });
+  });
+  afterAll(() => server?.[Symbol.asyncDispose]());
+
+  const post = async (body: unknown, init: RequestInit = {}) => {
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    return (await askSystem(server, '/system/alert', { method: 'POST', body: text, ...init })).status;
+  };
+  const alerts = (status: string, ...names: readonly string[]) => ({
+    receiver: 'scale-up',
+    status,
+    alerts: names.map((name) => ({ status, labels: { alertname: 'APIHighInvocationRate', function_name: name } })),
+  });
+  const ready = async () => {
+    const found = await server.client.functions.instances({ namespace: DEFAULT_NAMESPACE, name: 'echo' });
+    return found.filter(({ state }) => state !== 'draining').length;
+  };
+  const becomes = (count: number) =>
+    vi.waitFor(async () => expect(await ready()).toBe(count), { timeout: 10_000, interval: 50 });
+
+  test('what cannot be read is 400, what cannot be scaled 500, and nobody scales without credentials', async () => {
+    const firing = alerts('firing', `echo.${DEFAULT_NAMESPACE}`);
+    expect(await post(firing, { headers: { authorization: '' } })).toBe(401);
+    expect(await post(firing, { headers: { authorization: 'Basic YWRtaW46d3Jvbmc=' } })).toBe(401);
+    expect(await post('')).toBe(400);
+    expect(await post('{')).toBe(400);
+    expect(await post([])).toBe(400);
+    expect(await post(alerts('firing', 'nobody'))).toBe(500);
+    expect(await post(alerts('firing'))).toBe(200);
+    expect((await askSystem(server, '/system/alert')).status).toBe(405);
+    expect(await ready()).toBe(1);
+  });
+
+  test('E1: what an alert asked for outlives the server, and goes with the alert', async () => {
+    expect(await post(alerts('firing', `echo.${DEFAULT_NAMESPACE}`))).toBe(200);
+    await becomes(3);
+    await server.kill();
+    await server.start();
+    await becomes(3);
+    // From where it is, not from the least.
+    expect(await post(alerts('firing', 'echo'))).toBe(200);
+    await becomes(4);
+    expect(await post(alerts('resolved', 'echo'))).toBe(200);
+    await becomes(1);
+  });
 });

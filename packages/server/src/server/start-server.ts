@@ -10,6 +10,7 @@ import type { Config } from '../config/config-schema.ts';
 import { systemClock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import { createLogger } from '../core/logger.ts';
+import type { AnsweredRequest } from '../core/ports.ts';
 import { NOTHING_ELSEWHERE } from '../gateways/calls-elsewhere.ts';
 import { limitedEverywhere } from '../gateways/route-feed.ts';
 import { AsyncDoor } from '../gateway/async-door.ts';
@@ -232,7 +233,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     health: () => health.now(),
     logger,
     clock,
-    onAnswered: metrics.answered,
+    onAnswered: (request: AnsweredRequest) => metrics.answered(request),
   } as const;
   const openFaas = made.use(
     await createOpenFaasApi({
