@@ -144,7 +144,10 @@ describeWithDebianPrograms('images built by the server, as clients with a remote
       const broken = { Dockerfile: `FROM ${BASE_IMAGE}\nRUN echo before && exit 3\n` };
       const reports = await linesOf(await post({ config: { image: 'ebb-test/broken:1' }, context: broken }, LINES));
       expect(reports.flatMap(({ log }) => log)).toContain('before');
-      expect(reports.at(-1)).toMatchObject({ status: 'failed', error: expect.stringContaining('exit code: 3') as string });
+      expect(reports.at(-1)).toMatchObject({
+        status: 'failed',
+        error: expect.stringContaining('exit code: 3') as string,
+      });
       const image = '127.0.0.1:9/team/nowhere:1';
       try {
         const context = { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\n' };
@@ -209,7 +212,10 @@ describeWithDebianPrograms('images built by the server, as clients with a remote
         env: { ...env, EBB_BUILDER_SECRET_FILE: join(directory, 'secret') },
       });
       const answer = await fetch(`${other.url}/build`, { method: 'POST', body: 'a' });
-      expect([answer.status, await answer.text()]).toEqual([422, expect.stringContaining('process engine cannot build')]);
+      expect([answer.status, await answer.text()]).toEqual([
+        422,
+        expect.stringContaining('process engine cannot build'),
+      ]);
       await using none = await startTestServer({ engine: 'process', env });
       expect((await fetch(`${none.url}/build`, { method: 'POST', body: 'a' })).status).toBe(404);
       expect((await fetch(`${none.url}/publickey`)).status).toBe(404);

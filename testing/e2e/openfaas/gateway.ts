@@ -7,6 +7,8 @@ import { startTestServer, type TestServer } from '../../harness/server.ts';
 
 /** Namespace that clients use when nobody names one. */
 export const DEFAULT_NAMESPACE = 'openfaas-fn';
+/** Where the suite takes callbacks; a server of its own may post there although it is a loopback address. */
+export const RECEIVER_HOST = '127.0.0.2';
 const PASSWORD = 'sesame-for-tests';
 const READY_MS = 30_000;
 
@@ -85,7 +87,10 @@ export async function openGateway(socketPath: string): Promise<Gateway> {
     await docker.getImage(image).remove({ force: true });
   };
   try {
-    const own = await startTestServer({ engine: 'docker', env: { EBB_ADMIN_SECRET: PASSWORD } });
+    const own = await startTestServer({
+      engine: 'docker',
+      env: { EBB_ADMIN_SECRET: PASSWORD, EBB_CALLBACK_ALLOW: RECEIVER_HOST },
+    });
     return connect({
       url: own.url,
       credentials: `admin:${PASSWORD}`,

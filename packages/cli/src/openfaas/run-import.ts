@@ -194,7 +194,10 @@ async function newNamespaces(
   return secrets.map(({ namespace }) => namespace).filter((namespace) => !known.has(namespace));
 }
 
-async function buildImages({ env, signal, startTask }: CommandContext, ready: readonly BroughtFunction[]): Promise<void> {
+async function buildImages(
+  { env, signal, startTask }: CommandContext,
+  ready: readonly BroughtFunction[],
+): Promise<void> {
   for (const { ref, image, build } of ready) {
     if (build === undefined) continue;
     const task = await startTask(`${ref.name}: building ${image}`);
