@@ -42,7 +42,6 @@ test('each step is named once, and what it prints is told in whole lines, howeve
     fc.asyncProperty(fc.array(fc.nat(), { maxLength: 8 }), async (cuts) => {
       expect(await read(ANSWER, cuts)).toEqual(lines);
     }),
-    ),
     { numRuns: 50 },
   );
 });
