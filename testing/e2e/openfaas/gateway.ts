@@ -8,6 +8,8 @@ import { startTestServer, type TestServer } from '../../harness/server.ts';
 
 /** Namespace that clients use when nobody names one. */
 export const DEFAULT_NAMESPACE = 'openfaas-fn';
+/** Where the suite takes callbacks; a server of its own may post there although it is a loopback address. */
+export const RECEIVER_HOST = '127.0.0.2';
 const PASSWORD = 'sesame-for-tests';
 const STORE = join(import.meta.dirname, '../../fixtures/openfaas-store');
 const READY_MS = 30_000;
@@ -89,7 +91,7 @@ export async function openGateway(socketPath: string): Promise<Gateway> {
   try {
     const own = await startTestServer({
       engine: 'docker',
-      env: { EBB_ADMIN_SECRET: PASSWORD, EBB_STORE_FILES: STORE },
+      env: { EBB_ADMIN_SECRET: PASSWORD, EBB_STORE_FILES: STORE, EBB_CALLBACK_ALLOW: RECEIVER_HOST },
     });
     return connect({
       url: own.url,

@@ -85,7 +85,8 @@ describe('a function that comes over', () => {
         DB: 'db.data.svc.cluster.local',
         PLAIN: 'https://example.com',
       },
-    });
+    };
+    const { notes } = toBrought({ deployment, notes: [] }, await loadMapping());
     for (const word of [
       'topic',
       'periodSeconds',

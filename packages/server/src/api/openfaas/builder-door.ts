@@ -65,13 +65,13 @@ export function createBuilderDoor({ builder, logger }: BuilderDoorOptions): Buil
   };
 
   async function build(
-    { receive }: RemoteBuilder,
+    images: RemoteBuilder,
     request: IncomingMessage,
     response: ServerResponse,
     signal: AbortSignal,
   ): Promise<void> {
     const signature = readSignature(request.headers['x-build-signature']);
-    await using received = await receive(steadyChunks(readChunks(request)), signature, signal);
+    await using received = await images.receive(steadyChunks(readChunks(request)), signature, signal);
     const reports = logged(received.run(signal));
     if ((request.headers.accept ?? '').includes(LINES)) {
       response.writeHead(200, { 'content-type': LINES, 'cache-control': 'no-store' });

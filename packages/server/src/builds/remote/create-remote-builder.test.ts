@@ -111,7 +111,9 @@ test('a build that fails says why and is not pushed, and one that is not to be p
     status: 'failed',
     error: 'exit code: 3',
   });
-  expect((await bench.run({ config: { image: 'a', skipPush: true }, context: CONTEXT })).at(-1)?.status).toBe('success');
+  expect((await bench.run({ config: { image: 'a', skipPush: true }, context: CONTEXT })).at(-1)?.status).toBe(
+    'success',
+  );
   expect(bench.pushed).toEqual([]);
 });
 
@@ -237,7 +239,9 @@ test('a push has the login of its registry from the file, and no other', async (
   const auth = (text: string) => ({ auth: Buffer.from(text).toString('base64') });
   writeFileSync(
     path,
-    JSON.stringify({ auths: { 'r.example:5000': auth('ada:pass:word'), 'https://index.docker.io/v1/': auth('hub:h') } }),
+    JSON.stringify({
+      auths: { 'r.example:5000': auth('ada:pass:word'), 'https://index.docker.io/v1/': auth('hub:h') },
+    }),
   );
   using other = await start({ registriesPath: path });
   for (const image of ['r.example:5000/a', 'ada/a', 'else.example/a'])
