@@ -62,8 +62,8 @@ test('what a deployment says of retries is the policy of its calls; the annotati
     'com.openfaas.retry.codes': 'all',
     'com.openfaas.queue': 'q',
   };
-  const spec = toFunctionSpec({ service: 'f', image: 'i', annotations }, undefined);
+  const { spec } = toFunctionSpec({ service: 'f', image: 'i', annotations }, undefined);
   expect(spec.annotations).toEqual(annotations);
   expect(resolveAsync(spec.async)).toEqual({ ...resolveAsync(), attempts: 2 });
-  expect(toFunctionSpec({ service: 'f', image: 'i' }, undefined).async).toBeUndefined();
+  expect(toFunctionSpec({ service: 'f', image: 'i' }, undefined).spec.async).toBeUndefined();
 });
