@@ -36,7 +36,7 @@ export function createOpenFaasClient(server: Pick<TestServer, 'url' | 'file' | '
       const updated = await client.send('PUT', '/system/functions', deployment);
       const answer = updated.status === 404 ? await client.send('POST', '/system/functions', deployment) : updated;
       if (answer.status !== 202) throw new Error(`the deploy was answered with ${answer.status}: ${answer.text}`);
-      await client.until(deployment.service, ({ availableReplicas = 0 }) => availableReplicas > 0);
+      await client.until(deployment.service, ({ availableReplicas }) => availableReplicas > 0);
     },
     async show(name) {
       return JSON.parse((await client.send('GET', `/system/function/${name}`)).text) as ShownFunction;

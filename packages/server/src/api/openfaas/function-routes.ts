@@ -11,6 +11,7 @@ import type {
   UsageReader,
 } from '../../core/ports.ts';
 import { z } from 'zod';
+import { describeDifferences } from './describe-differences.ts';
 import { functionDeploymentSchema } from './function-deployment.ts';
 import { answeringWith, type OpenFaasCall, type OpenFaasRoute } from './openfaas-route.ts';
 import { type NamedFunction, parseNamespace, parsePathName } from './parse-namespace.ts';
@@ -70,8 +71,10 @@ export function functionRoutes(options: FunctionRoutesOptions): readonly OpenFaa
         await newestSecretAt(options, namespace, deployment.secrets ?? []),
       );
       await deploys.accept({ namespace, name, spec }, mode);
-      if (notes.length > 0)
-        options.logger.warn({ namespace, function: name, notes }, 'not all of a deployment holds as written');
+      const differences = [...notes, ...describeDifferences(deployment, spec)];
+      if (differences.length > 0) {
+        options.logger.warn({ namespace, function: name, differences }, 'not all of a deployment holds as written');
+      }
       // What goes to zero when idle begins with an instance all the same: clients wait until a new function is ready.
       const isAtZero = spec.scale.min === 0 && deploys.pending(namespace, name) === undefined;
       if (isAtZero) await options.registry.setReplicas(namespace, name, Math.max(1, spec.scale.minActive ?? 1));

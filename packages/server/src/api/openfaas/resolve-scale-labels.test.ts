@@ -231,7 +231,7 @@ describe('whatever labels say', () => {
         proportion,
         fc.nat({ max: 5000 }),
         (sizes, target, share, load) => {
-          const [min = 1, max = 1] = sizes.sort((a, b) => a - b);
+          const [min, max] = sizes.sort((a, b) => a - b);
           fc.pre(min < max);
           const limits = limitsOf({
             min: `${min}`,

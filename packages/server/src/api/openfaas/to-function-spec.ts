@@ -9,7 +9,6 @@ import {
 import { EbbError } from '../../core/errors.ts';
 import { validate } from '../validate.ts';
 import type { FunctionDeployment } from './function-deployment.ts';
-import { describeDifferences } from './describe-differences.ts';
 import { parseCpu, parseMemory } from './parse-quantity.ts';
 import { resolveRetryAnnotations } from './resolve-retry-annotations.ts';
 import { resolveScaleLabels } from './resolve-scale-labels.ts';
@@ -27,7 +26,7 @@ const MOST_TIMEOUT_MS = 86_400_000;
 /** Variables by which function images are told how long a call may take. */
 const TIMEOUT_VARIABLES = ['exec_timeout', 'write_timeout', 'read_timeout'] as const;
 
-/** What a deployment means, and what of it is taken in another way than it was written; one sentence each. */
+/** What a deployment means, and which of its labels count as something else than they say; one sentence each. */
 export interface MeantSpec {
   readonly spec: FunctionSpec;
   readonly notes: readonly string[];
@@ -64,7 +63,7 @@ export function toFunctionSpec(deployment: FunctionDeployment, secretsAt: string
     openfaas: saidBesides(deployment, secretsAt),
   };
   const spec = validate(functionSpecSchema, input, 'the body');
-  return { spec, notes: [...notes, ...describeDifferences(deployment, spec)] };
+  return { spec, notes };
 }
 
 function saidBesides(deployment: FunctionDeployment, secretsAt: string | undefined): OpenFaasSpec {
