@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type FunctionSpecInput, functionSpecSchema } from '@ebb/contract';
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../core/clock.ts';
@@ -197,5 +198,30 @@ describe('an update', () => {
     expect(imageServed()).toBe('a');
     deploys.goOn();
     await expect.poll(imageServed).toBe('b');
+  });
+
+  test('ends a number of instances that was asked for before it, even where it changes nothing', async () => {
+    const { deploys, registry } = await setUp(createMemoryKeyValue(), false);
+    const replicas = () => registry.resolve(NAMESPACE, NAME)?.replicas?.count;
+    await deploys.accept(input('a'), 'create');
+    for (const image of ['a', 'b']) {
+      await registry.setReplicas(NAMESPACE, NAME, 0);
+      await sleep(2);
+      await deploys.accept(input(image), 'replace');
+      expect(replicas()).toBeUndefined();
+    }
+  });
+
+  test('keeps the number that is asked for while it is under way', async () => {
+    const { deploys, gate, registry, imageServed } = await setUp();
+    await deploys.accept(input('a'), 'create');
+    const ready = Promise.withResolvers<void>();
+    gate.prove = () => ready.promise;
+    await deploys.accept(input('b'), 'replace');
+    await sleep(2);
+    await registry.setReplicas(NAMESPACE, NAME, 0);
+    ready.resolve();
+    await expect.poll(imageServed).toBe('b');
+    expect(registry.resolve(NAMESPACE, NAME)?.replicas?.count).toBe(0);
   });
 });
