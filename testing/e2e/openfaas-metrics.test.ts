@@ -65,7 +65,7 @@ describe.each([0, 2])('metrics under the names dashboards know, with %i gateway 
     expect(valueOf(page, 'pod_memory_working_set_bytes', usage)).toBeGreaterThan(2 ** 20);
     expect(valueOf(page, 'pod_cpu_usage_seconds_total', usage)).toBeGreaterThan(0);
     const route = '/v1/namespaces/{namespace}/functions/{name}';
-    expect(valueOf(page, 'http_requests_total', { method: 'PUT', path: route, status: '201' })).toBe(1);
+    expect(valueOf(page, 'http_requests_total', { method: 'PUT', path: route, status: '200' })).toBe(1);
 
     await server.client.functions.remove({ namespace: DEFAULT_NAMESPACE, name: 'lab' });
     expect(await readMetrics(server)).not.toContain(function_name);

@@ -13,6 +13,7 @@ const setUp = (labels: Record<string, string> = {}) => {
   const asked = new Map<string, number>();
   const ready = new Map<string, number>();
   const broken = new Set<string>();
+  const time = { ms: 0 };
   const recordOf = (name: string) => {
     const live = { key: name, name, spec, limits: resolveLimits(spec) };
     return { live, versions: [live] } as unknown as FunctionRecord;
@@ -33,6 +34,7 @@ const setUp = (labels: Record<string, string> = {}) => {
         ready: ready.get(name) ?? 0,
       }),
     },
+    clock: { monotonic: () => time.ms },
     logger: createLogger('silent'),
   });
   const post = async (body: unknown) => {
@@ -41,7 +43,7 @@ const setUp = (labels: Record<string, string> = {}) => {
     return route?.run({ params: {}, query: {}, request, signal: new AbortController().signal });
   };
   const alert = (name: string, status = 'firing') => ({ status, labels: { function_name: name } });
-  return { asked, ready, broken, post, alert };
+  return { asked, ready, broken, time, post, alert };
 };
 
 describe('POST /system/alert', () => {
@@ -67,6 +69,29 @@ describe('POST /system/alert', () => {
       text: 'alerts could not be followed: gone.openfaas-fn: there is no function "gone" in namespace "openfaas-fn"; b.openfaas-fn: the disk is full',
     });
     expect([...asked]).toEqual([['a', 3]]);
+  });
+
+  test('a post that is sent again because one of its alerts failed is no further step for the others', async () => {
+    const { asked, broken, time, post, alert } = setUp();
+    broken.add('b');
+    const alerts = [alert('a'), alert('b')];
+    for (let sent = 0; sent < 3; sent += 1) expect(await post({ alerts })).toMatchObject({ status: 500 });
+    expect(asked.get('a')).toBe(3);
+    // Long after that it is an alert that still fires.
+    time.ms = 30_000;
+    expect(await post({ alerts })).toMatchObject({ status: 500 });
+    expect(asked.get('a')).toBe(5);
+    broken.clear();
+    expect(await post({ alerts })).toEqual({ status: 200 });
+    expect([...asked]).toEqual([
+      ['a', 5],
+      ['b', 3],
+    ]);
+  });
+
+  test('an alert that is resolved because its function was removed is done with', async () => {
+    const { post, alert } = setUp();
+    expect(await post({ alerts: [alert('gone', 'resolved')] })).toEqual({ status: 200 });
   });
 
   test('a function with a factor of 0 stays as it is', async () => {

@@ -1,6 +1,8 @@
+import type { Clock } from '../../core/clock.ts';
 import { asEbbError, EbbError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { FunctionRegistry, InstanceDirectory } from '../../core/ports.ts';
+import { createAlertRetries } from './alert-retries.ts';
 import { decideAlertScale } from './decide-alert-scale.ts';
 import type { OpenFaasRoute } from './openfaas-route.ts';
 import { alertsSchema, type FunctionAlert, parseAlerts } from './parse-alerts.ts';
@@ -10,6 +12,7 @@ import { readJson } from './read-json.ts';
 export interface AlertRouteOptions {
   readonly registry: Pick<FunctionRegistry, 'resolve' | 'setReplicas'>;
   readonly instances: Pick<InstanceDirectory, 'replicas'>;
+  readonly clock: Pick<Clock, 'monotonic'>;
   readonly logger: Logger;
 }
 
@@ -22,18 +25,27 @@ const MAX_BYTES = 4 * 2 ** 20;
  * the two never undo each other.
  */
 export function alertRoutes(options: AlertRouteOptions): readonly OpenFaasRoute[] {
+  const retries = createAlertRetries(options.clock);
   return [
     {
       method: 'POST',
       path: '/system/alert',
       async run({ request }) {
+        const alerts = parseAlerts(await readJson(request, alertsSchema, MAX_BYTES));
+        const text = JSON.stringify(alerts);
+        const before = retries.doneOf(text);
+        const done = new Set(before);
         const failures: string[] = [];
-        for (const alert of parseAlerts(await readJson(request, alertsSchema, MAX_BYTES))) {
+        for (const alert of alerts) {
+          const label = `${alert.name}.${alert.namespace}`;
+          if (before.has(label)) continue;
           // Of one function one after the other: each step is from where the one before led to.
           const failure = await follow(alert, options);
-          if (failure !== undefined) failures.push(`${alert.name}.${alert.namespace}: ${failure}`);
+          if (failure === undefined) done.add(label);
+          else failures.push(`${label}: ${failure}`);
         }
         if (failures.length === 0) return { status: 200 };
+        retries.failed(text, done);
         return { status: 500, text: `alerts could not be followed: ${failures.join('; ')}` };
       },
     },
@@ -47,6 +59,8 @@ async function follow(alert: FunctionAlert, options: AlertRouteOptions): Promise
   try {
     const record = registry.resolve(namespace, name);
     if (!record) {
+      // Its series vanished with it, and that is what resolved the alert.
+      if (status === 'resolved') return undefined;
       throw new EbbError('FUNCTION_NOT_FOUND', `there is no function "${name}" in namespace "${namespace}"`);
     }
     const { live, versions } = record;
