@@ -57,6 +57,14 @@ describe('credentials', () => {
     await expect(authenticate(header, '192.0.2.1')).rejects.toMatchObject(UNAUTHENTICATED);
   });
 
+  test('are those of the user that a setting names, and of no other', async () => {
+    const clock: Clock = { now: () => 0, monotonic: () => 0 };
+    const { authenticate } = createAuthenticator({ adminSecretHash, clock, user: 'operator' });
+    expect(await authenticate(basic('operator', SECRET), '192.0.2.1')).toEqual({ kind: 'admin' });
+    expect(await authenticate(bearer(SECRET), '192.0.2.1')).toEqual({ kind: 'admin' });
+    await expect(authenticate(basic('admin', SECRET), '192.0.2.1')).rejects.toMatchObject(UNAUTHENTICATED);
+  });
+
   test('a wrong user stays out even with the secret that was just let in', async () => {
     const { authenticate } = setUp();
     await authenticate(bearer(SECRET), '192.0.2.1');

@@ -63,6 +63,7 @@ export class VersionScaler {
   /** Looks at the version and decides its size; moments are the host's monotonic clock and its calendar. */
   decide(now: number, epochMs: number): ScaleDecision {
     const { scalable } = this;
+    const { isAtZero = false } = scalable;
     this.#look(now);
     const observation = {
       inFlight: scalable.inFlight,
@@ -70,7 +71,8 @@ export class VersionScaler {
       ready: scalable.ready,
       starting: scalable.starting,
       idleMs: scalable.idleMs(),
-      retiring: scalable.retiring,
+      // Only calls that are here start instances then, and idle ones go at once.
+      retiring: scalable.retiring || isAtZero,
     };
     const windows = {
       seen: observation,
@@ -80,7 +82,7 @@ export class VersionScaler {
     };
     const decision = decideScale(scalable.version.limits, windows, this.#state, now);
     this.#state = decision.next;
-    return decision;
+    return isAtZero ? { ...decision, reason: 'scaled to 0 by hand' } : decision;
   }
 
   /** Lets go of what is of no use to a version at rest. */

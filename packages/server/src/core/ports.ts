@@ -117,6 +117,8 @@ export interface DeployOptions {
   /** False to store and prove the version without giving it calls; a function's first version serves anyhow. Default: true. */
   readonly serve?: boolean;
   readonly signal?: AbortSignal | undefined;
+  /** When the deploy was asked for, if not now: a number of instances asked for since then stays. */
+  readonly askedAt?: number | undefined;
   /** Called once everything the deploy names was found, its image included, before anything is started. */
   readonly onAdmitted?: (() => void) | undefined;
 }

@@ -16,7 +16,7 @@ const RETRY_MOST_MS = 60_000;
 
 /** What accepted deploys are made with. */
 export interface AcceptedDeploysOptions {
-  readonly registry: Pick<FunctionRegistry, 'put' | 'remove' | 'resolve'>;
+  readonly registry: Pick<FunctionRegistry, 'put' | 'remove' | 'resolve' | 'setReplicas'>;
   readonly store: KeyValue;
   /** Whether a version has an instance that serves its calls now. */
   readonly isServing: (version: Version) => boolean;
@@ -62,11 +62,18 @@ export function createAcceptedDeploys(options: AcceptedDeploysOptions): DeployRu
   const turns = createTurns();
   let isHeld = false;
 
-  const attempt = async (input: DeployInput, signal: AbortSignal, onAdmitted?: () => void): Promise<void> => {
-    const live = registry.resolve(input.namespace, input.name)?.live;
+  const attempt = async (
+    { input, acceptedAt: askedAt }: AcceptedDeploy,
+    signal: AbortSignal,
+    onAdmitted?: () => void,
+  ): Promise<void> => {
+    const { namespace, name } = input;
+    const live = registry.resolve(namespace, name)?.live;
     const probe = live !== undefined && isServing(live);
     // What goes live unproved takes no longer than to be stored; then it can be called as soon as it is accepted.
-    await registry.put(input, { probe, signal, ...(probe && { onAdmitted }) });
+    const { record } = await registry.put(input, { probe, signal, askedAt, ...(probe && { onAdmitted }) });
+    // A deploy that changes nothing ends what was asked for before it as any other does.
+    if (record.replicas && record.replicas.askedAt < askedAt) await registry.setReplicas(namespace, name, undefined);
   };
 
   const repeat = async (deploy: AcceptedDeploy, signal: AbortSignal): Promise<End> => {
@@ -74,7 +81,7 @@ export function createAcceptedDeploys(options: AcceptedDeploysOptions): DeployRu
       await sleep(pauseMs, undefined, { signal, ref: false }).catch(() => {});
       if (signal.aborted) return 'stopped';
       try {
-        await attempt(deploy.input, signal);
+        await attempt(deploy, signal);
         return 'done';
       } catch (error) {
         if (signal.aborted) return 'stopped';
@@ -109,7 +116,7 @@ export function createAcceptedDeploys(options: AcceptedDeploysOptions): DeployRu
     const run: Run = { deploy, stop, isAccepted: !isNew, admitted: admission.promise, ended };
     const first = async (): Promise<End> => {
       try {
-        await attempt(deploy.input, stop.signal, () => {
+        await attempt(deploy, stop.signal, () => {
           run.isAccepted = true;
           admission.resolve();
         });

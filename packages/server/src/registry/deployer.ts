@@ -96,10 +96,15 @@ export function createDeployer(options: DeployerOptions): Deployer {
     return version;
   };
 
-  const commit = async (version: Version, current: FunctionRecord | undefined, serve: boolean) => {
+  const commit = async (
+    version: Version,
+    current: FunctionRecord | undefined,
+    serve: boolean,
+    askedAt: number | undefined,
+  ) => {
     const { namespace, name } = version;
     const now = clock.now();
-    const record = makeLive(version, current, now);
+    const record = makeLive(version, current, now, askedAt);
     const next = current === undefined || serve ? record : { ...current, updatedAt: now };
     // From here to the commit nothing is awaited: a namespace removed after this check sees the function.
     requireNamespace(namespace);
@@ -124,9 +129,14 @@ export function createDeployer(options: DeployerOptions): Deployer {
   };
 
   /** Points `live` at a version that is stored. */
-  const reuse = async (version: Version, current: FunctionRecord, serve: boolean): Promise<FunctionRecord> => {
+  const reuse = async (
+    version: Version,
+    current: FunctionRecord,
+    serve: boolean,
+    askedAt: number | undefined,
+  ): Promise<FunctionRecord> => {
     if (!serve) return current;
-    const next = makeLive(version, current, clock.now());
+    const next = makeLive(version, current, clock.now(), askedAt);
     requireNamespace(version.namespace);
     await store.commit([{ kind: 'set', key: functionKey(version.namespace, version.name), value: functionText(next) }]);
     return next;
@@ -154,7 +164,7 @@ export function createDeployer(options: DeployerOptions): Deployer {
       return current.live.digest === digest ? current.live : findEqual(input, digest);
     },
 
-    async prepare(input, current, { probe, signal, onAdmitted }) {
+    async prepare(input, current, { probe, signal, askedAt, onAdmitted }) {
       const { imageDigest, digest } = await identify(input, signal);
       onAdmitted?.();
       if (current?.live.digest === digest) return undefined;
@@ -177,7 +187,8 @@ export function createDeployer(options: DeployerOptions): Deployer {
       return {
         version,
         isNew,
-        commit: (now, serve) => (now && !isNew ? reuse(version, now, serve) : commit(version, now, serve)),
+        commit: (now, serve) => 
+          now && !isNew ? reuse(version, now, serve, askedAt) : commit(version, now, serve, askedAt),
         discard: async (isStored) => {
           if (probe) await discard(version, isStored);
         },
@@ -187,11 +198,20 @@ export function createDeployer(options: DeployerOptions): Deployer {
 }
 
 /** A function all of whose calls go to a new version. */
-function makeLive(version: Version, current: FunctionRecord | undefined, now: number): FunctionRecord {
+function makeLive(
+  version: Version,
+  current: FunctionRecord | undefined,
+  now: number,
+  askedAt = now,
+): FunctionRecord {
   const { namespace, name } = version;
   const alias = liveAlias(version.version, current && findAlias(current, LIVE_ALIAS), now);
-  // What was asked for was meant for what served then.
-  if (current) return withAlias(withReplicas(current, undefined), alias, [...current.versions, version]);
+  if (current) {
+    const { replicas } = current;
+    // What was asked for before the deploy was meant for what served then.
+    const isMeant = replicas !== undefined && replicas.askedAt >= askedAt && askedAt < now;
+    return withAlias(isMeant ? current : withReplicas(current, undefined), alias, [...current.versions, version]);
+  }
   return makeRecord({ namespace, name, aliases: [alias], createdAt: now, updatedAt: now }, [version]);
 }
 

@@ -199,7 +199,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
       return record && deployer.find(input, record, signal);
     },
 
-    async put(input, { probe, serve = true, signal, onAdmitted }) {
+    async put(input, { probe, serve = true, signal, askedAt, onAdmitted }) {
       requireName(input.namespace, 'namespace');
       requireName(input.name, 'name');
       const key = recordKey(input.namespace, input.name);
@@ -208,7 +208,7 @@ export async function createFunctionRegistry(options: FunctionRegistryOptions): 
         return await deploys.run(key, async () => {
           const before = records.get(key);
           requireReservable(input);
-          const prepared = await deployer.prepare(input, before, { probe, signal, onAdmitted });
+          const prepared = await deployer.prepare(input, before, { probe, signal, askedAt, onAdmitted });
           if (!prepared) {
             const record = requireRecord(input.namespace, input.name);
             return { record, version: record.live, change: 'unchanged' };
