@@ -399,7 +399,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     calls,
     front: opened,
     jobs,
-    api,
+    api: {
+      async [Symbol.asyncDispose]() {
+        await Promise.all([api[Symbol.asyncDispose](), builder?.[Symbol.asyncDispose]()]);
+      },
+    },
     health,
     isReplaced: () => standing.isReplaced,
     rest: made.move(),

@@ -74,6 +74,40 @@ test('the public key is for everybody, other methods are 405, and other paths ar
   for (const path of ['/', '/builds', '/build/x', '/v1/health']) expect((await call(door.url + path)).status).toBe(418);
 });
 
+test('a build that runs when the server shuts down fails, and its client is told', async () => {
+  const { promise: started, resolve: begin } = Promise.withResolvers<void>();
+  const door = createBuilderDoor({
+    builder: {
+      publicKey: { key_id: '', algorithm: 'nacl/box', public_key: '' },
+      receive: () =>
+        Promise.resolve({
+          async *run(signal) {
+            yield { log: ['one'], image: 'a', status: 'in_progress' };
+            begin();
+            await new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('ended'))));
+          },
+          [Symbol.asyncDispose]: () => Promise.resolve(),
+        }),
+    },
+    logger: { info: () => {}, error: () => {} },
+  });
+  const server = createServer((request, response) => void door.handle(request, response));
+  const port = await listenOnLoopback(server);
+  const answer = call(`http://127.0.0.1:${port}/build`, {
+    body: 'a',
+    headers: { ...signed, accept: 'application/x-ndjson' },
+  });
+  await started;
+  await door[Symbol.asyncDispose]();
+  const [, last = ''] = (await answer).text.trim().split('\n');
+  expect(JSON.parse(last)).toMatchObject({
+    image: 'a',
+    status: 'failed',
+    error: expect.stringContaining('shuts down'),
+  });
+  server.close().closeAllConnections();
+});
+
 test('a refusal is one line of text; of a defect nothing is told', async () => {
   await using door = await start();
   const unsigned = await call(`${door.url}/build`, { body: 'a' });

@@ -205,6 +205,21 @@ test('a build that takes too long is stopped, and so is one whose client has gon
   await expect(reports.next()).rejects.toThrow('it left');
 });
 
+test('an archive that does not come to its end is given up, and its place is free again', async () => {
+  let now = 0;
+  using bench = await start({ clock: { now: () => now }, timeoutMs: 1_000 });
+  const body = await packBuild({ config: { image: 'a' }, context: CONTEXT });
+  async function* slow() {
+    for (const byte of body) {
+      now += 1;
+      yield Uint8Array.of(byte);
+    }
+  }
+  const signature = readSignature(signBuild(body, SECRET)['x-build-signature']);
+  await expect(bench.builder.receive(slow(), signature, never)).rejects.toMatchObject({ code: 'REQUEST_TIMEOUT' });
+  expect(bench.left()).toEqual([]);
+});
+
 test('two builds run at once, eight wait, and the next is asked to come later', async () => {
   let running = 0;
   let most = 0;
