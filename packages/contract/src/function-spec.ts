@@ -19,7 +19,10 @@ export const RUNTIMES = ['node'] as const;
 /** How a managed runtime calls the handler; `auto` finds it by the handler's shape. */
 export const SIGNATURES = ['auto', 'fetch', 'event', 'node'] as const;
 
-/** Variables the platform sets in every instance, `PORT` in those of an image; a user's would be lost. */
+/**
+ * Variables the platform sets in every instance, `PORT` in those of an image that was not made for OpenFaaS; a user's
+ * would be lost.
+ */
 const PLATFORM_ENV = [
   'EBB_CODE_DIR',
   'EBB_FUNCTION',
@@ -123,7 +126,8 @@ export const functionSpecSchema = z
       });
     }
     for (const name of PLATFORM_ENV) {
-      if (!Object.hasOwn(spec.env, name) || (name === 'PORT' && spec.image === undefined)) continue;
+      const isFree = name === 'PORT' && (spec.image === undefined || spec.openfaas !== undefined);
+      if (!Object.hasOwn(spec.env, name) || isFree) continue;
       context.addIssue({
         code: 'custom',
         path: ['env', name],

@@ -56,9 +56,8 @@ export function describeFunctions(gateway: () => Gateway): void {
 
     test('a limit of memory below what an engine takes is accepted and shown as it was given', async () => {
       const name = gateway().name('small');
-      await gateway().serve({ service: name, limits: { memory: '5Mi' }, requests: { memory: '2Mi' } });
+      await gateway().deploy({ service: name, limits: { memory: '5Mi' }, requests: { memory: '2Mi' } });
       expect(await gateway().status(name)).toMatchObject({ limits: { memory: '5Mi' }, requests: { memory: '2Mi' } });
-      expect((await gateway().invoke(name, { body: 'x' })).text).toBe('x');
     });
 
     test('PUT of an unknown function is 404, so that clients send POST', async () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type Gateway, jsonOf } from './gateway.ts';
 
@@ -74,6 +75,18 @@ export function describeTransport(gateway: () => Gateway): void {
       const answer = await gateway().open('/');
       expect(answer.status).toBe(307);
       expect(answer.headers.location).toBe('/ui/');
+    });
+
+    test.each(['functions.json', 'templates.json'])('the store %s is there for whoever asks', async (file) => {
+      // Others than Ebb have theirs elsewhere.
+      if (!gateway().own) return;
+      const answer = await gateway().open(`/store/${file}`);
+      expect([answer.status, answer.headers['content-type']]).toEqual([
+        200,
+        expect.stringMatching(/^application\/json/),
+      ]);
+      const path = new URL(`../../fixtures/openfaas-store/${file}`, import.meta.url);
+      expect(jsonOf(answer)).toEqual(JSON.parse(readFileSync(path, 'utf8')));
     });
 
     test('a function without a name is 404, never 401', async () => {

@@ -59,7 +59,8 @@ describe('credentials', () => {
 
   test('are those of the user that a setting names, and of no other', async () => {
     const clock: Clock = { now: () => 0, monotonic: () => 0 };
-    const { authenticate } = createAuthenticator({ adminSecretHash, clock, user: 'operator' });
+    const authenticator = createAuthenticator({ adminSecretHash, clock, user: 'operator' });
+    const authenticate = (header: string, address: string) => authenticator.authenticate(header, address);
     expect(await authenticate(basic('operator', SECRET), '192.0.2.1')).toEqual({ kind: 'admin' });
     expect(await authenticate(bearer(SECRET), '192.0.2.1')).toEqual({ kind: 'admin' });
     await expect(authenticate(basic('admin', SECRET), '192.0.2.1')).rejects.toMatchObject(UNAUTHENTICATED);

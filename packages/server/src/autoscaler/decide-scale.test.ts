@@ -122,6 +122,26 @@ class Host {
   }
 }
 
+test('in mode queue calls that are in the queue count with those in line, and in no other', () => {
+  const scale = { mode: 'queue' as const, target: 10, max: 50 };
+  const decisionOf = (spec: object, more: object) => {
+    const limits = resolveLimits(functionSpecSchema.parse({ runtime: 'node', ...spec }));
+    const observation = { inFlight: 5, waiting: 5, ready: 1, starting: 0, idleMs: [], retiring: false };
+    const floor = { count: 0, reason: 'min' };
+    const windows = { seen: observation, stable: 0, burst: 0, floor, keepMs: limits.idleMs, ...more };
+    return decideScale(limits, windows, INITIAL_SCALE_STATE, 0);
+  };
+  expect(decisionOf({ scale }, { backlog: 95 })).toMatchObject({
+    kind: 'scale',
+    desired: 10,
+    floor: 10,
+    reason: '95 calls are in the queue',
+  });
+  expect(decisionOf({ scale }, { backlog: 10_000 })).toMatchObject({ desired: 50 });
+  expect(decisionOf({ scale }, {}).kind).toBe('hold');
+  expect(decisionOf({ scale: { max: 50 } }, { backlog: 95 }).kind).toBe('hold');
+});
+
 describe('decideScale', () => {
   test('S1: no data means no decision', () => {
     expect(decideScale(LIMITS, undefined, INITIAL_SCALE_STATE, 0)).toMatchObject({ kind: 'hold', reason: 'no data' });

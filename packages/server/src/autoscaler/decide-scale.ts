@@ -31,6 +31,8 @@ export interface ScaleWindows {
   readonly burst: number | undefined;
   /** Fewest instances for other reasons than load: the spec, a schedule, a predicted call. */
   readonly floor: { readonly count: number; readonly reason: string };
+  /** Asynchronous calls that were not begun yet; they count in mode `queue`. Absent for none. */
+  readonly backlog?: number;
   /** How long an instance may be idle, in milliseconds, by the keep-alive policy. */
   readonly keepMs: number;
 }
@@ -140,8 +142,9 @@ function needOf(limits: ResolvedLimits, windows: ScaleWindows, previous: ScaleSt
     { count: burst, reason: `${describeLoad(limits, windows.burst)} in the burst window` },
     { count: stable, reason: `${describeLoad(limits, windows.stable)} in the stable window` },
   ];
-  const wanted = mostOf([current, floor, ...(grows ? past : [])]);
-  const aside = mostOf([floor, ...(grows ? past : [])]);
+  const kept = scaling.mode === 'queue' ? [needOfBacklog(limits, windows)] : [];
+  const wanted = mostOf([current, floor, ...kept, ...(grows ? past : [])]);
+  const aside = mostOf([floor, ...kept, ...(grows ? past : [])]);
   const keep = Math.max(wanted.count, burst, stable, held?.size ?? 0);
   return {
     count: Math.min(scaleMax, wanted.count),
@@ -159,6 +162,12 @@ interface Count {
 
 function mostOf(counts: readonly Count[]): Count {
   return counts.reduce((most, one) => (one.count > most.count ? one : most));
+}
+
+/** What calls need that are still in the queue, together with those in line: nobody here would know of them otherwise. */
+function needOfBacklog({ scaling }: ResolvedLimits, { seen, backlog = 0 }: ScaleWindows): Count {
+  const count = backlog === 0 ? 0 : divide(backlog + seen.waiting, scaling.target);
+  return { count, reason: backlog === 1 ? '1 call is in the queue' : `${backlog} calls are in the queue` };
 }
 
 /** What the requests that are here now need, in any mode. */

@@ -12,6 +12,8 @@ export interface Scalable {
   readonly releasing: number;
   readonly size: number;
   readonly retiring: boolean;
+  /** Asynchronous calls that were not begun yet; absent for none. */
+  readonly backlog?: number;
   /** Fewest instances without traffic; absent for what the version says. */
   readonly minimum?: number;
   /** Whether somebody scaled it to zero and no call has woken it since. */

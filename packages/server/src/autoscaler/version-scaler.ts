@@ -78,6 +78,7 @@ export class VersionScaler {
       seen: observation,
       ...this.windows.means(now),
       floor: this.floor(now, epochMs),
+      backlog: scalable.backlog ?? 0,
       keepMs: this.#plan.keepMs,
     };
     const decision = decideScale(scalable.version.limits, windows, this.#state, now);

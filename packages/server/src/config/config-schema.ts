@@ -86,6 +86,13 @@ export const SETTINGS = {
     description:
       'Whether `/system` and `/ui` ask for user and password. With `off` whoever reaches the server can deploy; `/v1` always asks.',
   }),
+  storeFiles: optionalText({
+    name: 'storeFiles',
+    allowed: 'a path without control characters',
+    pattern: /^[^\p{Cc}]{1,4096}$/u,
+    description:
+      'Folder with `functions.json` and `templates.json`, served at `/store/` for clients without the internet; or one such file. See [openfaas.md](openfaas.md#stores).',
+  }),
   logLevel: choice({
     name: 'logLevel',
     of: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],

@@ -28,6 +28,8 @@ export interface ImageSource {
   readonly digest?: string;
   readonly command?: readonly string[];
   readonly port: number;
+  /** Whether the image knows its port by itself, and `PORT` may mean something else to what is in it. */
+  readonly knowsPort?: true;
 }
 
 /** What an engine may use of the host for one instance. */

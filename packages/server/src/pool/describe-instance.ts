@@ -40,6 +40,8 @@ export async function describeInstance(version: Version, options: DescribeInstan
             kind: 'image',
             image: spec.image,
             port: spec.port ?? DEFAULT_PORT,
+            // What runs behind the server in such an image often goes by PORT, and would take its port.
+            ...(spec.openfaas === undefined ? {} : { knowsPort: true as const }),
             ...(version.imageDigest === undefined ? {} : { digest: version.imageDigest }),
             ...(spec.command === undefined ? {} : { command: spec.command }),
           },

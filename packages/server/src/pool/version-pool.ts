@@ -149,6 +149,9 @@ export class VersionPool {
     return this.#arrivals;
   }
 
+  /** Asynchronous calls that were not begun yet, where somebody says so. */
+  backlog = 0;
+
   /** Counts calls that were served without asking for a slot here: a gateway process had one on lease. */
   arrived(count: number): void {
     this.#arrivals += count;

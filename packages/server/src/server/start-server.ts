@@ -238,6 +238,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const openFaas = made.use(
     await createOpenFaasApi({
       ...shownInApis,
+      storeFiles: config.storeFiles,
       deploys,
       invocationCount: (namespace, name) => metrics.invocationCount(namespace, name),
       usage: (namespace, name) => meter.usage(namespace, name),
@@ -398,7 +399,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     calls,
     front: opened,
     jobs,
-    api,
+    api: {
+      async [Symbol.asyncDispose]() {
+        await Promise.all([api[Symbol.asyncDispose](), builder?.[Symbol.asyncDispose]()]);
+      },
+    },
     health,
     isReplaced: () => standing.isReplaced,
     rest: made.move(),

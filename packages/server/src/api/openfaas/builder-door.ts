@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CALL_ID_HEADER, ERRORS } from '@ebb/contract';
 import type { BuildReport, RemoteBuilder } from '../../builds/remote/create-remote-builder.ts';
 import { readSignature } from '../../builds/remote/check-signature.ts';
@@ -17,12 +18,14 @@ export interface BuilderDoorOptions {
   readonly logger: Pick<Logger, 'info' | 'error'>;
 }
 
-/** The way in for builds. */
-export interface BuilderDoor {
+/** The way in for builds. Disposing it ends those that run, and resolves when their clients have been told. */
+export interface BuilderDoor extends AsyncDisposable {
   /** Answers `/build` and `/publickey`; returns false, untouched, for any other path. */
   handle(request: IncomingMessage, response: ServerResponse): boolean;
 }
 
+/** How long those whose builds are ended have to be told, when the server shuts down. */
+const LAST_WORDS_MS = 2_000;
 /** Lines that an answer in one piece holds, the last ones. */
 const MAX_LINES = 10_000;
 const LINES = 'application/x-ndjson';
@@ -36,6 +39,8 @@ const METHODS: ReadonlyMap<string, readonly string[]> = new Map([
  * everybody. Errors are one line of text, which clients print.
  */
 export function createBuilderDoor({ builder, logger }: BuilderDoorOptions): BuilderDoor {
+  const closing = new AbortController();
+  const answering = new Set<Promise<void>>();
   const answer = async (path: string, request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const callId = newCallId();
     const gone = new AbortController();
@@ -65,18 +70,36 @@ export function createBuilderDoor({ builder, logger }: BuilderDoorOptions): Buil
   };
 
   async function build(
-    { receive }: RemoteBuilder,
+    images: RemoteBuilder,
     request: IncomingMessage,
     response: ServerResponse,
     signal: AbortSignal,
   ): Promise<void> {
     const signature = readSignature(request.headers['x-build-signature']);
-    await using received = await receive(steadyChunks(readChunks(request)), signature, signal);
-    const reports = logged(received.run(signal));
+    const stopped = AbortSignal.any([signal, closing.signal]);
+    await using received = await images.receive(steadyChunks(readChunks(request)), signature, stopped);
+    const reports = logged(toldOfEnd(received.run(stopped), signal));
     if ((request.headers.accept ?? '').includes(LINES)) {
       response.writeHead(200, { 'content-type': LINES, 'cache-control': 'no-store' });
       await streamLines(response, reports, signal);
     } else sendJson(response, await gather(reports));
+  }
+
+  /** A build that the server ends itself has failed; nobody is left to be told of one whose client went away. */
+  async function* toldOfEnd(
+    reports: AsyncIterable<BuildReport>,
+    gone: AbortSignal,
+  ): AsyncGenerator<BuildReport, void, undefined> {
+    let image = '';
+    try {
+      for await (const report of reports) {
+        ({ image } = report);
+        yield report;
+      }
+    } catch (error) {
+      if (gone.aborted || !closing.signal.aborted) throw error;
+      yield { log: [], image, status: 'failed', error: 'the server shuts down and ended the build; send it again' };
+    }
   }
 
   async function* logged(reports: AsyncIterable<BuildReport>): AsyncGenerator<BuildReport, void, undefined> {
@@ -91,8 +114,14 @@ export function createBuilderDoor({ builder, logger }: BuilderDoorOptions): Buil
     handle(request, response) {
       const [path = ''] = (request.url ?? '').split('?', 1);
       if (!METHODS.has(path)) return false;
-      void answer(path, request, response);
+      const answered = answer(path, request, response).finally(() => answering.delete(answered));
+      answering.add(answered);
       return true;
+    },
+    async [Symbol.asyncDispose]() {
+      closing.abort(new EbbError('DRAINING', 'the server is shutting down and takes no builds'));
+      // Who is silent in the middle of an archive is not waited for.
+      await Promise.race([Promise.all(answering), sleep(LAST_WORDS_MS, undefined, { ref: false })]);
     },
   };
 }

@@ -158,7 +158,11 @@ export async function createOpenFaasApi(options: OpenFaasApiOptions): Promise<Op
       const path = pathOf(target);
       return PREFIXES.some((prefix) => path.startsWith(prefix)) || methodsAt(path).length > 0;
     },
-    handle: (request, response) => app.routing(request, response),
+    handle(request, response) {
+      // Bodies are read as what a route expects: even a type that is none must not have one refused.
+      delete request.headers['content-type'];
+      app.routing(request, response);
+    },
     async [Symbol.asyncDispose]() {
       closing.abort();
       await app.close();

@@ -1,4 +1,5 @@
 import { EbbError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
 import type {
   AcceptedDeploys,
   FunctionRecord,
@@ -10,6 +11,7 @@ import type {
   UsageReader,
 } from '../../core/ports.ts';
 import { z } from 'zod';
+import { describeDifferences } from './describe-differences.ts';
 import { functionDeploymentSchema } from './function-deployment.ts';
 import { answeringWith, type OpenFaasCall, type OpenFaasRoute } from './openfaas-route.ts';
 import { type NamedFunction, parseNamespace, parsePathName } from './parse-namespace.ts';
@@ -30,6 +32,7 @@ export interface FunctionRoutesOptions {
   /** What a function uses now; absent where it cannot be measured. */
   readonly usage?: UsageReader['usage'] | undefined;
   readonly bodyMaxBytes: number;
+  readonly logger: Logger;
 }
 
 /** Most replicas that can be asked for. */
@@ -63,8 +66,15 @@ export function functionRoutes(options: FunctionRoutesOptions): readonly OpenFaa
     // Clients update first and create where that is 404, whatever else may be wrong with what they sent.
     if (mode === 'replace') requireKnown(options, { namespace, name });
     await answeringWith(DEPLOY_STATUSES, async () => {
-      const spec = toFunctionSpec(deployment, await newestSecretAt(options, namespace, deployment.secrets ?? []));
+      const { spec, notes } = toFunctionSpec(
+        deployment,
+        await newestSecretAt(options, namespace, deployment.secrets ?? []),
+      );
       await deploys.accept({ namespace, name, spec }, mode);
+      const differences = [...notes, ...describeDifferences(deployment, spec)];
+      if (differences.length > 0) {
+        options.logger.warn({ namespace, function: name, differences }, 'not all of a deployment holds as written');
+      }
       // What goes to zero when idle begins with an instance all the same: clients wait until a new function is ready.
       const isAtZero = spec.scale.min === 0 && deploys.pending(namespace, name) === undefined;
       if (isAtZero) await options.registry.setReplicas(namespace, name, Math.max(1, spec.scale.minActive ?? 1));

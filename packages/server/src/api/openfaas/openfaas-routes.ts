@@ -5,6 +5,7 @@ import { type LogRouteOptions, logRoutes } from './log-routes.ts';
 import { type NamespaceRoutesOptions, namespaceRoutes } from './namespace-routes.ts';
 import type { OpenFaasRoute } from './openfaas-route.ts';
 import { type SecretRoutesOptions, secretRoutes } from './secret-routes.ts';
+import { storeRoutes } from './store-routes.ts';
 
 /** What the routes of the compatible surface speak to. */
 export type OpenFaasRoutesOptions = Omit<
@@ -16,6 +17,8 @@ export type OpenFaasRoutesOptions = Omit<
     LogRouteOptions,
   'bodyMaxBytes'
 > & {
+  /** Where the files of the stores are; without it none is served. */
+  readonly storeFiles?: string | undefined;
   /** Largest JSON body. Default: 8 MiB, room for the largest secret written twice. */
   readonly bodyMaxBytes?: number;
 };
@@ -31,5 +34,6 @@ export function openFaasRoutes(options: OpenFaasRoutesOptions): readonly OpenFaa
     ...infoRoutes(all),
     ...logRoutes(all),
     ...alertRoutes(all),
+    ...storeRoutes({ place: options.storeFiles }),
   ];
 }

@@ -2,6 +2,7 @@ import { asyncSchema, resolveAsync } from '@ebb/contract';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { resolveRetryAnnotations } from './resolve-retry-annotations.ts';
+import { toFunctionSpec } from './to-function-spec.ts';
 
 const of = (values: Readonly<Record<string, string>>) =>
   resolveRetryAnnotations(
@@ -53,4 +54,16 @@ test('whatever the annotations are, the spec takes what comes of them', () => {
       expect(maxWaitMs).toBeGreaterThanOrEqual(minWaitMs);
     }),
   );
+});
+
+test('what a deployment says of retries is the policy of its calls; the annotations stay as they were written', () => {
+  const annotations = {
+    'com.openfaas.retry.attempts': '2',
+    'com.openfaas.retry.codes': 'all',
+    'com.openfaas.queue': 'q',
+  };
+  const { spec } = toFunctionSpec({ service: 'f', image: 'i', annotations }, undefined);
+  expect(spec.annotations).toEqual(annotations);
+  expect(resolveAsync(spec.async)).toEqual({ ...resolveAsync(), attempts: 2 });
+  expect(toFunctionSpec({ service: 'f', image: 'i' }, undefined).spec.async).toBeUndefined();
 });

@@ -65,7 +65,8 @@ describe('labels about scaling', () => {
   });
 
   test('a factor of 0 turns scaling off where no kind of load or target is named', () => {
-    expect(resolve({ factor: '0', min: '2' }).scale).toEqual({ min: 2, max: 2 });
+    const off = limitsOf({ factor: '0', min: '2' });
+    expect([sizeAt(off, 0), sizeAt(off, 100_000), off.scaleMax]).toEqual([2, 2, 20]);
     expect(resolve({ factor: '0', type: 'rps' }).scale).toMatchObject({ max: 20, mode: 'rps' });
     expect(resolve({ factor: '20' }).scale).toEqual(resolve({}).scale);
   });
@@ -230,7 +231,7 @@ describe('whatever labels say', () => {
         proportion,
         fc.nat({ max: 5000 }),
         (sizes, target, share, load) => {
-          const [min = 1, max = 1] = sizes.sort((a, b) => a - b);
+          const [min, max] = sizes.sort((a, b) => a - b);
           fc.pre(min < max);
           const limits = limitsOf({
             min: `${min}`,

@@ -69,13 +69,13 @@ export function resolveScaleLabels({ labels, cpuCores, env = {} }: ScaleLabelInp
   const zeroMs = read.flag('zero') ? (read.duration('zero-duration', ZERO_MS) ?? DEFAULT_ZERO_MS) : undefined;
   const downMs = read.duration('down.window', { least: 0, most: MOST_DOWN_WINDOW_MS });
   const load = readLoad(read, notes);
-  const isFixed = min === max || (load.type === 'unlabelled' && read.count('factor', { least: 0, most: 100 }) === 0);
+  const isFixed = min === max;
   const concurrency = concurrencyOf(env['max_inflight'], load);
   const scale: ScaleInput = {
     min: zeroMs === undefined ? min : 0,
     // Of one instance it is the same: the last goes after the idle time anyway.
     ...(zeroMs === undefined || min === 1 ? {} : { minActive: min }),
-    max: isFixed ? min : max,
+    max,
     ...(zeroMs === undefined ? {} : { idle: writeDuration(zeroMs), keepAlive: 'fixed' }),
     ...(isFixed ? {} : scaleOf(load, { cpuCores, downMs, longestMs: zeroMs ?? Number.POSITIVE_INFINITY })),
   };
@@ -88,7 +88,7 @@ interface Range {
 }
 
 interface Load {
-  readonly type: LoadType | 'unlabelled';
+  readonly type: LoadType | 'unlabelled' | 'none';
   readonly target: number;
   readonly proportion: number;
 }
@@ -111,6 +111,9 @@ function readLoad(read: Reader, notes: string[]): Load {
     );
   }
   if (type === undefined && target === undefined) {
+    // Without steps no load adds any; people may still ask for more, up to `max`.
+    if (read.count('factor', { least: 0, most: 100 }) === 0)
+      return { type: 'none', target: TARGETS.most, proportion: 1 };
     return { type: 'unlabelled', target: UNLABELLED_TARGET, proportion: 1 };
   }
   const proportion = read.number('target-proportion', PROPORTIONS) ?? DEFAULT_PROPORTION;
@@ -121,6 +124,7 @@ function readLoad(read: Reader, notes: string[]): Load {
 function concurrencyOf(maxInFlight: string | undefined, { type, target }: Load): number {
   const said = maxInFlight !== undefined && /^\d{1,9}$/.test(maxInFlight) ? Number(maxInFlight) : 0;
   if (said > 0) return Math.min(said, MOST_CONCURRENCY);
+  if (type === 'none') return MOST_CONCURRENCY;
   return type === 'capacity' ? Math.min(Math.max(CONCURRENCY, Math.ceil(target)), MOST_CONCURRENCY) : CONCURRENCY;
 }
 
@@ -146,6 +150,7 @@ function scaleOf(
         ...windows(UNLABELLED_WINDOW_MS, UNLABELLED_WINDOW_MS),
         downDelay: writeDuration(downMs ?? UNLABELLED_DOWN_MS),
       };
+    case 'none':
     case 'rps':
       return { mode: 'rps', target, utilization: proportion, ...windows(RPS_WINDOW_MS, RPS_BURST_MS), ...delay(0) };
     case 'capacity':

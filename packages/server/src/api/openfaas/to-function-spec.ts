@@ -18,34 +18,42 @@ const MIB = 2 ** 20;
 const MEMORY = { least: 5 * MIB, most: 2 ** 40 } as const;
 const CPU = { least: 0.01, most: 512 } as const;
 const DEFAULT_CPU = 1;
+/** Images that run a process for every call need many at once. */
+const PIDS = 2048;
 /** How long a call may run unless the function's own variables say longer. */
 const TIMEOUT_MS = 60_000;
 const MOST_TIMEOUT_MS = 86_400_000;
 /** Variables by which function images are told how long a call may take. */
 const TIMEOUT_VARIABLES = ['exec_timeout', 'write_timeout', 'read_timeout'] as const;
 
+/** What a deployment means, and which of its labels count as something else than they say; one sentence each. */
+export interface MeantSpec {
+  readonly spec: FunctionSpec;
+  readonly notes: readonly string[];
+}
+
 /**
  * The spec that a deployment means. Whatever a spec has no field for is kept in `openfaas` as it was written; `secretsAt`
  * is when the newest of the function's secrets was set. Throws INVALID_REQUEST.
  */
-export function toFunctionSpec(deployment: FunctionDeployment, secretsAt: string | undefined): FunctionSpec {
+export function toFunctionSpec(deployment: FunctionDeployment, secretsAt: string | undefined): MeantSpec {
   const { image, envProcess, envVars = {}, secrets = [], labels = {}, annotations = {}, limits } = deployment;
   const env = envProcess ? { ...envVars, fprocess: envProcess } : envVars;
   const memoryBytes = quantityOf('memory', limits?.['memory'], parseMemory, '"128Mi"');
   const cpuCores = quantityOf('cpu', limits?.['cpu'], parseCpu, '"100m" or "0.5"');
   const cpu = cpuCores === undefined ? DEFAULT_CPU : within(cpuCores, CPU);
-  const { scale, concurrency } = resolveScaleLabels({ labels, cpuCores: cpu, env });
+  const { scale, concurrency, notes } = resolveScaleLabels({ labels, cpuCores: cpu, env });
   const retry = resolveRetryAnnotations(annotations);
-  const spec: FunctionSpecInput = {
+  const input: FunctionSpecInput = {
     image,
     env,
     secrets: [...new Set(secrets)],
     ...(memoryBytes === undefined ? {} : { memory: within(memoryBytes, MEMORY) }),
     ...(cpuCores === undefined ? {} : { cpu }),
+    pids: PIDS,
     readOnlyRootFilesystem: deployment.readOnlyRootFilesystem ?? false,
     // Images of this kind bring a user of their own, who owns the files they need.
     user: 'image',
-    ...healthOf(annotations),
     timeout: writeDuration(timeoutOf(env)),
     concurrency,
     scale,
@@ -54,7 +62,8 @@ export function toFunctionSpec(deployment: FunctionDeployment, secretsAt: string
     annotations,
     openfaas: saidBesides(deployment, secretsAt),
   };
-  return validate(functionSpecSchema, spec, 'the body');
+  const spec = validate(functionSpecSchema, input, 'the body');
+  return { spec, notes };
 }
 
 function saidBesides(deployment: FunctionDeployment, secretsAt: string | undefined): OpenFaasSpec {
@@ -86,11 +95,6 @@ function quantityOf(
 
 function within(value: number, { least, most }: { readonly least: number; readonly most: number }): number {
   return Math.min(Math.max(value, least), most);
-}
-
-function healthOf(annotations: Readonly<Record<string, string>>): Pick<FunctionSpecInput, 'healthPath'> {
-  const path = annotations['com.openfaas.ready.http.path'] ?? annotations['com.openfaas.health.http.path'];
-  return path?.startsWith('/') ? { healthPath: path } : {};
 }
 
 function timeoutOf(env: Readonly<Record<string, string>>): number {

@@ -111,7 +111,9 @@ test('a build that fails says why and is not pushed, and one that is not to be p
     status: 'failed',
     error: 'exit code: 3',
   });
-  expect((await bench.run({ config: { image: 'a', skipPush: true }, context: CONTEXT })).at(-1)?.status).toBe('success');
+  expect((await bench.run({ config: { image: 'a', skipPush: true }, context: CONTEXT })).at(-1)?.status).toBe(
+    'success',
+  );
   expect(bench.pushed).toEqual([]);
 });
 
@@ -203,6 +205,21 @@ test('a build that takes too long is stopped, and so is one whose client has gon
   await expect(reports.next()).rejects.toThrow('it left');
 });
 
+test('an archive that does not come to its end is given up, and its place is free again', async () => {
+  let now = 0;
+  using bench = await start({ clock: { now: () => now }, timeoutMs: 1_000 });
+  const body = await packBuild({ config: { image: 'a' }, context: CONTEXT });
+  async function* slow() {
+    for (const byte of body) {
+      now += 1;
+      yield Uint8Array.of(byte);
+    }
+  }
+  const signature = readSignature(signBuild(body, SECRET)['x-build-signature']);
+  await expect(bench.builder.receive(slow(), signature, never)).rejects.toMatchObject({ code: 'REQUEST_TIMEOUT' });
+  expect(bench.left()).toEqual([]);
+});
+
 test('two builds run at once, eight wait, and the next is asked to come later', async () => {
   let running = 0;
   let most = 0;
@@ -237,7 +254,9 @@ test('a push has the login of its registry from the file, and no other', async (
   const auth = (text: string) => ({ auth: Buffer.from(text).toString('base64') });
   writeFileSync(
     path,
-    JSON.stringify({ auths: { 'r.example:5000': auth('ada:pass:word'), 'https://index.docker.io/v1/': auth('hub:h') } }),
+    JSON.stringify({
+      auths: { 'r.example:5000': auth('ada:pass:word'), 'https://index.docker.io/v1/': auth('hub:h') },
+    }),
   );
   using other = await start({ registriesPath: path });
   for (const image of ['r.example:5000/a', 'ada/a', 'else.example/a'])

@@ -27,7 +27,7 @@ export interface RemoteBuilderOptions {
   /** Directory of its own for archives that are being built; what is in it from before is removed. */
   readonly directory: string;
   readonly maxArchiveBytes: number;
-  /** From the start of a build to the end of its push. */
+  /** From the start of a build to the end of its push; receiving it may take as long again. */
   readonly timeoutMs: number;
   /** File with logins of registries, as `docker login` writes it. */
   readonly registriesPath: string | undefined;
@@ -56,7 +56,7 @@ export interface RemoteBuilder {
   readonly publicKey: PublicKeyResource;
   /**
    * Receives a build and checks all of it before anything of it is used. Throws BUILD_NOT_SIGNED, BUILD_TOO_LARGE,
-   * BUILD_INVALID, BUILDS_FULL, STORE_FAILED, CONFIG_INVALID where the payload secret cannot be read, or the reason of
+   * BUILD_INVALID, BUILDS_FULL, REQUEST_TIMEOUT, STORE_FAILED, CONFIG_INVALID where the payload secret cannot be read, or the reason of
    * `signal`.
    */
   receive(
@@ -80,6 +80,7 @@ export async function createRemoteBuilder(options: RemoteBuilderOptions): Promis
   /** Writes the archive down and returns its digest under the payload secret. */
   const keep = async (body: AsyncIterable<Uint8Array>, path: string, secret: string, signal: AbortSignal) => {
     const mac = createHmac('sha256', secret);
+    const untilAt = clock.now() + timeoutMs;
     let bytes = 0;
     await using file = await open(path, 'wx', 0o600).catch((cause: unknown) => {
       throw new EbbError('STORE_FAILED', 'the archive of a build could not be written to the data directory', {
@@ -88,6 +89,12 @@ export async function createRemoteBuilder(options: RemoteBuilderOptions): Promis
     });
     for await (const chunk of body) {
       signal.throwIfAborted();
+      // Nobody has shown the secret by now, so nobody may keep a place for as long as it likes.
+      if (clock.now() > untilAt)
+        throw new EbbError(
+          'REQUEST_TIMEOUT',
+          `the archive was not complete after ${formatDuration(timeoutMs)} (builderTimeout)`,
+        );
       bytes += chunk.length;
       if (bytes > maxArchiveBytes)
         throw new EbbError(

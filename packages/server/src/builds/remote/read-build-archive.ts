@@ -80,7 +80,7 @@ function headerOf({ header }: Entry, name: string): Partial<Header> & Pick<Heade
     case 'contiguous-file':
       return { ...made, type: 'file', size };
     default:
-      throw invalid(`"${name}" is a ${String(type)}; only files, folders and links are taken`);
+      throw invalid(`"${name}" is a ${type}; only files, folders and links are taken`);
   }
 }
 
@@ -117,7 +117,7 @@ function segmentsOf(name: string): readonly string[] {
 }
 
 async function textOf(entry: Entry, maxBytes: number): Promise<string> {
-  const { name, size = 0 } = entry.header;
+  const { name, size } = entry.header;
   if (size > maxBytes) throw invalid(`"${name}" is longer than the ${maxBytes / 2 ** 20} MiB allowed`);
   const chunks: Buffer[] = [];
   for await (const chunk of entry) chunks.push(chunk as Buffer);

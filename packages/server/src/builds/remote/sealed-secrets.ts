@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { EbbError } from '../../core/errors.ts';
 
 /** How secrets for a build are sealed: Curve25519, XSalsa20 and Poly1305. */
-export const SEALING = 'nacl/box';
+const SEALING = 'nacl/box';
 const KEY_ID_CHARS = 8;
 /** What BuildKit takes. */
 const MAX_SECRET_BYTES = 500 * 1024;

@@ -193,7 +193,11 @@ function environment({ spec, spare }: ContainerInput): string[] {
   const env =
     spec.source.kind === 'code'
       ? { ...codeEnvironment(spec.env), ...(spare ? { EBB_SPARE: '1' } : {}) }
-      : { ...spec.env, PORT: String(spec.source.port), EBB_SECRETS_DIR: SECRETS_PATH };
+      : {
+          ...spec.env,
+          ...(spec.source.knowsPort ? {} : { PORT: String(spec.source.port) }),
+          EBB_SECRETS_DIR: SECRETS_PATH,
+        };
   return Object.entries(env).map(([name, value]) => `${name}=${value}`);
 }
 

@@ -81,9 +81,11 @@ function createSteps() {
         rests.set(vertex, rest);
         const lines = (rest.text + rest.decoder.decode(msg, { stream: true })).split('\n');
         rest.text = lines.pop() ?? '';
-        if (rest.text.length > MAX_LINE_CHARS) lines.push(rest.text.slice(0, MAX_LINE_CHARS));
-        if (rest.text.length > MAX_LINE_CHARS) rest.text = rest.text.slice(MAX_LINE_CHARS);
-        for (const line of lines) yield lineOf(line);
+        while (rest.text.length > MAX_LINE_CHARS) {
+          lines.push(rest.text.slice(0, MAX_LINE_CHARS));
+          rest.text = rest.text.slice(MAX_LINE_CHARS);
+        }
+        for (const line of lines) yield* linesOf(line);
       }
       for (const digest of completed) yield* last(digest);
     },
@@ -93,6 +95,13 @@ function createSteps() {
   };
 }
 
+/** A line, or several where it is very long. */
+function* linesOf(line: string): Generator<BuildNews> {
+  const text = line.replace(/\r$/, '');
+  for (let at = 0; at === 0 || at < text.length; at += MAX_LINE_CHARS)
+    yield lineOf(text.slice(at, at + MAX_LINE_CHARS));
+}
+
 function lineOf(text: string): BuildNews {
-  return { kind: 'line', text: text.replace(/\r$/, '').slice(0, MAX_LINE_CHARS) };
+  return { kind: 'line', text };
 }

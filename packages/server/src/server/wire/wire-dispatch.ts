@@ -23,13 +23,16 @@ const SHARE_OF_LIMIT = 0.8;
 /** How often leases that ran out and calls that grew too old are looked for. */
 const SWEEP_EVERY_MS = 5_000;
 
+/** How often the pools of functions that scale by their queue are told how long it is. */
+const BACKLOG_EVERY_MS = 2_000;
+
 /** What {@link wireDispatch} joins. */
 export interface WireDispatchOptions {
   readonly queue: LendableQueue;
   readonly settling: Settling;
   /** Names this run of the server. */
   readonly owner: string;
-  readonly registry: Pick<FunctionRegistry, 'resolve' | 'watch'>;
+  readonly registry: Pick<FunctionRegistry, 'list' | 'resolve' | 'watch'>;
   readonly pools: Pick<InstancePools, 'find'>;
   readonly invoker: Invoker;
   /** Counts the calls from outside. */
@@ -91,9 +94,29 @@ export function wireDispatch(options: WireDispatchOptions): Dispatch {
         sweeping ??= dispatcher.sweep().finally(() => (sweeping = undefined));
       }, SWEEP_EVERY_MS).unref();
       made.defer(() => clearInterval(sweep));
+      let telling: Promise<void> | undefined;
+      const tell = setInterval(() => {
+        telling ??= tellBacklogs().finally(() => (telling = undefined));
+      }, BACKLOG_EVERY_MS).unref();
+      made.defer(() => clearInterval(tell));
     },
     [Symbol.asyncDispose]: () => made.disposeAsync(),
   };
+
+  /** Tells the pools of functions that scale by it how many of their calls are in the queue. Never rejects. */
+  async function tellBacklogs(): Promise<void> {
+    const following = registry.list().filter(({ live }) => live.limits.scaling.mode === 'queue');
+    if (following.length === 0) return;
+    // The queue may be another server's by now, and what is not known is left as it was.
+    const lanes = await queue.lanes().catch(() => undefined);
+    if (!lanes) return;
+    const now = clock.now();
+    const due = lanes.filter(({ nextAt = Infinity }) => nextAt <= now);
+    for (const { namespace, name, live } of following) {
+      const pool = pools.find(live.key);
+      if (pool) pool.backlog = due.find(({ lane }) => lane === `${namespace}/${name}`)?.queued ?? 0;
+    }
+  }
 
   function roomOf({ kind, namespace, name }: LaneName): LaneRoom {
     if (kind !== 'function') return ADDRESS_ROOM;
