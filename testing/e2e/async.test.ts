@@ -37,6 +37,12 @@ test('with gateway processes: calls are made, cancelled while they run, and buri
   while ((await history.seen()).length === 0) await sleep(10);
   const cancelled = await invocations.cancel(running);
   expect(cancelled).toMatchObject({ state: 'cancelled', attempts: [{ number: 1, end: 'cancelled' }] });
+  const other = (await history.submit({ path: '/?slow=1' })) ?? '';
+  while (!(await history.seen()).some(({ id }) => id === other)) await sleep(10);
+  const takeBack = () => fetch(`${server.url}/async-function/${other}`, { method: 'DELETE' });
+  expect((await takeBack()).status).toBe(202);
+  expect((await invocations.get(other)).state).toBe('cancelled');
+  expect((await takeBack()).status).toBe(409);
   await history.submit({ path: '/?fail=1' });
   await history.settled();
   expect(await history.violations()).toEqual([]);

@@ -17,6 +17,7 @@ import type {
   Authenticator,
   CodeStore,
   FunctionRegistry,
+  Invocations,
   LogBook,
 } from '../../packages/server/src/core/ports.ts';
 import {
@@ -50,6 +51,11 @@ const OPEN_GATE: DoorGate = {
   handle: () => {},
 };
 
+const NO_CALLS: Pick<Invocations, 'functionOf' | 'cancel'> = {
+  functionOf: (id) => Promise.reject(new EbbError('INVOCATION_NOT_FOUND', `there is no call ${id}`)),
+  cancel: (id) => Promise.reject(new EbbError('INVOCATION_NOT_FOUND', `there is no call ${id}`)),
+};
+
 /** What a test of the data plane is made with. */
 export interface GatewayHarnessOptions {
   readonly serve: MemoryServe;
@@ -69,6 +75,8 @@ export interface GatewayHarnessOptions {
   readonly domain?: string;
   /** Accepts calls under `/async-function/`; without it that path is elsewhere. */
   readonly acceptor?: Pick<Acceptor, 'enqueue' | 'receive'>;
+  /** Default: there is no call. */
+  readonly calls?: Pick<Invocations, 'functionOf' | 'cancel'>;
   /** Stands before the queue. Default: an open one. */
   readonly gate?: DoorGate;
   /** Instances of a server that this one replaces. */
@@ -163,8 +171,8 @@ export async function createGatewayHarness(options: GatewayHarnessOptions): Prom
     domain: options.domain,
     record: (event) => events.push(event),
   });
-  const { acceptor, gate = OPEN_GATE } = options;
-  const door = acceptor && new AsyncDoor({ routes, authenticator, acceptor, gateway, gate });
+  const { acceptor, calls = NO_CALLS, gate = OPEN_GATE } = options;
+  const door = acceptor && new AsyncDoor({ routes, authenticator, acceptor, calls, gateway, gate });
   await pools.start(registry);
   loop.start();
   const listener = await openListener({

@@ -40,6 +40,8 @@ export interface ServerFile {
   readonly token: string;
   readonly pid: number;
   readonly installation: string;
+  /** Address of the metrics port; absent while metrics are off. */
+  readonly metricsUrl?: string;
 }
 
 /** A server whose place another has taken. */

@@ -379,6 +379,36 @@ export const ERRORS = define({
     retryable: false,
     description: 'The uploaded archive, what it unpacks to, or the number of its entries is over the limit.',
   },
+  BUILD_INVALID: {
+    status: 400,
+    component: 'builds',
+    fault: 'caller',
+    retryable: false,
+    description:
+      'What was sent to the remote builder is no build: the message says which part of the archive is wrong.',
+  },
+  BUILD_NOT_SIGNED: {
+    status: 401,
+    component: 'builds',
+    fault: 'caller',
+    retryable: false,
+    description:
+      'The archive for the remote builder is not signed with its payload secret. `X-Build-Signature` must be `sha256=` and the HMAC-SHA256 of the whole body in hexadecimal.',
+  },
+  BUILD_TOO_LARGE: {
+    status: 413,
+    component: 'builds',
+    fault: 'caller',
+    retryable: false,
+    description: 'The archive for the remote builder is longer than `builderMaxArchive`.',
+  },
+  BUILDS_FULL: {
+    status: 429,
+    component: 'builds',
+    fault: 'caller',
+    retryable: true,
+    description: 'As many builds wait or are being received as may. Send it again later.',
+  },
   CONFLICT: {
     status: 409,
     component: 'registry',

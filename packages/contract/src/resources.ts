@@ -161,6 +161,8 @@ export type InstanceResource = z.output<typeof instanceResourceSchema>;
 
 /** Who wrote a log line. `platform` lines are about the instance and cannot be written by it. */
 export const logSourceSchema = z.enum(['stdout', 'stderr', 'platform']);
+/** Who wrote a log line. */
+export type LogSource = z.output<typeof logSourceSchema>;
 
 /** One line of a function's log. */
 export const logLineSchema = z.object({

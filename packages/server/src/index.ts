@@ -1,4 +1,5 @@
 export { functionDeploymentSchema } from './api/openfaas/function-deployment.ts';
+export { resolveRetryAnnotations } from './api/openfaas/resolve-retry-annotations.ts';
 export { toFunctionSpec } from './api/openfaas/to-function-spec.ts';
 export { parseTrace } from './autoscaler/simulate/parse-trace.ts';
 export { simulateTrace } from './autoscaler/simulate/simulate-trace.ts';

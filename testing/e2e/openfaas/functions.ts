@@ -56,9 +56,8 @@ export function describeFunctions(gateway: () => Gateway): void {
 
     test('a limit of memory below what an engine takes is accepted and shown as it was given', async () => {
       const name = gateway().name('small');
-      await gateway().serve({ service: name, limits: { memory: '5Mi' }, requests: { memory: '2Mi' } });
+      await gateway().deploy({ service: name, limits: { memory: '5Mi' }, requests: { memory: '2Mi' } });
       expect(await gateway().status(name)).toMatchObject({ limits: { memory: '5Mi' }, requests: { memory: '2Mi' } });
-      expect((await gateway().invoke(name, { body: 'x' })).text).toBe('x');
     });
 
     test('PUT of an unknown function is 404, so that clients send POST', async () => {
@@ -126,7 +125,9 @@ export function describeFunctions(gateway: () => Gateway): void {
         .replace('IMAGE', gateway().image);
       for (const method of ['POST', 'PUT']) {
         const answer = await gateway().system(method, '/system/functions', text);
-        expect(answer.status, `${method} ${what}: ${shown(answer)}`).toBe(400);
+        // What is not there cannot be replaced, whatever else is wrong.
+        const allowed = method === 'POST' ? [400] : [400, 404];
+        expect(allowed, `${method} ${what}: ${shown(answer)}`).toContain(answer.status);
         expect(answer.text.trim().length).toBeGreaterThan(0);
       }
       expect((await gateway().system('GET', `/system/function/${name}`)).status).toBe(404);

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Dockerode from 'dockerode';
 import { type Answer, call, type CallOptions } from '../../harness/call.ts';
@@ -7,7 +8,10 @@ import { startTestServer, type TestServer } from '../../harness/server.ts';
 
 /** Namespace that clients use when nobody names one. */
 export const DEFAULT_NAMESPACE = 'openfaas-fn';
+/** Where the suite takes callbacks; a server of its own may post there although it is a loopback address. */
+export const RECEIVER_HOST = '127.0.0.2';
 const PASSWORD = 'sesame-for-tests';
+const STORE = join(import.meta.dirname, '../../fixtures/openfaas-store');
 const READY_MS = 30_000;
 
 /** A function as the API takes it. */
@@ -85,7 +89,10 @@ export async function openGateway(socketPath: string): Promise<Gateway> {
     await docker.getImage(image).remove({ force: true });
   };
   try {
-    const own = await startTestServer({ engine: 'docker', env: { EBB_ADMIN_SECRET: PASSWORD } });
+    const own = await startTestServer({
+      engine: 'docker',
+      env: { EBB_ADMIN_SECRET: PASSWORD, EBB_STORE_FILES: STORE, EBB_CALLBACK_ALLOW: RECEIVER_HOST },
+    });
     return connect({
       url: own.url,
       credentials: `admin:${PASSWORD}`,
@@ -129,7 +136,8 @@ function connect({ url, credentials, image, own, close }: Place): Gateway {
       const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
       return call(`${url}${path}`, {
         method,
-        headers: { ...login, ...headers },
+        // As Go clients send it: with the length, whatever the method.
+        headers: { ...login, ...(text === undefined ? {} : { 'content-length': lengthOf(text) }), ...headers },
         ...(text === undefined ? {} : { body: text }),
       });
     },
@@ -184,6 +192,10 @@ function connect({ url, credentials, image, own, close }: Place): Gateway {
     },
   };
   return gateway;
+}
+
+function lengthOf(text: string): string {
+  return String(Buffer.byteLength(text));
 }
 
 /** What an answer holds as JSON. */

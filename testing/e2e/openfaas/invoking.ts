@@ -57,6 +57,10 @@ function define(gateway: () => Gateway): void {
       expect(answer.headers['x-call-id']).toMatch(/./);
     });
 
+    test('any other method is 405', async () => {
+      expect((await gateway().invoke(echo, { method: 'TRACE' })).status).toBe(405);
+    });
+
     test('with and without the namespace it is the same function', async () => {
       expect((await gateway().invoke(echo, { body: 'a' })).text).toBe('a');
       expect((await gateway().invoke(`${echo}.${DEFAULT_NAMESPACE}`, { body: 'b' })).text).toBe('b');

@@ -58,7 +58,7 @@ export function describeLogs(gateway: () => Gateway): void {
         const { authorization } = gateway();
         const headers = authorization === undefined ? {} : { authorization };
         const sent = request(`${gateway().url}${path}`, { headers, agent: false }, (response) => {
-          expect(response.statusCode).toBe(200);
+          if (response.statusCode !== 200) reject(new Error(`it was answered with ${response.statusCode}`));
           let text = '';
           response.setEncoding('utf8').on('data', (chunk: string) => {
             text += chunk;

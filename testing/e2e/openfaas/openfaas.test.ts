@@ -1,5 +1,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { describeWithDocker } from '../../harness/docker.ts';
+import { describeAsync } from './async.ts';
+import { describeConnectors } from './connectors.ts';
 import { describeFunctions } from './functions.ts';
 import { type Gateway, openGateway } from './gateway.ts';
 import { describeInvoking } from './invoking.ts';
@@ -30,6 +32,8 @@ describeWithDocker('a gateway compatible with OpenFaaS', (socketPath) => {
   describeSecrets(gateway);
   describeNamespaces(gateway);
   describeInvoking(gateway);
+  describeAsync(gateway);
+  describeConnectors(gateway);
   describeLogs(gateway);
   describeNumbers(gateway);
 });

@@ -13,6 +13,6 @@ export interface Target {
 }
 
 /** Names a function among those that are watched. */
-export function targetKey(target: Target): string {
+export function targetKey(target: Pick<Target, 'ref'>): string {
   return `${target.ref.namespace}/${target.ref.name}`;
 }

@@ -2,8 +2,11 @@ import type { OpenFaasDeployment } from './deployment.ts';
 
 /** Annotations that say something to another platform; by exact name, or by a beginning that ends with a dot. */
 const ANNOTATIONS: Readonly<Record<string, string>> = {
-  'com.openfaas.profile': 'there are no profiles here: every instance is hardened in the same way',
-  'com.openfaas.serviceaccount': 'there are no service accounts here',
+  'com.openfaas.health.':
+    'of the questions about health only the path counts; when they are asked is the platform’s own',
+  'com.openfaas.ready.':
+    'of the questions about readiness only the path counts; when they are asked is the platform’s own',
+  'com.openfaas.queue': 'it is kept and shown in metrics; each function has a line of its own in one durable queue',
   'prometheus.io.': 'functions are not scraped one by one: the metrics of all of them are at the metrics address',
   schedule: 'it is kept and listed, and calls come from a cron connector that is pointed at this server',
   topic: 'it is kept and listed, and calls come from a connector that is pointed at this server',
@@ -13,23 +16,17 @@ const ANNOTATIONS: Readonly<Record<string, string>> = {
 const INSIDE = /\b(?:gateway(?:\.openfaas)?:8080|[-a-z0-9.]+\.svc(?:\.cluster\.local)?)\b/i;
 
 /**
- * What of a deployment means something else here, or nothing, in sentences: nothing is dropped in silence. What labels for
- * scaling come to is told by whoever reads them. Pure.
+ * What of a deployment means something else here beyond what the mapping to a spec tells by itself, in sentences: nothing
+ * is dropped in silence. Pure.
  */
 export function describeDifferences(deployment: OpenFaasDeployment): string[] {
-  const { annotations, constraints, envVars, limits, requests } = deployment;
-  const devices = Object.keys({ ...limits, ...requests }).filter((name) => name !== 'memory' && name !== 'cpu');
+  const { annotations, envVars, requests } = deployment;
   return [
     ...Object.keys(annotations).flatMap((name) => {
+      if (/^com\.openfaas\.(?:health|ready)\.http\.path$/.test(name)) return [];
       const key = Object.keys(ANNOTATIONS).find((one) => (one.endsWith('.') ? name.startsWith(one) : name === one));
       return key === undefined ? [] : [`annotation "${name}": ${ANNOTATIONS[key] ?? ''}`];
     }),
-    ...(constraints.length === 0
-      ? []
-      : [`constraints (${constraints.join(', ')}) are kept and shown, and choose nothing: there is one machine`]),
-    ...devices.map((name) => `"${name}" is kept and shown, and gives no device`),
-    ...(limits?.['memory'] === undefined ? ['no limit of memory was set; here the default one holds'] : []),
-    ...(limits?.['cpu'] === undefined ? ['no limit of CPU was set; here the default one holds'] : []),
     ...(requests === undefined ? [] : ['requests are kept and shown, and nothing is reserved for them']),
     ...Object.entries(envVars).flatMap(([name, value]) => {
       const found = INSIDE.exec(value)?.[0];

@@ -1,24 +1,20 @@
-import { writeFile } from 'node:fs/promises';
-import { parse, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { EbbClient } from '@ebb/sdk';
 import { carryOut } from '../apply/carry-out.ts';
 import { describePlan, planValue } from '../apply/describe-plan.ts';
-import { exportManifest } from '../apply/export-manifest.ts';
 import { planTargets } from '../apply/make-plan.ts';
 import { CliError } from '../core/cli-error.ts';
 import type { CommandContext } from '../core/command.ts';
-import { checkUrl } from '../core/discover-server.ts';
-import { namespaceOf } from '../core/function-ref.ts';
-import { createHttpFetch } from '../core/http-fetch.ts';
+import type { PlannedChange } from '../apply/plan-changes.ts';
 import { createUploadMemory } from '../deploy/deploy-target.ts';
+import { targetKey } from '../deploy/target.ts';
 import { escapeControls } from '../terminal/escape-controls.ts';
 import { gatherSecrets, type NeededSecret, parseSecretFiles, type SecretName } from './bring-secrets.ts';
 import { buildImage } from './build-image.ts';
 import type { ImportSource } from './deployment.ts';
-import { readCredentials } from './read-credentials.ts';
-import { readGateway } from './read-gateway.ts';
-import { readStack } from './read-stack.ts';
+import { readSource } from './read-source.ts';
 import { type Brought, type BroughtFunction, loadMapping, toBrought } from './to-brought.ts';
+import { writeManifests } from './write-manifests.ts';
 
 /** What became of an import. */
 export interface ImportResult {
@@ -40,7 +36,7 @@ export async function runImport(context: CommandContext): Promise<ImportResult> 
   const out = parameters.text('out');
   if (out !== undefined) {
     const written = parameters.flag('dryRun') ? [] : await writeManifests(resolve(context.cwd, out), ready);
-    if (parameters.flag('build')) await buildImages(context, ready);
+    const built = await withImages(context, ready);
     const secrets = neededSecrets(source, ready);
     for (const { namespace, name } of secrets.filter(({ isUsed }) => isUsed)) {
       output.note(`set the secret first: ebb secret set ${name} --namespace ${namespace}`);
@@ -50,7 +46,7 @@ export async function runImport(context: CommandContext): Promise<ImportResult> 
         ? undefined
         : `wrote ${written.join(' and ')} with ${ready.length === 1 ? '1 function' : `${ready.length} functions`}`,
     );
-    return { failed: refused };
+    return { failed: [...refused, ...namesWithout(ready, built)] };
   }
   const { client } = await context.connect();
   const failed = await bring(context, client, source, brought, ready);
@@ -80,7 +76,7 @@ async function bring(
     }
   } else {
     const { values, skipped } = await gatherSecrets(context, needed, files);
-    if (parameters.flag('build')) await buildImages(context, ready);
+    const built = await withImages(context, ready);
     const namespaces = new Set([...plan.newNamespaces, ...(await newNamespaces(context, client, values))]);
     for (const namespace of namespaces) await client.namespaces.create(namespace, { signal });
     for (const { namespace, name, value } of values) {
@@ -89,7 +85,11 @@ async function bring(
     }
     for (const { namespace, name } of skipped)
       output.note(`secret ${name} of ${namespace} left out: no function uses it`);
-    failed = await carryOut(context, plan, { client, memory, install: false, probe: parameters.flag('probe') });
+    const isBuilt = ({ ref }: PlannedChange): boolean =>
+      built.some((one) => targetKey(one.target) === targetKey({ ref }));
+    const doable = { ...plan, changes: plan.changes.filter(isBuilt) };
+    const deploying = { client, memory, install: false, probe: parameters.flag('probe') };
+    failed = [...namesWithout(ready, built), ...(await carryOut(context, doable, deploying))];
   }
   if (output.mode.json) {
     const { newNamespaces, changes } = plan;
@@ -110,41 +110,16 @@ async function bring(
   return failed;
 }
 
-async function readSource(context: CommandContext): Promise<ImportSource> {
-  const { parameters, cwd, env, signal, stdin } = context;
-  const given = parameters.text('gateway');
-  const file = parameters.text('file');
-  if ((given === undefined) === (file === undefined)) {
-    throw new CliError('USAGE', 'give either --gateway with the address of a gateway, or -f with a stack.yaml');
-  }
-  const namespace = parameters.text('namespace') === undefined ? undefined : await namespaceOf(context);
-  if (file !== undefined) {
-    if (parameters.text('username') !== undefined || parameters.flag('passwordStdin')) {
-      throw new CliError('USAGE', '--username and --password-stdin are for --gateway');
-    }
-    return readStack(file, { cwd, env, namespace, signal });
-  }
-  const gateway = checkUrl(given ?? '', '--gateway');
-  const password = parameters.flag('passwordStdin') ? await readPassword(stdin) : undefined;
-  const authorization = await readCredentials({ gateway, username: parameters.text('username'), password, env, cwd });
-  return readGateway({ gateway, authorization, namespace, fetch: createHttpFetch({ keepAlive: false }), signal });
-}
-
-async function readPassword(stdin: NodeJS.ReadStream): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stdin) chunks.push(Buffer.from(chunk as Buffer));
-  const password = Buffer.concat(chunks)
-    .toString('utf8')
-    .replace(/\r?\n$/, '');
-  if (password !== '') return password;
-  throw new CliError('INPUT_INVALID', '--password-stdin found no password on standard input');
-}
-
 /** Says function by function what differs, and what came to nothing. */
-function sayNotes({ output }: CommandContext, source: ImportSource, brought: readonly Brought[]): void {
+function sayNotes({ output, parameters }: CommandContext, source: ImportSource, brought: readonly Brought[]): void {
   for (const note of source.notes) output.note(escapeControls(note));
+  const builds = parameters.flag('build');
   for (const { ref, notes, ...rest } of brought) {
-    for (const note of notes) output.note(`${ref.name}: ${escapeControls(note)}`);
+    const code =
+      rest.kind === 'target' && rest.build !== undefined && !builds
+        ? [`its image ${rest.image} is made from code (${rest.build.lang}): build it first, or give --build`]
+        : [];
+    for (const note of [...code, ...notes]) output.note(`${ref.name}: ${escapeControls(note)}`);
     if (rest.kind === 'refused') output.warn(`${ref.name} cannot be brought over: ${escapeControls(rest.reason)}`);
   }
 }
@@ -194,43 +169,33 @@ async function newNamespaces(
   return secrets.map(({ namespace }) => namespace).filter((namespace) => !known.has(namespace));
 }
 
-async function buildImages({ env, signal, startTask }: CommandContext, ready: readonly BroughtFunction[]): Promise<void> {
-  for (const { ref, image, build } of ready) {
-    if (build === undefined) continue;
-    const task = await startTask(`${ref.name}: building ${image}`);
-    try {
-      await buildImage({ image, build, env, signal });
-      task.done(`${ref.name}: built ${image}`);
-    } catch (error) {
-      task.failed();
-      throw error;
+/** Builds what is built from code, unless nothing is to be done; returns those whose image is there. A failure is told of. */
+async function withImages(
+  context: CommandContext,
+  ready: readonly BroughtFunction[],
+): Promise<readonly BroughtFunction[]> {
+  const { env, signal, startTask, parameters } = context;
+  if (!parameters.flag('build') || parameters.flag('dryRun')) return ready;
+  const built: BroughtFunction[] = [];
+  for (const one of ready) {
+    const { ref, image, build } = one;
+    if (build !== undefined) {
+      const task = await startTask(`${ref.name}: building ${image}`);
+      try {
+        await buildImage({ image, build, env, signal });
+        task.done(`${ref.name}: built ${image}`);
+      } catch (error) {
+        task.failed();
+        if (signal.aborted || !(error instanceof CliError)) throw error;
+        context.report(error);
+        continue;
+      }
     }
+    built.push(one);
   }
+  return built;
 }
 
-/** Writes one file a namespace; the first has the name given, others have their namespace in it. */
-async function writeManifests(path: string, ready: readonly BroughtFunction[]): Promise<readonly string[]> {
-  const namespaces = [...new Set(ready.map(({ ref }) => ref.namespace))];
-  const { dir, name, ext } = parse(path);
-  const written: string[] = [];
-  for (const [index, namespace] of namespaces.entries()) {
-    const file = index === 0 ? path : resolve(dir, `${name}.${namespace}${ext}`);
-    const functions = ready
-      .filter(({ ref }) => ref.namespace === namespace)
-      .map(({ ref, spec }) => ({ name: ref.name, spec }));
-    try {
-      await writeFile(file, exportManifest(namespace, functions), { flag: 'wx' });
-    } catch (error) {
-      const isThere = error instanceof Error && 'code' in error && error.code === 'EEXIST';
-      throw new CliError(
-        'FILE_FAILED',
-        `${file} ${isThere ? 'is there already; name another file' : 'cannot be written'}`,
-        {
-          cause: error,
-        },
-      );
-    }
-    written.push(file);
-  }
-  return written;
+function namesWithout(all: readonly BroughtFunction[], done: readonly BroughtFunction[]): readonly string[] {
+  return all.filter((one) => !done.includes(one)).map(({ ref }) => ref.name);
 }

@@ -1,7 +1,10 @@
-import type { FunctionName, FunctionSpec } from '@ebb/contract';
+import { describeProblem, type FunctionName, type FunctionSpec } from '@ebb/contract';
 import type { Target } from '../deploy/target.ts';
 import type { ImageBuild, ImportedFunction, OpenFaasDeployment } from './deployment.ts';
 import { describeDifferences } from './describe-differences.ts';
+
+/** What annotations about retries begin with. */
+const RETRY = 'com.openfaas.retry.';
 
 /** A function on its way: what it is here, or why it cannot be. */
 export type Brought = BroughtFunction | RefusedFunction;
@@ -56,6 +59,30 @@ export function toBrought({ deployment, build, notes: own }: ImportedFunction, m
 
 /** Loads the mapping of the server. */
 export async function loadMapping(): Promise<Mapping> {
-  const { functionDeploymentSchema, toFunctionSpec } = await import('@ebb/server');
-  return (deployment) => toFunctionSpec(functionDeploymentSchema.parse(deployment), undefined);
+  const { functionDeploymentSchema, resolveRetryAnnotations, toFunctionSpec } = await import('@ebb/server');
+  return (deployment) => {
+    const checked = functionDeploymentSchema.safeParse(deployment);
+    if (!checked.success) throw new Error(describeProblem(checked.error, deployment, 'it').message);
+    const { spec, notes } = toFunctionSpec(checked.data, undefined);
+    const ignored = Object.entries(spec.annotations).filter(
+      ([name, value]) => name.startsWith(RETRY) && resolveRetryAnnotations({ [name]: value }) === undefined,
+    );
+    return {
+      spec,
+      notes: [
+        ...describeDefaults(deployment, spec),
+        ...notes,
+        ...ignored.map(([name, value]) => `annotation "${name}" is ${JSON.stringify(value)}: it counts as absent`),
+      ],
+    };
+  };
+}
+
+/** Limits that hold here and were not set there, where none means as much as there is. */
+function describeDefaults({ limits }: OpenFaasDeployment, { memory, cpu }: FunctionSpec): string[] {
+  const held = [
+    ...(limits?.['memory'] === undefined ? [`${memory} of memory`] : []),
+    ...(limits?.['cpu'] === undefined ? [`${cpu} core`] : []),
+  ];
+  return held.length === 0 ? [] : [`no limit was set there; here an instance has ${held.join(' and ')}`];
 }

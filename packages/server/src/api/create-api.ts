@@ -4,9 +4,10 @@ import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { asEbbError, EbbError, errorBody } from '../core/errors.ts';
 import { newCallId } from '../core/ids.ts';
 import type { Logger } from '../core/logger.ts';
-import type { Authenticator, KeptBody } from '../core/ports.ts';
+import type { AnsweredRequest, Authenticator, KeptBody } from '../core/ports.ts';
 import { type ApiRoutesOptions, apiRoutes } from './api-routes.ts';
 import { isAllowed } from './authorize.ts';
+import { answeredRequest } from './answered-request.ts';
 import { discardRest } from '../core/http1/discard-rest.ts';
 import type { Route } from './route.ts';
 import { sendBody } from './send-body.ts';
@@ -17,6 +18,8 @@ import { streamLines } from './stream-lines.ts';
 export interface ApiOptions extends ApiRoutesOptions {
   readonly authenticator: Authenticator;
   readonly logger: Logger;
+  /** Told of every request that was answered; must not throw. */
+  readonly onAnswered?: ((request: AnsweredRequest) => void) | undefined;
 }
 
 /** The control API without a socket of its own. */
@@ -79,6 +82,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     const level = request.method === 'GET' ? 'debug' : 'info';
     const details = { callId: request.id, method: request.method, path: pathOf(request), status: reply.statusCode };
     logger[level]({ ...details, durationMs: Math.round(reply.elapsedTime) }, 'control request');
+    options.onAnswered?.(answeredRequest(request, reply));
   });
   for (const route of routes) mount(app, route, options, closing.signal);
   await app.ready();

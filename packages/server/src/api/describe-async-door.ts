@@ -16,6 +16,21 @@ import {
 /** The way in for calls that are made later, which is the gateway's and no route of the control API. */
 export const ASYNC_DOOR = { method: 'POST', path: '/async-function/{name}', operation: 'submitCall' } as const;
 
+/** How a call that was handed in there is taken back: by its id, where a function's name would be. */
+export const ASYNC_CANCEL = { method: 'DELETE', path: ASYNC_DOOR.path, operation: 'takeCallBack' } as const;
+
+/** What taking a call back answers when nothing is taken back. */
+export const ASYNC_CANCEL_ERRORS: readonly ErrorCode[] = [
+  'UNAUTHENTICATED',
+  'INVOCATION_NOT_FOUND',
+  'METHOD_NOT_ALLOWED',
+  'CONFLICT',
+  'INVOCATION_ENDED',
+  'TOO_MANY_ATTEMPTS',
+  'INTERNAL',
+  'STORE_FAILED',
+];
+
 /** What the way in answers when it accepts nothing. */
 export const ASYNC_DOOR_ERRORS: readonly ErrorCode[] = [
   'BAD_PATH',
@@ -68,6 +83,13 @@ export function describeAsyncDoor(): Readonly<Record<string, unknown>> {
     security: [{}, { bearer: [] }, { basic: [] }],
     parameters: [
       {
+        name: CALL_ID_HEADER,
+        in: 'header',
+        required: false,
+        description: 'A random UUID in lower case that becomes the id of the call, unless another call has it.',
+        ...text,
+      },
+      {
         name: 'name',
         in: 'path',
         required: true,
@@ -87,5 +109,18 @@ export function describeAsyncDoor(): Readonly<Record<string, unknown>> {
         },
       },
     },
+  };
+}
+
+/** What taking a call back takes and answers with, in the words of OpenAPI. */
+export function describeAsyncCancel(): Readonly<Record<string, unknown>> {
+  return {
+    operationId: ASYNC_CANCEL.operation,
+    summary: 'Takes an asynchronous call back: one that waits at once, one that runs by aborting its request.',
+    security: [{}, { bearer: [] }, { basic: [] }],
+    parameters: [
+      { name: 'name', in: 'path', required: true, description: 'Id of the call.', schema: { type: 'string' } },
+    ],
+    responses: { 202: { description: 'The call is cancelled.' } },
   };
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import {
+  CALL_ID_HEADER,
   CALLBACK_HEADER,
   DELAY_HEADER,
   ERRORS,
@@ -11,7 +12,7 @@ import {
 } from '@ebb/contract';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startApi } from '../../../../testing/harness/api.ts';
-import { ASYNC_DOOR } from './describe-async-door.ts';
+import { ASYNC_CANCEL, ASYNC_DOOR } from './describe-async-door.ts';
 import { errorsOf } from './openapi.ts';
 import type { Route } from './route.ts';
 
@@ -64,7 +65,7 @@ describe('the OpenAPI document', () => {
     const described = Object.entries(document.paths).flatMap(([path, operations]) =>
       Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
     );
-    const served = [...server.api.routes, ASYNC_DOOR];
+    const served = [...server.api.routes, ASYNC_DOOR, ASYNC_CANCEL];
     expect(described.toSorted()).toEqual(served.map((one) => `${one.method} ${one.path}`).toSorted());
     const ids = served.map((one) => one.operation);
     expect(new Set(ids).size).toBe(ids.length);
@@ -93,6 +94,7 @@ describe('the OpenAPI document', () => {
     expect(submit?.parameters.map(({ name }) => name).toSorted()).toEqual(
       [
         'name',
+        CALL_ID_HEADER,
         CALLBACK_HEADER,
         DELAY_HEADER,
         IDEMPOTENCY_KEY_HEADER,

@@ -19,7 +19,13 @@ import {
   versionResourceSchema,
 } from '@ebb/contract';
 import { z } from 'zod';
-import { ASYNC_DOOR, ASYNC_DOOR_ERRORS, describeAsyncDoor } from './describe-async-door.ts';
+import {
+  ASYNC_CANCEL_ERRORS,
+  ASYNC_DOOR,
+  ASYNC_DOOR_ERRORS,
+  describeAsyncCancel,
+  describeAsyncDoor,
+} from './describe-async-door.ts';
 import type { Route } from './route.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -62,7 +68,10 @@ export function buildOpenApi(routes: readonly Route[], version: string): Json {
     const path = (paths[route.path] ??= {});
     path[route.method.toLowerCase()] = operationOf(route);
   }
-  paths[ASYNC_DOOR.path] = { post: asyncDoorOperation() };
+  paths[ASYNC_DOOR.path] = {
+    post: described(describeAsyncDoor(), ASYNC_DOOR_ERRORS),
+    delete: described(describeAsyncCancel(), ASYNC_CANCEL_ERRORS),
+  };
   const schemas = Object.entries({ ...COMPONENTS, Error: errorBodySchema }).map(([name, schema]) => [
     name,
     jsonSchema(schema, 'output'),
@@ -105,9 +114,8 @@ function operationOf(route: Route): Json {
   };
 }
 
-function asyncDoorOperation(): Json {
-  const { responses, ...described } = describeAsyncDoor();
-  return { ...described, responses: { ...(responses as Json), ...errorAnswersOf(ASYNC_DOOR_ERRORS) } };
+function described({ responses, ...rest }: Json, errors: readonly ErrorCode[]): Json {
+  return { ...rest, responses: { ...(responses as Json), ...errorAnswersOf(errors) } };
 }
 
 /** What is named by the part of a path that follows a word. */

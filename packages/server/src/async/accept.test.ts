@@ -146,6 +146,17 @@ test('a body that is known to be too large is refused before it has come', async
   await expect(acceptance.enqueue(call({ body }))).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' });
 });
 
+test('A1: a call has the id its caller chose, and one of its own where that is taken, also at the same moment', async () => {
+  const { acceptance, queue } = make();
+  const wantedId = '3f9ecdbf-b290-4fbb-bcb0-6eb9d3f59cad';
+  const both = await Promise.all(['/1', '/2'].map((path) => acceptance.enqueue(call({ wantedId, path }))));
+  const received = await acceptance.receive(call({ wantedId, path: '/3' }));
+  const ids = [...both, await received.queue()].map(({ id }) => id);
+  expect(ids[0]).toBe(wantedId);
+  expect(new Set(ids).size).toBe(3);
+  for (const [index, id] of ids.entries()) expect(await queue.get(id)).toMatchObject({ path: `/${index + 1}` });
+});
+
 test('an address for outcomes that must not be called is refused', async () => {
   const { acceptance } = make({
     checkCallback: (url) => {
@@ -192,6 +203,7 @@ test('what was accepted of many stays accepted when the medium fails in the midd
   let batches = 0;
   const { acceptance } = make({
     queue: {
+      get: (id) => queue.get(id),
       enqueue: (items, limits) => {
         batches += 1;
         if (batches === 1) return queue.enqueue(items, limits);

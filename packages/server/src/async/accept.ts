@@ -28,15 +28,15 @@ const FILES_AT_ONCE = 16;
 /** What calls are accepted with. */
 export interface AcceptOptions {
   readonly registry: Pick<FunctionRegistry, 'resolve' | 'version' | 'hasNamespace'>;
-  readonly queue: Pick<Queue, 'enqueue'>;
+  readonly queue: Pick<Queue, 'enqueue' | 'get'>;
   readonly files: Pick<PayloadFiles, 'keep' | 'open' | 'maxBytes'>;
   readonly clock: Pick<Clock, 'now'>;
   /** Most calls of one namespace that wait or run. */
   readonly maxQueued: number;
   /** Throws DESTINATION_REFUSED for an address that outcomes must not be posted to. */
   readonly checkCallback?: ((url: string) => void) | undefined;
-  /** Told what became of each call; must not throw. */
-  readonly onOutcome?: ((outcome: AcceptOutcome) => void) | undefined;
+  /** Told what became of each call, and what it is for where that is known; must not throw. */
+  readonly onOutcome?: ((outcome: AcceptOutcome, target?: Target) => void) | undefined;
 }
 
 /** What became of a call that somebody wanted accepted. */
@@ -68,6 +68,8 @@ export function createAcceptance(options: AcceptOptions): Acceptance {
   const { registry, queue, files, clock, maxQueued, checkCallback, onOutcome } = options;
   const limits = { perNamespace: maxQueued };
   const policies = new WeakMap<Version, AsyncPolicy>();
+  /** Ids that callers chose and whose calls are being queued: of two at once with the same one, one gets it. */
+  const claimed = new Set<string>();
   const usual = resolveAsync();
 
   const policyOf = (version: Version): AsyncPolicy => {
@@ -113,23 +115,29 @@ export function createAcceptance(options: AcceptOptions): Acceptance {
     registry.hasNamespace(namespace)
       ? undefined
       : new EbbError('NAMESPACE_NOT_FOUND', `there is no namespace "${namespace}", or it is being removed`);
-  const accept = async (made: Promise<NewItem> | NewItem): Promise<AcceptedCall> => {
+  const accept = async (made: Promise<NewItem> | NewItem, wantedId?: string): Promise<AcceptedCall> => {
+    const claim = wantedId === undefined || claimed.has(wantedId) ? undefined : wantedId;
+    if (claim !== undefined) claimed.add(claim);
     try {
-      const item = await made;
+      let item = await made;
+      // An id that is taken would be accepted again and change nothing, so the call has one of its own then.
+      if (claim !== undefined && (await queue.get(claim)) === undefined) item = { ...item, id: claim };
       const gone = goneFor(item);
       if (gone) throw gone;
       const [enqueued] = await queue.enqueue([item], limits);
       const accepted = acceptedOf(enqueued, maxQueued);
-      onOutcome?.(accepted.duplicate ? 'duplicate' : 'accepted');
+      onOutcome?.(accepted.duplicate ? 'duplicate' : 'accepted', item.target);
       return accepted;
     } catch (error) {
       onOutcome?.('refused');
       throw error;
+    } finally {
+      if (claim !== undefined) claimed.delete(claim);
     }
   };
 
   return {
-    enqueue: (call) => accept(prepare(call)),
+    enqueue: (call) => accept(prepare(call), call.wantedId),
     async receive(call) {
       try {
         const { body, ...rest } = call;
@@ -137,7 +145,7 @@ export function createAcceptance(options: AcceptOptions): Acceptance {
         const payload = await keep(body);
         return {
           body: bodyOf(payload, files),
-          queue: () => accept(itemOf({ ...rest, payload }, policy)),
+          queue: () => accept(itemOf({ ...rest, payload }, policy), rest.wantedId),
         };
       } catch (error) {
         onOutcome?.('refused');
@@ -156,7 +164,8 @@ export function createAcceptance(options: AcceptOptions): Acceptance {
           const outcome = one instanceof EbbError ? one : (failed.get(one.id) ?? asEbbError(new Error('no outcome')));
           outcomes.push(outcome);
           const isRefused = outcome instanceof EbbError;
-          onOutcome?.(isRefused ? 'refused' : outcome.duplicate ? 'duplicate' : 'accepted');
+          const target = one instanceof EbbError ? undefined : one.target;
+          onOutcome?.(isRefused ? 'refused' : outcome.duplicate ? 'duplicate' : 'accepted', target);
         }
       }
       return outcomes;

@@ -8,10 +8,15 @@ import type { PayloadWriter } from './payload-files.ts';
 const NOT_KEPT =
   /^(?:connection|content-length|keep-alive|transfer-encoding|trailer|date|server-timing|x-call-id|x-start-time|x-ebb-.*)$/i;
 
+/** Set by what serves a function, such as its watchdog, on errors that are not the function's own words. */
+const INTERNAL_HEADER = 'x-openfaas-internal';
+
 /** Keeps the answer of one attempt. */
 export interface AnswerKeeper extends AnswerSink, AsyncDisposable {
   /** `Retry-After` of the answer. */
   readonly retryAfter: string | undefined;
+  /** Whether the answer says that what serves the function made it, and not the function. */
+  readonly isInternal: boolean;
   /** What is kept, on disk where it is a file; undefined without an answer. `note` says what is missing and why. */
   finish(): Promise<{ readonly result: StoredResult | undefined; readonly note: string | undefined }>;
 }
@@ -24,6 +29,7 @@ export function createAnswerKeeper(writer: PayloadWriter, maxBytes: number): Ans
   let status = 0;
   let kept: readonly string[] = [];
   let retryAfter: string | undefined;
+  let isInternal = false;
   let note: string | undefined;
   let hasBody = true;
 
@@ -35,12 +41,17 @@ export function createAnswerKeeper(writer: PayloadWriter, maxBytes: number): Ans
     get retryAfter() {
       return retryAfter;
     },
+    get isInternal() {
+      return isInternal;
+    },
     onHead(given, headers) {
       status = given;
       const own: string[] = [];
       for (let i = 0; i + 1 < headers.length; i += 2) {
         const [name = '', value = ''] = [headers[i], headers[i + 1]];
-        if (name.toLowerCase() === 'retry-after') retryAfter = value;
+        const lower = name.toLowerCase();
+        if (lower === 'retry-after') retryAfter = value;
+        if (lower === INTERNAL_HEADER) isInternal = true;
         if (!NOT_KEPT.test(name)) own.push(name, value);
       }
       kept = own;

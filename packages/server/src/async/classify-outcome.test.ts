@@ -32,6 +32,13 @@ describe('classifyOutcome', () => {
     expect(classifyOutcome({ verdict: 'aborted' }, policy, 4)).toEqual({ kind: 'retry', counts: false });
   });
 
+  test('an error that what serves the function says is not the function’s can pass, whatever its status', () => {
+    const internal = { verdict: 'answered', status: 501, isInternal: true } as const;
+    expect(classifyOutcome(internal, policy, 0)).toEqual({ kind: 'retry', counts: true });
+    expect(classifyOutcome(internal, policy, 4)).toEqual({ kind: 'dead', reason: 'attempts', counts: true });
+    expect(classifyOutcome({ ...internal, status: 200 }, policy, 0)).toEqual({ kind: 'succeeded' });
+  });
+
   test('a 429 with when to come again is no failure', () => {
     const later = { verdict: 'answered', status: 429, retryAfterMs: 1_000 } as const;
     expect(classifyOutcome(later, policy, 4)).toEqual({ kind: 'retry', counts: false });

@@ -21,11 +21,11 @@ const TOO_MANY_STATUS = 429;
 /**
  * Says what an attempt means for its call; `failures` are those that counted before. An answer below 400 is a success.
  * What is the fault of whoever was called counts and is tried again while attempts are left, an answer only where its
- * status is one that can pass. A 429 with `Retry-After` asks to come later and is nobody's fault. An attempt that was
+ * status is one that can pass, or where what serves the function made it. A 429 with `Retry-After` asks to come later and is nobody's fault. An attempt that was
  * aborted was stopped by the platform: who cancels a call says so beside this.
  */
 export function classifyOutcome(
-  { verdict, status, retryAfterMs }: Pick<Delivered, 'verdict' | 'status' | 'retryAfterMs'>,
+  { verdict, status, retryAfterMs, isInternal }: Pick<Delivered, 'verdict' | 'status' | 'retryAfterMs' | 'isInternal'>,
   policy: OutcomePolicy,
   failures: number,
 ): Conclusion {
@@ -35,7 +35,7 @@ export function classifyOutcome(
       if (code < FIRST_ERROR_STATUS) return { kind: 'succeeded' };
       if (code === TOO_MANY_STATUS && retryAfterMs !== undefined && policy.retryStatuses.has(code))
         return { kind: 'retry', counts: false };
-      return failed(code, policy, failures);
+      return failed(isInternal === true ? undefined : code, policy, failures);
     }
     case 'failed':
       return failed(status, policy, failures);

@@ -67,7 +67,7 @@ function nextOf(ended: Ended, conclusion: Conclusion): Settlement['next'] {
   if (delivered.verdict === 'aborted') return { kind: 'retry', at: now, counts };
   const decision = decideRetry({
     inVain: counts ? record.failures + 1 : platformFaultsInRow(record) + 1,
-    ...(counts ? { minWaitMs: policy.minWaitMs, maxWaitMs: policy.maxWaitMs } : PLATFORM_WAIT),
+    ...waitOf(counts, delivered, policy),
     retryAfterMs: delivered.retryAfterMs,
     now,
     expiresAt: record.expiresAt,
@@ -76,6 +76,13 @@ function nextOf(ended: Ended, conclusion: Conclusion): Settlement['next'] {
   if (decision.kind === 'at') return { kind: 'retry', at: decision.at, counts };
   const expired = settleExpired(record);
   return { ...expired, kind: 'dead', reason: 'expired', message: whyDead(ended, 'expired'), result, counts };
+}
+
+function waitOf(counts: boolean, { verdict }: Delivered, { minWaitMs, maxWaitMs }: SettlementPolicy) {
+  if (counts) return { minWaitMs, maxWaitMs };
+  // Who is asked to come later comes no sooner than the function itself would have it.
+  const floorMs = verdict === 'answered' ? minWaitMs : 0;
+  return { ...PLATFORM_WAIT, minWaitMs: Math.max(PLATFORM_WAIT.minWaitMs, floorMs) };
 }
 
 function whyDead({ record, attempt, delivered }: Ended, reason: DeadReason): string {

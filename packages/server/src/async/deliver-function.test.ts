@@ -54,6 +54,13 @@ async function open(serve: RequestListener, options: { maxBytes?: number; writer
 }
 
 describe('delivering to a function', () => {
+  test('an answer that what serves the function made says so', async () => {
+    await using bench = await open((_request, response) => {
+      response.writeHead(504, { 'X-OpenFaaS-Internal': 'of-watchdog' }).end();
+    });
+    expect(await bench.deliverer.deliver(leaseOf(), never)).toMatchObject({ status: 504, isInternal: true });
+  });
+
   test('a small answer is kept in the record, with the function’s own headers', async () => {
     await using bench = await open((_request, response) => {
       response.writeHead(201, { 'Content-Type': 'text/plain', 'X-Mine': '1' }).end('made');

@@ -26,7 +26,9 @@ export function createFunctionDeliverer({ invoker, files, clock }: FunctionDeliv
       const { result, note } = await keeper.finish();
       const retryAfterMs = parseRetryAfter(keeper.retryAfter, clock.now());
       const { status } = outcome;
-      return { ...served, verdict: 'answered', status, message: note ?? answerText(status), retryAfterMs, result };
+      const { isInternal } = keeper;
+      const message = note ?? answerText(status);
+      return { ...served, verdict: 'answered', status, message, isInternal, retryAfterMs, result };
     },
   };
 }

@@ -26,6 +26,8 @@ export interface Delivered {
   readonly errorCode?: ErrorCode | undefined;
   /** What went wrong, in one sentence. */
   readonly message?: string | undefined;
+  /** Whether the answer is not the function's own but of what serves it, whose errors can all pass. */
+  readonly isInternal?: boolean | undefined;
   /** When another attempt is welcome, where whoever was called said so. */
   readonly retryAfterMs?: number | undefined;
   /** The answer, where it is to be kept. */

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Lease, NewItem, Queue, QueueRecord, Settlement } from '../store/queue.ts';
+import type { Lease, NewItem, Queue, QueueRecord, Settlement, Target } from '../store/queue.ts';
 import { AttemptRunner, type AttemptRunnerOptions } from './attempt-runner.ts';
 import { classifyLaneSign } from './classify-lane-sign.ts';
 import type { LaneRoom } from './decide-lane-limit.ts';
@@ -44,7 +44,7 @@ export interface DispatcherOptions extends AttemptRunnerOptions {
   /** Told of each call that has ended, whatever way; must not throw. */
   readonly onEnded?: (id: string) => void;
   /** Told how each attempt left its call, once that is on disk; must not throw. */
-  readonly onSettled?: (next: Settlement['next']['kind']) => void;
+  readonly onSettled?: (next: Settlement['next']['kind'], target: Target) => void;
   /** Default: 30 seconds. */
   readonly leaseMs?: number;
   /** How fast attempts may begin. Default: as fast as can be. */
@@ -303,8 +303,8 @@ class QueueDispatcher implements Dispatcher {
     }
   }
 
-  #settled({ id, rules, lane }: QueueRecord, next: Settlement['next'], follow: readonly NewItem[]): void {
-    this.#options.onSettled?.(next.kind);
+  #settled({ id, rules, lane, target }: QueueRecord, next: Settlement['next'], follow: readonly NewItem[]): void {
+    this.#options.onSettled?.(next.kind, target);
     for (const item of follow) this.#lanes.setDue(this.#lanes.of(item.lane));
     // Whoever waited for the key may begin now.
     if (rules) this.#lanes.setDue(this.#lanes.of(lane));

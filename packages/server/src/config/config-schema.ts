@@ -86,6 +86,13 @@ export const SETTINGS = {
     description:
       'Whether `/system` and `/ui` ask for user and password. With `off` whoever reaches the server can deploy; `/v1` always asks.',
   }),
+  storeFiles: optionalText({
+    name: 'storeFiles',
+    allowed: 'a path without control characters',
+    pattern: /^[^\p{Cc}]{1,4096}$/u,
+    description:
+      'Folder with `functions.json` and `templates.json`, served at `/store/` for clients without the internet; or one such file. See [openfaas.md](openfaas.md#stores).',
+  }),
   logLevel: choice({
     name: 'logLevel',
     of: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
@@ -310,6 +317,41 @@ export const SETTINGS = {
     pattern: /^[0-9A-Za-z.:/_-]{1,253}(?:,[0-9A-Za-z.:/_-]{1,253})*$/,
     description:
       'Hosts and ranges that outcomes may be posted to although they are private; without it only public addresses are called.',
+  }),
+  builderSecretFile: optionalText({
+    name: 'builderSecretFile',
+    allowed: 'a path without control characters',
+    pattern: /^[^\p{Cc}]{1,4096}$/u,
+    description:
+      'File with the payload secret of the [remote builder](builder.md); with it `/build` and `/publickey` are served. Whoever has the secret can build and push images on this host.',
+  }),
+  builderMaxArchiveBytes: size({
+    name: 'builderMaxArchive',
+    fallback: '256Mi',
+    min: '1Mi',
+    max: '16Gi',
+    description: 'Longest archive the remote builder takes.',
+  }),
+  builderTimeoutMs: duration({
+    name: 'builderTimeout',
+    fallback: '15m',
+    min: '1s',
+    max: '24h',
+    description: 'Longest time for one build and its push.',
+  }),
+  builderNetwork: choice({
+    name: 'builderNetwork',
+    of: ['bridge', 'none', 'host'],
+    fallback: 'bridge',
+    description:
+      'What the steps of a build reach: what containers on Docker’s own bridge do, nothing, or what this host does.',
+  }),
+  builderRegistries: optionalText({
+    name: 'builderRegistries',
+    allowed: 'a path without control characters',
+    pattern: /^[^\p{Cc}]{1,4096}$/u,
+    description:
+      'File with logins of registries, as `docker login` writes it, for the pushes of the remote builder; no build sees it.',
   }),
 } as const;
 

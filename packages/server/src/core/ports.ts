@@ -19,6 +19,7 @@ import type {
   LeasedItem,
   LogLine,
   LogQuery,
+  LogSource,
   NamespaceLimits,
   NamespaceResource,
   Purged,
@@ -360,6 +361,12 @@ export interface CodeStore {
   sweep(inUse: ReadonlySet<string>, minAgeMs: number): Promise<readonly string[]>;
 }
 
+/** Which lines of a log are read. */
+export interface LogSelection extends LogQuery {
+  /** Only lines of these. Default: of all. */
+  readonly sources?: readonly LogSource[] | undefined;
+}
+
 /** The log of functions: instance output and what the platform says about instances. */
 export interface LogBook {
   /** Adds a line. Never throws and never waits; over the rate cap lines are dropped and counted in a platform line. */
@@ -367,7 +374,7 @@ export interface LogBook {
   /** Stored lines that match, oldest first, then with `follow` new ones until `signal` aborts. */
   read(
     scope: { readonly namespace: string; readonly name: string },
-    query: LogQuery,
+    selection: LogSelection,
     signal?: AbortSignal,
   ): AsyncIterable<LogLine>;
   /** Forgets the log of a removed function. */
@@ -381,6 +388,19 @@ export interface FunctionStanding {
   readonly scaling?: ScalingResource;
   /** Present while starts are held back because the last ones failed. */
   readonly startsHeld?: FunctionResource['startsHeld'];
+}
+
+/** What the instances of a function use now. */
+export interface FunctionUsage {
+  /** Thousandths of a core, over all its instances. */
+  readonly cpuMillicores: number;
+  readonly memoryBytes: number;
+}
+
+/** Measures what functions use. */
+export interface UsageReader {
+  /** Takes a third of a second where the function was not measured lately, on Docker up to two seconds. Never rejects. */
+  usage(namespace: string, name: string): Promise<FunctionUsage>;
 }
 
 /** What the side that runs instances tells the control API. Synchronous and from memory. */
@@ -491,6 +511,8 @@ export type GivenBody =
 /** A call to be made later whose body may still be coming. */
 export interface GivenCall extends Omit<QueuedCall, 'body'> {
   readonly body: GivenBody;
+  /** Becomes the call's id unless another call has it: who asked for it is told which it is in the end. */
+  readonly wantedId?: string | undefined;
   /** Instead of `runAt`: so long after it was accepted. */
   readonly delayMs?: number | undefined;
 }
@@ -646,6 +668,15 @@ export interface RunningCalls {
   abort(id: string, message: string): boolean | Promise<boolean>;
 }
 
+/** A request to the platform itself, answered. */
+export interface AnsweredRequest {
+  readonly method: string;
+  /** The route's pattern, not the path: callers must not be able to make series at will. */
+  readonly route: string;
+  readonly status: number;
+  readonly seconds: number;
+}
+
 /** Who a request comes from. */
 export type Identity = { readonly kind: 'admin' };
 
@@ -656,4 +687,39 @@ export interface Authenticator {
    * TOO_MANY_ATTEMPTS while `remoteAddress` is held back after wrong guesses.
    */
   authenticate(authorization: string | undefined, remoteAddress: string): Promise<Identity>;
+}
+
+/** What an image is built from. */
+export interface ImageBuild {
+  /** Name and tag it gets. */
+  readonly image: string;
+  readonly buildArgs: Readonly<Record<string, string>>;
+  /** Such as `linux/amd64`. Default: the builder's own. */
+  readonly platform?: string | undefined;
+  /** By id, for `RUN --mount=type=secret,id=...`; they are in no layer of the image. */
+  readonly secrets: Readonly<Record<string, Uint8Array>>;
+  /** A tar file of the context, its `Dockerfile` at the top. */
+  readonly context: Readable;
+}
+
+/** Who may push to a registry. */
+export interface RegistryLogin {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** What a step of a build says, a line at a time, and how it ended; nothing follows `failed`. */
+export type BuildNews =
+  | { readonly kind: 'line'; readonly text: string }
+  | { readonly kind: 'done' }
+  /** By the fault of what is built; the words are the builder's. */
+  | { readonly kind: 'failed'; readonly message: string };
+
+/**
+ * Builds images where instances run, and pushes them. Leaving the news, or aborting `signal`, ends the step. Throws
+ * ENGINE_UNAVAILABLE or ENGINE_FAILED where the builder does not answer, and the reason of `signal`.
+ */
+export interface ImageBuilder {
+  build(build: ImageBuild, signal: AbortSignal): AsyncIterable<BuildNews>;
+  push(image: string, login: RegistryLogin | undefined, signal: AbortSignal): AsyncIterable<BuildNews>;
 }

@@ -1,5 +1,5 @@
 import { text } from 'node:stream/consumers';
-import { DEFAULT_NAMESPACE } from '@ebb/contract';
+import { DEFAULT_NAMESPACE, type InvocationResource } from '@ebb/contract';
 import { expect, test } from 'vitest';
 import {
   createGatewayHarness,
@@ -148,6 +148,65 @@ test('22: who must show credentials for a call must show them for one that is ma
     expect(await talk(gateway.port, request)).toMatch(/ 202 /);
     expect(gateway.accepted.at(-1)?.headers).toEqual(['Host', 'a']);
   }
+});
+
+test('a random UUID that the caller gives is passed on as the id it wants, and nothing else is', async () => {
+  await using gateway = await start();
+  const wanted = '3f9ecdbf-b290-4fbb-bcb0-6eb9d3f59cad';
+  for (const request of both('/async-function/f', 'a', `X-Call-Id: ${wanted}\r\n`)) {
+    await talk(gateway.port, request);
+    expect(gateway.accepted.at(-1)?.wantedId).toBe(wanted);
+  }
+  // The server's own kind of ids, capitals, and what is no id at all.
+  for (const id of ['019ab3f0-0000-7abc-8def-0123456789ab', wanted.toUpperCase(), `${wanted}.c0`, 'a', '']) {
+    for (const request of both('/async-function/f', 'a', `X-Call-Id: ${id}\r\n`)) {
+      await talk(gateway.port, request);
+      expect(gateway.accepted.at(-1)?.wantedId).toBeUndefined();
+    }
+  }
+});
+
+test('an empty address for the answer is none', async () => {
+  await using gateway = await start();
+  for (const request of both('/async-function/f', 'a', 'X-Callback-Url: \r\n')) {
+    expect(await talk(gateway.port, request)).toMatch(/^HTTP\/1\.1 202 /);
+    expect(gateway.accepted.at(-1)?.callbacks).toBeUndefined();
+  }
+});
+
+test('DELETE takes a call back, for whoever may call its function', async () => {
+  const id = '3f9ecdbf-b290-4fbb-bcb0-6eb9d3f59cad';
+  const cancelled: string[] = [];
+  let name = 'f';
+  const calls = {
+    functionOf: (wanted: string) =>
+      wanted === id
+        ? Promise.resolve({ namespace: DEFAULT_NAMESPACE, name })
+        : Promise.reject(new EbbError('INVOCATION_NOT_FOUND', 'there is no such call')),
+    cancel: (wanted: string) => {
+      cancelled.push(wanted);
+      if (cancelled.length > 2) return Promise.reject(new EbbError('INVOCATION_ENDED', 'it is over'));
+      return Promise.resolve({} as InvocationResource);
+    },
+  };
+  await using gateway = await start({ calls });
+  await gateway.deploy('closed', { auth: 'required' });
+  const remove = (target: string, headers = '') =>
+    talk(gateway.port, `DELETE ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${headers}\r\n`);
+  const answer = await remove(`/async-function/${id}`);
+  expect(answer).toMatch(/^HTTP\/1\.1 202 Accepted\r\nX-Call-Id: 3f9ecdbf-/);
+  expect(answer).toMatch(/\r\n\r\n$/);
+  // T1: what wants credentials to be called wants them for this, and so does what nobody knows any more.
+  for (name of ['closed', 'gone']) expect(await remove(`/async-function/${id}`)).toMatch(/^HTTP\/1\.1 401 /);
+  name = 'closed';
+  expect(await remove(`/async-function/${id}`, `Authorization: ${HARNESS_AUTHORIZATION}\r\n`)).toMatch(/ 202 /);
+  name = 'f';
+  expect(await remove(`/async-function/${id}?a`)).toMatch(/^HTTP\/1\.1 409 [^]*it is over/);
+  expect(cancelled).toEqual([id, id, id]);
+  expect(await remove(`/async-function/${id.replace('3', '4')}`)).toMatch(/^HTTP\/1\.1 404 /);
+  for (const target of ['/async-function/f', `/async-function/${id}/path`, '/async-function/f.openfaas-fn'])
+    expect(await remove(target)).toMatch(/^HTTP\/1\.1 405 [^]*Allow: POST\r\n/);
+  expect(gateway.gateway.running).toBe(0);
 });
 
 test('who leaves in the middle of a body has submitted nothing', async () => {

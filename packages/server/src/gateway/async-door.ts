@@ -7,7 +7,7 @@ import { readChunks } from '../core/http1/read-chunks.ts';
 import { steadyChunks } from '../core/http1/steady-chunks.ts';
 import type { PlainRequest } from '../core/http1/request-head.ts';
 import { newCallId } from '../core/ids.ts';
-import type { AcceptedCall, Acceptor, CallBody, GivenBody, GivenCall } from '../core/ports.ts';
+import type { AcceptedCall, Acceptor, CallBody, GivenBody, GivenCall, Invocations } from '../core/ports.ts';
 import { addressedBy } from './addressed-by.ts';
 import { checkCredentials, type Gateway } from './gateway.ts';
 import { isAuthorizationOurs, keptHeaders } from './headers.ts';
@@ -22,6 +22,8 @@ import type { GatewayOptions } from './gateway.ts';
 export interface AsyncDoorOptions extends Pick<GatewayOptions, 'authenticator'> {
   readonly routes: Pick<RouteTable, 'find' | 'lookUp'>;
   readonly acceptor: Pick<Acceptor, 'enqueue' | 'receive'>;
+  /** Where calls are cancelled. */
+  readonly calls: Pick<Invocations, 'functionOf' | 'cancel'>;
   /** Counts what is being accepted, and knows whether the server still takes calls. */
   readonly gateway: Pick<Gateway, 'opened' | 'closed' | 'isDraining' | 'expected' | 'isForHost'>;
   readonly gate: DoorGate;
@@ -46,9 +48,14 @@ export type DoorPass =
       readonly handle: (request: IncomingMessage, response: ServerResponse, body: Readable) => void;
     };
 
+/** An id of a call, in place of a function's name. */
+const CALL_PATH =
+  /^\/async-function\/([0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})\/?(?:\?|$)/;
+
 /**
  * Accepts calls that are made later, under `/async-function/`: the same names, versions and credentials as for calls under
- * `/function/`, and 202 once the call is on disk (A1).
+ * `/function/`, and 202 once the call is on disk (A1). `DELETE /async-function/ID` takes a call back, for whoever may make
+ * it and knows its id.
  */
 export class AsyncDoor {
   readonly #options: AsyncDoorOptions;
@@ -96,7 +103,8 @@ export class AsyncDoor {
    */
   handle(request: IncomingMessage, response: ServerResponse): boolean {
     if (request.url?.startsWith(ASYNC_PREFIX) !== true) return false;
-    void this.#answer(request, response);
+    const [, id] = (request.method === 'DELETE' && CALL_PATH.exec(request.url)) || [];
+    void (id === undefined ? this.#answer(request, response) : this.#cancel(id, request, response));
     return true;
   }
 
@@ -130,6 +138,38 @@ export class AsyncDoor {
     } catch (error) {
       this.#refuse(request, response, error);
     }
+  }
+
+  async #cancel(id: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { calls, gate, gateway } = this.#options;
+    try {
+      const passed = await gate.pass();
+      if (passed.kind === 'elsewhere') {
+        passed.handle(request, response, request);
+        return;
+      }
+      gateway.opened();
+      try {
+        await this.#checkCall(id, request);
+        await calls.cancel(id);
+        discardRest(request);
+        response.writeHead(202, 'Accepted', ['X-Call-Id', id, 'Content-Length', '0']);
+        response.end();
+      } finally {
+        passed.leave();
+        gateway.closed();
+      }
+    } catch (error) {
+      this.#refuse(request, response, error);
+    }
+  }
+
+  /** Whoever may call the function may take a call of it back; of one that is gone that is not known any more. */
+  async #checkCall(id: string, request: IncomingMessage): Promise<void> {
+    const { authenticator, calls, routes } = this.#options;
+    const { namespace, name } = await calls.functionOf(id);
+    const found = routes.find(`${name}.${namespace}`);
+    if (found.kind === 'missing' || found.authRequired) await checkCredentials(authenticator, request);
   }
 
   #refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {

@@ -1,4 +1,5 @@
 import {
+  CALL_ID_HEADER,
   CALLBACK_HEADER,
   DELAY_HEADER,
   describeSubmitValue,
@@ -15,6 +16,7 @@ import { createHeaderTable } from '../core/http1/header-name.ts';
 import type { GivenCall } from '../core/ports.ts';
 
 const NAMES = [
+  CALL_ID_HEADER,
   CALLBACK_HEADER,
   DELAY_HEADER,
   IDEMPOTENCY_KEY_HEADER,
@@ -28,8 +30,14 @@ const HEADERS = createHeaderTable<Name>(NAMES.map((name) => [name, name]));
 
 /** What the headers of a submit say of the call. */
 export type SubmitHeaders = Partial<
-  Pick<GivenCall, 'runAt' | 'delayMs' | 'maxAgeMs' | 'priority' | 'key' | 'idempotencyKey' | 'callbacks'>
+  Pick<GivenCall, 'wantedId' | 'runAt' | 'delayMs' | 'maxAgeMs' | 'priority' | 'key' | 'idempotencyKey' | 'callbacks'>
 >;
+
+/**
+ * What a caller may choose as a call's id: a random UUID (RFC 9562, version 4). The server's own are of version 7, so no
+ * choice is ever one that it will make, or that follows from one.
+ */
+const WANTED_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 /** Reads what the headers of a submit say; names and values alternate. Throws INVALID_REQUEST. */
 export function readSubmitHeaders(raw: readonly string[], now: number): SubmitHeaders {
@@ -38,6 +46,8 @@ export function readSubmitHeaders(raw: readonly string[], now: number): SubmitHe
     const name = HEADERS.find(raw[i] as string);
     if (name === undefined) continue;
     given ??= new Map();
+    // Clients send it empty where nobody is to be told.
+    if (name === CALLBACK_HEADER && raw[i + 1] === '') continue;
     if (given.has(name)) throw new EbbError('INVALID_REQUEST', `the header ${name} is there more than once`);
     given.set(name, raw[i + 1] as string);
   }
@@ -60,7 +70,9 @@ function readGiven(given: ReadonlyMap<Name, string>, now: number): SubmitHeaders
       `the headers ${DELAY_HEADER} and ${RUN_AT_HEADER} exclude each other; send one`,
     );
   const url = read(CALLBACK_HEADER, 'callback');
+  const callId = given.get(CALL_ID_HEADER) ?? '';
   return {
+    ...(WANTED_ID.test(callId) ? { wantedId: callId } : {}),
     runAt,
     delayMs,
     maxAgeMs: read(MAX_AGE_HEADER, 'maxAge'),

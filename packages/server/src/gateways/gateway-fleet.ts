@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Socket } from 'node:net';
+import type { VersionKey } from '@ebb/contract';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Authenticator, LogBook } from '../core/ports.ts';
@@ -58,6 +59,7 @@ interface Gateway {
   state: 'starting' | 'ready' | 'draining';
   connections: number;
   running: number;
+  runningOf: readonly (readonly [key: VersionKey, count: number])[];
   readonly holder: LeaseHolder;
   readonly follower: RouteFollower;
   readonly ready: Promise<void>;
@@ -129,6 +131,15 @@ export class GatewayFleet implements AsyncDisposable {
     return all;
   }
 
+  /** The same of each version that has some. */
+  runningOf(): Map<VersionKey, number> {
+    const all = new Map<VersionKey, number>();
+    for (const { runningOf } of this.#gateways) {
+      for (const [key, count] of runningOf) all.set(key, (all.get(key) ?? 0) + count);
+    }
+    return all;
+  }
+
   /** Calls from outside that gateways have served until now, as last reported. */
   get served(): number {
     return this.#served;
@@ -190,6 +201,7 @@ export class GatewayFleet implements AsyncDisposable {
       state: 'starting',
       connections: 0,
       running: 0,
+      runningOf: [],
       holder: broker.join((message) => send(child, message)),
       follower,
       ready: ready.promise,
@@ -274,6 +286,7 @@ export class GatewayFleet implements AsyncDisposable {
       case 'report':
         gateway.connections -= message.closed;
         gateway.running = message.running;
+        gateway.runningOf = message.runningOf;
         for (const [key, count] of message.reused) this.#options.broker.arrived(key, count);
         for (const counted of message.calls) {
           this.#options.metrics.merge(counted);

@@ -79,6 +79,21 @@ export class LeaseBroker implements Disposable {
     return lent;
   }
 
+  /** Slots of each version that gateways have on lease, and those they wait for. */
+  lentOf(): Map<VersionKey, { leased: number; asked: number }> {
+    const lent = new Map<VersionKey, { leased: number; asked: number }>();
+    const of = (key: VersionKey) => {
+      const known = lent.get(key) ?? { leased: 0, asked: 0 };
+      lent.set(key, known);
+      return known;
+    };
+    for (const { leases, tickets } of this.#holders) {
+      for (const { key } of leases.values()) of(key).leased += 1;
+      for (const [key, waiting] of tickets) of(key).asked += waiting.length;
+    }
+    return lent;
+  }
+
   /** Lets a gateway in, which is told with `send`. */
   join(send: (message: SlotMessage) => void): LeaseHolder {
     const holder: Holder = { send, leases: new Map(), tickets: new Map(), known: new Map() };

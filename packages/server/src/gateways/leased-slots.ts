@@ -102,6 +102,17 @@ export class LeasedSlots implements SlotSource, Disposable {
     return taken;
   }
 
+  /** Calls of each version that hold a slot or wait for one. */
+  calls(): [key: VersionKey, count: number][] {
+    const calls: [VersionKey, number][] = [];
+    for (const { key, places, waiters } of this.#desks.values()) {
+      let count = waiters.length;
+      for (const place of places.values()) count += busy(place);
+      if (count > 0) calls.push([key, count]);
+    }
+    return calls;
+  }
+
   /** Takes what the first process says about slots. */
   receive(message: SlotMessage): void {
     switch (message.kind) {

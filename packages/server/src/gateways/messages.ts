@@ -141,8 +141,9 @@ export type FromGateway =
       readonly lines: readonly LogLine[];
       /** Connections that were closed. */
       readonly closed: number;
-      /** Calls that run or wait now. */
+      /** Calls that run or wait now, all and by version. */
       readonly running: number;
+      readonly runningOf: readonly (readonly [key: VersionKey, count: number])[];
     }
   | { readonly kind: 'drained' };
 

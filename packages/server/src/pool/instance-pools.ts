@@ -189,6 +189,11 @@ export class InstancePools implements DeployGate, AsyncDisposable {
     return found;
   }
 
+  /** The instances of every function. */
+  everyInstance(): InstanceResource[] {
+    return [...this.#pools.values()].flatMap((pool) => pool.instances());
+  }
+
   /** The last starts of a function that calls waited for, newest first. */
   coldStarts(namespace: string, name: string): readonly ColdStart[] {
     return this.#history.of(namespace, name);

@@ -7,6 +7,7 @@ import type { Config } from '../config/config-schema.ts';
 import type { Logger } from '../core/logger.ts';
 import type { AsyncDoor } from '../gateway/async-door.ts';
 import type { Gateway } from '../gateway/gateway.ts';
+import { type CallsElsewhere, NOTHING_ELSEWHERE } from '../gateways/calls-elsewhere.ts';
 import { openControlSocket } from '../gateways/control-proxy.ts';
 import { GatewayFleet, type GatewayFleetOptions } from '../gateways/gateway-fleet.ts';
 import { LeaseBroker } from '../gateways/lease-broker.ts';
@@ -21,6 +22,8 @@ export interface Front {
   describe(): Pick<HealthResource, 'gateways'>;
   /** Calls from outside until now: those that came to this process, and those that others have served. */
   readonly outside: number;
+  /** What other processes of this server do with its pools, as last reported. */
+  elsewhere(): CallsElsewhere;
   /** Refuses new calls and resolves when those that run have ended, or when that takes too long. */
   drain(): Promise<void>;
   /** Sets anew how long {@link drain} waits; undefined for as long as the calls have. */
@@ -94,6 +97,7 @@ export async function openHere(options: FrontOptions): Promise<Front> {
     port: listener.port,
     server: listener.server,
     describe: () => ({}),
+    elsewhere: () => NOTHING_ELSEWHERE,
     get outside() {
       return gateway.outside;
     },
@@ -202,6 +206,7 @@ export async function openGateways(options: GatewaysOptions): Promise<Front> {
     port: port.port,
     server: port.server,
     describe: () => ({ gateways: fleet.list() }),
+    elsewhere: () => ({ calls: fleet.runningOf(), lent: broker.lentOf() }),
     get outside() {
       return gateway.outside + fleet.served;
     },

@@ -85,7 +85,8 @@ function runGateway(setup: GatewaySetup): void {
     const isQuiet = calls.length === 0 && copies.length === 0;
     if (isQuiet && lines.length === 0 && closed === 0 && running === lastRunning) return;
     const reused = slots.takeReused();
-    send({ kind: 'report', calls, copies, versions: versions.take(), reused, lines, closed, running });
+    const runningOf = slots.calls();
+    send({ kind: 'report', calls, copies, versions: versions.take(), reused, lines, closed, running, runningOf });
     lines = [];
     closed = 0;
     lastRunning = running;

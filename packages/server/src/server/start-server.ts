@@ -10,9 +10,12 @@ import type { Config } from '../config/config-schema.ts';
 import { systemClock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import { createLogger } from '../core/logger.ts';
+import type { AnsweredRequest } from '../core/ports.ts';
+import { NOTHING_ELSEWHERE } from '../gateways/calls-elsewhere.ts';
 import { limitedEverywhere } from '../gateways/route-feed.ts';
 import { AsyncDoor } from '../gateway/async-door.ts';
 import { withoutRollouts } from '../rollouts/without-rollouts.ts';
+import { UsageMeter } from '../pool/usage-meter.ts';
 import { createAcceptedDeploys, type DeployRunner } from '../registry/accepted-deploys.ts';
 import { createFunctionRegistry, type StoredFunctionRegistry } from '../registry/function-registry.ts';
 import type { JobEngine } from '../jobs/create-jobs.ts';
@@ -35,6 +38,7 @@ import { inheritanceOf } from './takeover/inheritance.ts';
 import { callPredecessor } from './takeover/predecessor.ts';
 import { openInstallation, removeRunDir, writeServerFile } from './installation.ts';
 import { wireAsync } from './wire/wire-async.ts';
+import { wireBuilder } from './wire/wire-builder.ts';
 import { functionGauges } from './wire/function-gauges.ts';
 import { wireKeepers } from './wire/wire-keepers.ts';
 import { wireJobs } from './wire/wire-jobs.ts';
@@ -102,8 +106,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     }),
   );
   const metrics = createMetrics({
-    functions: () => functionGauges(registry, pools),
+    functions: () => functionGauges({ registry, pools, elsewhere: later.front?.elsewhere() ?? NOTHING_ELSEWHERE }),
     spares: () => spares.ready,
+    usage: () => meter.totals(),
     asyncCalls: () => calls.gauges(),
     jobs: () => later.jobs?.gauges() ?? [],
   });
@@ -148,6 +153,12 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     maxInstances: config.maxInstances,
   });
   later.registry = registry;
+  const meter = new UsageMeter({
+    instances: () => pools.everyInstance(),
+    isThere: (namespace, name) => registry.resolve(namespace, name) !== undefined,
+    stats: (id) => engine.stats(id),
+    clock,
+  });
 
   // Clients on this machine may have read the one of the server that is replaced.
   const localToken = predecessor?.localToken ?? createLocalToken();
@@ -221,12 +232,16 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     },
     health: () => health.now(),
     logger,
+    clock,
+    onAnswered: (request: AnsweredRequest) => metrics.answered(request),
   } as const;
   const openFaas = made.use(
     await createOpenFaasApi({
       ...shownInApis,
+      storeFiles: config.storeFiles,
       deploys,
       invocationCount: (namespace, name) => metrics.invocationCount(namespace, name),
+      usage: (namespace, name) => meter.usage(namespace, name),
       isProtected: config.basicAuth === 'on',
     }),
   );
@@ -262,10 +277,19 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   };
   if (!predecessor) await startPools();
 
-  const gate = createApiGate((request, response) =>
-    (openFaas.owns(request.url ?? '') ? openFaas : api).handle(request, response),
-  );
-  const door = new AsyncDoor({ routes, authenticator, acceptor: calls.acceptance, gateway, gate });
+  const builder = await wireBuilder({ config, engine, clock, logger });
+  const gate = createApiGate((request, response) => {
+    if (builder?.handle(request, response) === true) return;
+    (openFaas.owns(request.url ?? '') ? openFaas : api).handle(request, response);
+  });
+  const door = new AsyncDoor({
+    routes,
+    authenticator,
+    acceptor: calls.acceptance,
+    calls: calls.invocations,
+    gateway,
+    gate,
+  });
   const handleRequest = (request: IncomingMessage, response: ServerResponse) => {
     if (gateway.handle(request, response)) return;
     if (gate.isTurnedOver || !door.handle(request, response)) gate.handle(request, response);
@@ -375,7 +399,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     calls,
     front: opened,
     jobs,
-    api,
+    api: {
+      async [Symbol.asyncDispose]() {
+        await Promise.all([api[Symbol.asyncDispose](), builder?.[Symbol.asyncDispose]()]);
+      },
+    },
     health,
     isReplaced: () => standing.isReplaced,
     rest: made.move(),

@@ -1,4 +1,5 @@
 import type { MetricFamilies } from './metric-families.ts';
+import { readIn } from './read-in.ts';
 
 /** How the asynchronous calls of a function stand. */
 export interface AsyncGauges {
@@ -21,8 +22,8 @@ export interface AsyncMetrics {
   offered(outcome: 'accepted' | 'duplicate' | 'refused'): void;
   /** Counts how an attempt left its call. */
   settled(outcome: 'succeeded' | 'retry' | 'dead' | 'cancelled'): void;
-  /** Brings the gauges up to date; a moment at most. */
-  read(): Promise<void>;
+  /** Brings the gauges up to date, and says what they were set from; a moment at most, and undefined beyond that. */
+  read(): Promise<readonly AsyncGauges[] | undefined>;
 }
 
 /** Makes them; `gauges` is asked at each scrape. */
@@ -70,7 +71,7 @@ export function createAsyncMetrics(
     settled: (outcome) => ends[outcome].inc(),
     async read() {
       const found = await readIn(READ_MS, gauges);
-      if (!found) return;
+      if (!found) return undefined;
       for (const gauge of [queued, running, oldest]) gauge.reset();
       const most = found.toSorted((left, right) => right.queued + right.running - (left.queued + left.running));
       for (const one of most.slice(0, MAX_SERIES)) {
@@ -78,16 +79,7 @@ export function createAsyncMetrics(
         running.labels(one.label).set(one.running);
         oldest.labels(one.label).set(one.oldestSeconds);
       }
+      return found;
     },
   };
-}
-
-async function readIn<T>(ms: number, read: () => Promise<T>): Promise<T | undefined> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), ms);
-  try {
-    return await Promise.race([read().catch(() => undefined), promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -7,7 +7,7 @@ import { type CountedCopies, createCopyTally } from './copy-tally.ts';
 export const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
 /** Label of calls whose name meant no function: a caller must not be able to make series at will. */
-const UNKNOWN = 'unknown';
+export const UNKNOWN = 'unknown';
 
 /** The label a call is counted under. */
 export function labelOf({ version, label }: InvocationEvent): string {

@@ -52,6 +52,22 @@ describe('the log book', () => {
   };
   const files = () => readdirSync(join(directory, 'openfaas-fn/hello')).toSorted();
 
+  test('lines of some sources can be asked for, and are counted without the others', async () => {
+    for (const [text, source] of [
+      ['one', 'stdout'],
+      ['two', 'stderr'],
+      ['GET 200', 'platform'],
+    ] as const) {
+      book.append(line(text, { source }));
+    }
+    const found: string[] = [];
+    const written = { ...query({ tail: Number.POSITIVE_INFINITY }), sources: ['stdout', 'stderr'] as const };
+    for await (const entry of book.read(SCOPE, written)) found.push(entry.text);
+    expect(found).toEqual(['one', 'two']);
+    for await (const entry of book.read(SCOPE, { ...written, tail: 1 })) found.push(entry.text);
+    expect(found).toEqual(['one', 'two', 'two']);
+  });
+
   test('gives back at once what was appended, oldest first, and only of the function asked for', async () => {
     book.append(line('one'));
     book.append(line('two'));

@@ -1,32 +1,29 @@
+import { setImmediate } from 'node:timers/promises';
 import { startPhases, type StartReport, type WaitCause } from '@ebb/contract';
 import { collectDefaultMetrics, type Counter, Registry } from 'prom-client';
+import type { AnsweredRequest } from '../core/ports.ts';
 import { type AsyncGauges, createAsyncMetrics } from './async-metrics.ts';
-import { type CountedCalls, labelOf } from './call-tally.ts';
+import { type CountedCalls, labelOf, UNKNOWN } from './call-tally.ts';
 import { createCopyMetrics } from './copy-metrics.ts';
 import { type CountedCopies, createCopyTally } from './copy-tally.ts';
 import type { DurationSeries } from './duration-histogram.ts';
+import { createFunctionMetrics, type FunctionGauges } from './function-metrics.ts';
 import type { InvocationEvent } from './invocation-event.ts';
 import { addJobMetrics, type JobGauges } from './job-metrics.ts';
 import { createMetricFamilies } from './metric-families.ts';
-
-/** How a function stands, read at each scrape. */
-export interface FunctionGauges {
-  readonly namespace: string;
-  readonly name: string;
-  /** Ready instances of the serving version. */
-  readonly instances: number;
-  /** Calls waiting for a slot. */
-  readonly waiting: number;
-  /** Of the ready instances, those that are frozen. */
-  readonly frozen: number;
-}
+import { createQueueMetrics } from './queue-metrics.ts';
+import { createRequestMetrics } from './request-metrics.ts';
+import { createStartedCalls, type StartedCalls } from './started-calls.ts';
+import { createUsageMetrics, type UsageGauges } from './usage-metrics.ts';
 
 /** What the metrics read from outside. */
 export interface MetricsOptions {
-  /** Asked at each scrape; functions it no longer names vanish from the gauges. */
+  /** Asked at each scrape: functions it names have series from then on, and those of others vanish. */
   readonly functions?: () => Iterable<FunctionGauges>;
   /** Instances without code that are ready to be taken, asked at each scrape. */
   readonly spares?: () => number;
+  /** What functions use, asked at each scrape. */
+  readonly usage?: () => Promise<readonly UsageGauges[]>;
   /** How asynchronous calls stand, asked at each scrape. */
   readonly asyncCalls?: () => Promise<readonly AsyncGauges[]>;
   /** How batch jobs stand, asked at each scrape. */
@@ -39,10 +36,12 @@ export interface Metrics {
   record(event: InvocationEvent): void;
   /** Counts an instance that has started, and `calls` that waited for it. */
   started(start: StartReport, calls: number): void;
-  /** Counts an asynchronous call that somebody wanted accepted. */
-  offered(outcome: 'accepted' | 'duplicate' | 'refused'): void;
+  /** Counts a request to the platform itself. */
+  answered(request: AnsweredRequest): void;
+  /** Counts an asynchronous call that somebody wanted accepted; `label` is that of its function, if it is for one. */
+  offered(outcome: 'accepted' | 'duplicate' | 'refused', label?: string): void;
   /** Counts how an attempt left its asynchronous call. */
-  settled(outcome: 'succeeded' | 'retry' | 'dead' | 'cancelled'): void;
+  settled(outcome: 'succeeded' | 'retry' | 'dead' | 'cancelled', label?: string): void;
   /** Counts what another process has counted. */
   merge(counted: CountedCalls): void;
   /** The same for copies of calls. */
@@ -61,7 +60,7 @@ interface Series {
     number,
     { readonly total: Counter.Internal; readonly seconds: DurationSeries; uncounted: number }
   >;
-  readonly started: Counter.Internal;
+  readonly started: StartedCalls;
   readonly cold: Counter.Internal;
   readonly queue: DurationSeries;
 }
@@ -84,23 +83,15 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     'Time from the arrival of a call to the last byte of its answer.',
     labelNames,
   );
-  const started = families.counter(
-    'gateway_function_invocation_started',
-    'Invocations that were accepted; counted when they end.',
-    ['function_name'],
-  );
+  const started = families.counter('gateway_function_invocation_started', 'Invocations that have begun.', [
+    'function_name',
+  ]);
   const cold = families.counter('ebb_cold_starts_total', 'Invocations that waited for an instance to start.', [
     'function_name',
   ]);
   const waited = families.counter('ebb_calls_waited_total', 'Invocations that waited, by what for.', ['cause']);
   const queue = families.durations('ebb_queue_seconds', 'Time invocations waited for a slot.', ['function_name']);
-  const instances = families.gauge('gateway_service_count', 'Ready instances of the serving version.', [
-    'function_name',
-  ]);
-  const waiting = families.gauge('ebb_queue_waiting', 'Invocations waiting for a slot now.', ['function_name']);
-  const frozen = families.gauge('ebb_instances_frozen', 'Ready instances of the serving version that are frozen.', [
-    'function_name',
-  ]);
+  const functionMetrics = createFunctionMetrics(families);
   const spares = families.gauge(
     'ebb_spares_ready',
     'Instances without code that are ready to become one of a function.',
@@ -120,7 +111,12 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const copyMetrics = createCopyMetrics(families);
   const asyncMetrics = createAsyncMetrics(families, options.asyncCalls);
   addJobMetrics(families, options.jobs);
+  const queueMetrics = createQueueMetrics(families);
+  const usageMetrics = createUsageMetrics(families, options.usage);
+  const answered = createRequestMetrics(families);
   const functions = new Map<string, Series>();
+  /** Of every function there is, also those that were not called yet. */
+  const startedCalls = new Map<string, StartedCalls>();
   const causes = new Map<WaitCause, Counter.Internal>();
 
   function causeOf(cause: WaitCause): Counter.Internal {
@@ -131,12 +127,20 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     return made;
   }
 
+  function startedOf(label: string): StartedCalls {
+    const known = startedCalls.get(label);
+    if (known) return known;
+    const made = createStartedCalls(started.labels(label));
+    startedCalls.set(label, made);
+    return made;
+  }
+
   function seriesOf(label: string): Series {
     const known = functions.get(label);
     if (known) return known;
     const made: Series = {
       codes: new Map(),
-      started: started.labels(label),
+      started: startedOf(label),
       cold: cold.labels(label),
       queue: queue.labels(label),
     };
@@ -158,23 +162,38 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     for (const series of functions.values()) {
       for (const counted of series.codes.values()) {
         counted.total.inc(counted.uncounted);
-        series.started.inc(counted.uncounted);
+        series.started.ended(counted.uncounted);
         counted.uncounted = 0;
       }
     }
   }
 
-  function readGauges(): void {
-    instances.reset();
-    waiting.reset();
-    frozen.reset();
-    spares.set(options.spares?.() ?? 0);
-    for (const gauge of options.functions?.() ?? []) {
-      const label = `${gauge.name}.${gauge.namespace}`;
-      instances.labels(label).set(gauge.instances);
-      waiting.labels(label).set(gauge.waiting);
-      frozen.labels(label).set(gauge.frozen);
+  function forgetLabel(label: string): void {
+    copyMetrics.forget(label);
+    for (const status of functions.get(label)?.codes.keys() ?? []) {
+      total.remove(label, String(status));
+      seconds.remove(label, String(status));
     }
+    total.remove(label, '200');
+    for (const metric of [started, cold, queue]) metric.remove(label);
+    functions.delete(label);
+    startedCalls.delete(label);
+  }
+
+  function readFunctions(): ReadonlyMap<string, FunctionGauges> {
+    const standing = options.functions && [...options.functions()];
+    const listed = new Map(standing?.map((one) => [`${one.name}.${one.namespace}`, one]));
+    // Calls that ended after their function was removed have made series again.
+    const isKept = (label: string) => label === UNKNOWN || listed.has(label);
+    if (standing) for (const label of startedCalls.keys()) if (!isKept(label)) forgetLabel(label);
+    for (const label of listed.keys()) {
+      startedOf(label);
+      // So that a rate can be taken of the first calls.
+      total.labels(label, '200').inc(0);
+    }
+    for (const [label, calls] of startedCalls) calls.show(listed.get(label)?.running ?? 0);
+    functionMetrics.show(listed);
+    return listed;
   }
 
   return {
@@ -197,8 +216,15 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       if (calls === 0) return;
       for (const [phase, ms] of startPhases(start)) phaseSeconds.labels(phase).observe(ms / 1000);
     },
-    offered: (outcome) => asyncMetrics.offered(outcome),
-    settled: (outcome) => asyncMetrics.settled(outcome),
+    answered,
+    offered(outcome, label) {
+      asyncMetrics.offered(outcome);
+      if (label !== undefined && outcome === 'accepted') queueMetrics.submitted(label);
+    },
+    settled(outcome, label) {
+      asyncMetrics.settled(outcome);
+      if (label !== undefined && outcome !== 'retry') queueMetrics.processed(label);
+    },
     merge({ label, codes, cold: coldCount, waited: waits, queue: queued }) {
       const series = seriesOf(label);
       for (const { status, count, seconds: took } of codes) {
@@ -215,22 +241,25 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       const codes = functions.get(`${name}.${namespace}`)?.codes.values() ?? [];
       return [...codes].reduce((sum, { seconds: { counts } }) => sum + counts.reduce((all, one) => all + one, 0), 0);
     },
-    forget(namespace, name) {
-      const label = `${name}.${namespace}`;
-      copyMetrics.forget(label);
-      for (const status of functions.get(label)?.codes.keys() ?? []) {
-        total.remove(label, String(status));
-        seconds.remove(label, String(status));
-      }
-      for (const metric of [started, cold, queue]) metric.remove(label);
-      functions.delete(label);
-    },
+    forget: (namespace, name) => forgetLabel(`${name}.${namespace}`),
     async expose() {
       countUp();
       copyMetrics.add(copies.take());
-      readGauges();
-      await asyncMetrics.read();
-      return { contentType: registry.contentType, text: await registry.metrics() };
+      spares.set(options.spares?.() ?? 0);
+      const listed = readFunctions();
+      const [asyncCalls] = await Promise.all([asyncMetrics.read(), usageMetrics.read(listed)]);
+      queueMetrics.show(listed, asyncCalls);
+      return { contentType: registry.contentType, text: await writePage(registry) };
     },
   };
+}
+
+/** With thousands of functions a page takes a while to write, so calls are served in between. */
+async function writePage(registry: Registry): Promise<string> {
+  const families: string[] = [];
+  for (const { name } of registry.getMetricsAsArray()) {
+    families.push(await registry.getSingleMetricAsString(name));
+    await setImmediate();
+  }
+  return `${families.join('\n\n')}\n`;
 }

@@ -4,7 +4,8 @@ import { createLogger } from '../core/logger.ts';
 import { createCallTally } from './call-tally.ts';
 import { describeInvocation } from './describe-invocation.ts';
 import type { InvocationEvent, ShadowOutcome } from './invocation-event.ts';
-import { createMetrics, type FunctionGauges } from './metrics.ts';
+import type { FunctionGauges } from './function-metrics.ts';
+import { createMetrics } from './metrics.ts';
 import { createMetricsServer } from './metrics-server.ts';
 import { createTelemetry } from './telemetry.ts';
 
@@ -21,6 +22,20 @@ const event = (more: Partial<InvocationEvent> = {}): InvocationEvent => ({
   durationMs: 12.34,
   cold: false,
   phases: { queueMs: 0.2, firstByteMs: 11 },
+  ...more,
+});
+
+const standing = (more: Partial<FunctionGauges> = {}): FunctionGauges => ({
+  namespace: 'openfaas-fn',
+  name: 'hello',
+  replicas: 3,
+  ready: 2,
+  frozen: 1,
+  waiting: 5,
+  running: 0,
+  min: 1,
+  target: { scalingType: 'capacity', load: 10 },
+  queue: 'faas-request',
   ...more,
 });
 
@@ -157,13 +172,15 @@ describe('metrics', () => {
   });
 
   test('gauges are read at each scrape, and removed functions leave nothing behind', async () => {
-    let functions: FunctionGauges[] = [
-      { namespace: 'openfaas-fn', name: 'hello', instances: 2, waiting: 5, frozen: 1 },
-    ];
+    let functions = [standing()];
     const metrics = createMetrics({ functions: () => functions, spares: () => 3 });
     metrics.record(event());
     const first = (await metrics.expose()).text;
-    expect(valueOf(first, 'gateway_service_count{function_name="hello.openfaas-fn"}')).toBe(2);
+    expect(valueOf(first, 'gateway_service_count{function_name="hello.openfaas-fn"}')).toBe(3);
+    expect(valueOf(first, 'gateway_service_ready_count{function_name="hello.openfaas-fn"}')).toBe(2);
+    expect(valueOf(first, 'gateway_service_min{function_name="hello.openfaas-fn"}')).toBe(1);
+    const load = 'gateway_service_target_load{function_name="hello.openfaas-fn",scaling_type="capacity"}';
+    expect(valueOf(first, load)).toBe(10);
     expect(valueOf(first, 'ebb_queue_waiting{function_name="hello.openfaas-fn"}')).toBe(5);
     expect(valueOf(first, 'ebb_instances_frozen{function_name="hello.openfaas-fn"}')).toBe(1);
     expect(valueOf(first, 'ebb_spares_ready')).toBe(3);
@@ -171,8 +188,39 @@ describe('metrics', () => {
     functions = [];
     metrics.forget('openfaas-fn', 'hello');
     expect((await metrics.expose()).text).not.toContain('hello.openfaas-fn');
+    // A call that was under way when its function was removed.
     metrics.record(event());
+    expect((await metrics.expose()).text).not.toContain('hello.openfaas-fn');
+    functions = [standing()];
     expect((await metrics.expose()).text).toContain('hello.openfaas-fn');
+  });
+
+  test('a function has its counters from the first scrape after its deploy on, at zero', async () => {
+    const metrics = createMetrics({ functions: () => [standing()] });
+    const { text } = await metrics.expose();
+    expect(valueOf(text, 'gateway_function_invocation_total{function_name="hello.openfaas-fn",code="200"}')).toBe(0);
+    expect(valueOf(text, 'gateway_function_invocation_started{function_name="hello.openfaas-fn"}')).toBe(0);
+    expect(valueOf(text, 'gateway_function_invocation_inflight{function_name="hello.openfaas-fn"}')).toBe(0);
+  });
+
+  test('a call counts as started while it runs, once, and the count never goes back', async () => {
+    let running = 0;
+    const metrics = createMetrics({ functions: () => [standing({ running })] });
+    const started = async () =>
+      valueOf((await metrics.expose()).text, 'gateway_function_invocation_started{function_name="hello.openfaas-fn"}');
+    metrics.record(event());
+    expect(await started()).toBe(1);
+    running = 2;
+    expect(await started()).toBe(3);
+    // It has given its slot back, and its event is not worked off yet.
+    running = 1;
+    expect(await started()).toBe(3);
+    metrics.record(event());
+    expect(await started()).toBe(3);
+    running = 0;
+    metrics.record(event({ status: 500 }));
+    metrics.record(event({ status: 500 }));
+    expect(await started()).toBe(4);
   });
 
   test('starts are counted by cause and spare, and their phases where calls waited', async () => {

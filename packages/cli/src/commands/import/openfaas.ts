@@ -28,9 +28,9 @@ export const importOpenFaasCommand = defineCommand({
     const { runImport } = await import('../../openfaas/run-import.ts');
     const { failed } = await runImport(context);
     if (failed.length === 0) return;
-    context.output.note(
-      `not brought over: ${failed.join(', ')}; all else is. The same command again does what is left`,
-    );
+    const { output, parameters } = context;
+    if (parameters.flag('dryRun')) output.note(`would not come over: ${failed.join(', ')}`);
+    else output.note(`not brought over: ${failed.join(', ')}; all else is. The same command again does what is left`);
     throw new QuietExit(EXIT.failed);
   },
 });

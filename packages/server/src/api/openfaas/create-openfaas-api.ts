@@ -5,7 +5,8 @@ import { asEbbError, EbbError } from '../../core/errors.ts';
 import { discardRest } from '../../core/http1/discard-rest.ts';
 import { newCallId } from '../../core/ids.ts';
 import type { Logger } from '../../core/logger.ts';
-import type { Authenticator } from '../../core/ports.ts';
+import type { AnsweredRequest, Authenticator } from '../../core/ports.ts';
+import { answeredRequest } from '../answered-request.ts';
 import { streamLines } from '../stream-lines.ts';
 import { AnsweredError, type OpenFaasAnswer, type OpenFaasRoute } from './openfaas-route.ts';
 import { type OpenFaasRoutesOptions, openFaasRoutes } from './openfaas-routes.ts';
@@ -16,6 +17,8 @@ export type OpenFaasApiOptions = OpenFaasRoutesOptions & {
   /** Whether credentials are asked for at all; without, none that are sent are looked at. */
   readonly isProtected: boolean;
   readonly logger: Logger;
+  /** Told of every request that was answered; must not throw. */
+  readonly onAnswered?: ((request: AnsweredRequest) => void) | undefined;
 };
 
 /** The compatible surface without a socket of its own. */
@@ -95,6 +98,7 @@ export async function createOpenFaasApi(options: OpenFaasApiOptions): Promise<Op
       { ...details, status: reply.statusCode, durationMs: Math.round(reply.elapsedTime) },
       'control request',
     );
+    options.onAnswered?.(answeredRequest(request, reply));
   });
 
   const mount = (route: OpenFaasRoute): void => {
@@ -154,7 +158,11 @@ export async function createOpenFaasApi(options: OpenFaasApiOptions): Promise<Op
       const path = pathOf(target);
       return PREFIXES.some((prefix) => path.startsWith(prefix)) || methodsAt(path).length > 0;
     },
-    handle: (request, response) => app.routing(request, response),
+    handle(request, response) {
+      // Bodies are read as what a route expects: even a type that is none must not have one refused.
+      delete request.headers['content-type'];
+      app.routing(request, response);
+    },
     async [Symbol.asyncDispose]() {
       closing.abort();
       await app.close();

@@ -8,6 +8,7 @@ import type {
   LogBook,
   NamespaceRegistry,
   SecretRegistry,
+  UsageReader,
 } from '../../core/ports.ts';
 import { z } from 'zod';
 import { describeDifferences } from './describe-differences.ts';
@@ -29,7 +30,7 @@ export interface FunctionRoutesOptions {
   /** Calls of a function that have ended since the server was started. */
   readonly invocationCount: (namespace: string, name: string) => number;
   /** What a function uses now; absent where it cannot be measured. */
-  readonly usage?: ((namespace: string, name: string) => Promise<FunctionStatus['usage']>) | undefined;
+  readonly usage?: UsageReader['usage'] | undefined;
   readonly bodyMaxBytes: number;
   readonly logger: Logger;
 }
@@ -119,7 +120,8 @@ export function functionRoutes(options: FunctionRoutesOptions): readonly OpenFaa
       async run({ params, query }) {
         const named = parsePathName(params['name'] ?? '', query['namespace']);
         const wantsUsage = query['usage'] === '1' || query['usage'] === 'true';
-        const usage = wantsUsage ? await options.usage?.(named.namespace, named.name) : undefined;
+        const used = wantsUsage ? await options.usage?.(named.namespace, named.name) : undefined;
+        const usage = used && { cpu: used.cpuMillicores, totalMemoryBytes: used.memoryBytes };
         const count = invocationCount(named.namespace, named.name);
         const status = describe(options, named, { usage, invocationCount: count });
         return status ? { status: 200, json: status } : { status: 404 };

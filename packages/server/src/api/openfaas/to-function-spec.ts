@@ -10,6 +10,7 @@ import { EbbError } from '../../core/errors.ts';
 import { validate } from '../validate.ts';
 import type { FunctionDeployment } from './function-deployment.ts';
 import { parseCpu, parseMemory } from './parse-quantity.ts';
+import { resolveRetryAnnotations } from './resolve-retry-annotations.ts';
 import { resolveScaleLabels } from './resolve-scale-labels.ts';
 
 const MIB = 2 ** 20;
@@ -42,6 +43,7 @@ export function toFunctionSpec(deployment: FunctionDeployment, secretsAt: string
   const cpuCores = quantityOf('cpu', limits?.['cpu'], parseCpu, '"100m" or "0.5"');
   const cpu = cpuCores === undefined ? DEFAULT_CPU : within(cpuCores, CPU);
   const { scale, concurrency, notes } = resolveScaleLabels({ labels, cpuCores: cpu, env });
+  const retry = resolveRetryAnnotations(annotations);
   const input: FunctionSpecInput = {
     image,
     env,
@@ -55,6 +57,7 @@ export function toFunctionSpec(deployment: FunctionDeployment, secretsAt: string
     timeout: writeDuration(timeoutOf(env)),
     concurrency,
     scale,
+    ...(retry === undefined ? {} : { async: { retry } }),
     labels,
     annotations,
     openfaas: saidBesides(deployment, secretsAt),

@@ -20,6 +20,7 @@ import type { FunctionRegistry, Invocations, SigningKeys } from '../../core/port
 import type { PlatformInvoker } from '../../gateway/invoker.ts';
 import type { InstancePools } from '../../pool/instance-pools.ts';
 import type { LendableQueue } from '../../store/lendable-queue.ts';
+import type { Target } from '../../store/queue.ts';
 import { type Dispatch, wireDispatch } from './wire-dispatch.ts';
 import { type Outcomes, wireOutcomes } from './wire-outcomes.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
@@ -119,7 +120,7 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
     clock,
     maxQueued: config.asyncMaxQueued,
     checkCallback: (url) => egress.check(url),
-    onOutcome: (outcome) => metrics.offered(outcome),
+    onOutcome: (outcome, target) => metrics.offered(outcome, labelOf(target)),
   });
   const waiters = createWaiters();
   const outcomes = wireOutcomes({ queue, registry, acceptance, files, egress, signingKeys, clock, owner });
@@ -136,7 +137,7 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
       files,
       url: outcomes.urlDeliverer,
       onEnded: (id) => waiters.ended(id),
-      onSettled: (outcome) => metrics.settled(outcome),
+      onSettled: (outcome, target) => metrics.settled(outcome, labelOf(target)),
       clock,
       logger,
     }),
@@ -188,4 +189,8 @@ export function wireAsync(options: WireAsyncOptions): AsyncCalls {
     },
     [Symbol.asyncDispose]: () => made.disposeAsync(),
   };
+}
+
+function labelOf(target: Target | undefined): string | undefined {
+  return target?.kind === 'function' ? `${target.name}.${target.namespace}` : undefined;
 }
