@@ -6,7 +6,7 @@ import { toFunctionStatus } from './to-function-status.ts';
 
 const deployment = (more: Partial<FunctionDeployment> = {}): FunctionDeployment =>
   functionDeploymentSchema.parse({ service: 'hello', image: 'docker.io/functions/alpine:latest', ...more });
-const specOf = (more: Partial<FunctionDeployment> = {}) => toFunctionSpec(deployment(more), undefined);
+const specOf = (more: Partial<FunctionDeployment> = {}) => toFunctionSpec(deployment(more), undefined).spec;
 const shownAs = (more: Partial<FunctionDeployment> = {}) =>
   toFunctionStatus({
     namespace: 'openfaas-fn',
@@ -54,8 +54,8 @@ describe('a deployment as it runs', () => {
   });
 
   test('a secret that was set later makes another spec', () => {
-    const one = toFunctionSpec(deployment({ secrets: ['a'] }), '2026-11-22T00:00:00.000Z');
-    expect(one.openfaas).toEqual({ secretsAt: '2026-11-22T00:00:00.000Z' });
+    const { spec } = toFunctionSpec(deployment({ secrets: ['a'] }), '2026-11-22T00:00:00.000Z');
+    expect(spec.openfaas).toEqual({ secretsAt: '2026-11-22T00:00:00.000Z' });
   });
 });
 
