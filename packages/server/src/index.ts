@@ -1,3 +1,4 @@
+export { describeDifferences } from './api/openfaas/describe-differences.ts';
 export { functionDeploymentSchema } from './api/openfaas/function-deployment.ts';
 export { resolveRetryAnnotations } from './api/openfaas/resolve-retry-annotations.ts';
 export { toFunctionSpec } from './api/openfaas/to-function-spec.ts';

@@ -2,10 +2,6 @@ import type { OpenFaasDeployment } from './deployment.ts';
 
 /** Annotations that say something to another platform; by exact name, or by a beginning that ends with a dot. */
 const ANNOTATIONS: Readonly<Record<string, string>> = {
-  'com.openfaas.health.':
-    'of the questions about health only the path counts; when they are asked is the platform’s own',
-  'com.openfaas.ready.':
-    'of the questions about readiness only the path counts; when they are asked is the platform’s own',
   'com.openfaas.queue': 'it is kept and shown in metrics; each function has a line of its own in one durable queue',
   'prometheus.io.': 'functions are not scraped one by one: the metrics of all of them are at the metrics address',
   schedule: 'it is kept and listed, and calls come from a cron connector that is pointed at this server',
@@ -23,7 +19,6 @@ export function describeDifferences(deployment: OpenFaasDeployment): string[] {
   const { annotations, envVars, requests } = deployment;
   return [
     ...Object.keys(annotations).flatMap((name) => {
-      if (/^com\.openfaas\.(?:health|ready)\.http\.path$/.test(name)) return [];
       const key = Object.keys(ANNOTATIONS).find((one) => (one.endsWith('.') ? name.startsWith(one) : name === one));
       return key === undefined ? [] : [`annotation "${name}": ${ANNOTATIONS[key] ?? ''}`];
     }),

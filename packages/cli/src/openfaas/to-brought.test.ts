@@ -72,7 +72,7 @@ describe('a function that comes over', () => {
       annotations: {
         topic: 'a',
         'com.openfaas.health.http.path': '/ok',
-        'com.openfaas.health.http.periodSeconds': '2',
+        'com.openfaas.queue': 'slow',
         'prometheus.io.scrape': 'true',
         'com.openfaas.profile': 'gvisor',
         own: 'x',
@@ -89,7 +89,7 @@ describe('a function that comes over', () => {
     const { notes } = toBrought({ deployment, notes: [] }, await loadMapping());
     for (const word of [
       'topic',
-      'periodSeconds',
+      'com.openfaas.queue',
       'prometheus.io.scrape',
       'com.openfaas.profile',
       'constraints',

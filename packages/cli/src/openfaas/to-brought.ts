@@ -59,19 +59,20 @@ export function toBrought({ deployment, build, notes: own }: ImportedFunction, m
 
 /** Loads the mapping of the server. */
 export async function loadMapping(): Promise<Mapping> {
-  const { functionDeploymentSchema, resolveRetryAnnotations, toFunctionSpec } = await import('@ebb/server');
+  const server = await import('@ebb/server');
   return (deployment) => {
-    const checked = functionDeploymentSchema.safeParse(deployment);
+    const checked = server.functionDeploymentSchema.safeParse(deployment);
     if (!checked.success) throw new Error(describeProblem(checked.error, deployment, 'it').message);
-    const { spec, notes } = toFunctionSpec(checked.data, undefined);
+    const { spec, notes } = server.toFunctionSpec(checked.data, undefined);
     const ignored = Object.entries(spec.annotations).filter(
-      ([name, value]) => name.startsWith(RETRY) && resolveRetryAnnotations({ [name]: value }) === undefined,
+      ([name, value]) => name.startsWith(RETRY) && server.resolveRetryAnnotations({ [name]: value }) === undefined,
     );
     return {
       spec,
       notes: [
         ...describeDefaults(deployment, spec),
         ...notes,
+        ...server.describeDifferences(checked.data, spec),
         ...ignored.map(([name, value]) => `annotation "${name}" is ${JSON.stringify(value)}: it counts as absent`),
       ],
     };
