@@ -30,6 +30,7 @@ export function alertRoutes(options: AlertRouteOptions): readonly OpenFaasRoute[
     {
       method: 'POST',
       path: '/system/alert',
+      scope: 'functions:write',
       async run({ request }) {
         const alerts = parseAlerts(await readJson(request, alertsSchema, MAX_BYTES));
         const text = JSON.stringify(alerts);

@@ -7,6 +7,7 @@ import { newCallId } from '../../core/ids.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { AnsweredRequest, Authenticator } from '../../core/ports.ts';
 import { answeredRequest } from '../answered-request.ts';
+import { isAllowed, type Scope } from '../authorize.ts';
 import { streamLines } from '../stream-lines.ts';
 import { AnsweredError, type OpenFaasAnswer, type OpenFaasRoute } from './openfaas-route.ts';
 import { type OpenFaasRoutesOptions, openFaasRoutes } from './openfaas-routes.ts';
@@ -55,9 +56,12 @@ export async function createOpenFaasApi(options: OpenFaasApiOptions): Promise<Op
     },
   });
 
-  const authenticate = async (request: FastifyRequest): Promise<void> => {
+  const authenticate = async (request: FastifyRequest, scope?: Scope): Promise<void> => {
     if (!isProtected) return;
-    await authenticator.authenticate(request.headers.authorization, request.raw.socket.remoteAddress ?? '');
+    const { authorization } = request.headers;
+    const identity = await authenticator.authenticate(authorization, request.raw.socket.remoteAddress ?? '');
+    // What a caller may not do does not exist for it.
+    if (scope !== undefined && !isAllowed(identity, scope)) throw unknownRoute(request, []);
   };
 
   async function sendError(request: FastifyRequest, reply: FastifyReply, thrown: unknown): Promise<void> {
@@ -106,7 +110,7 @@ export async function createOpenFaasApi(options: OpenFaasApiOptions): Promise<Op
       method: route.method,
       url: route.path.replace(/\{(\w+)\}/g, ':$1'),
       async onRequest(request) {
-        if (route.isOpen !== true) await authenticate(request);
+        if (route.scope !== 'open') await authenticate(request, route.scope);
       },
       async handler(request, reply) {
         const gone = new AbortController();

@@ -86,6 +86,7 @@ export function functionRoutes(options: FunctionRoutesOptions): readonly OpenFaa
     {
       method: 'GET',
       path: '/system/functions',
+      scope: 'functions:read',
       run({ query }) {
         const namespace = parseNamespace(undefined, query['namespace']);
         requireNamespace(options, namespace);
@@ -100,11 +101,12 @@ export function functionRoutes(options: FunctionRoutesOptions): readonly OpenFaa
         return { status: 200, json: statuses };
       },
     },
-    { method: 'POST', path: '/system/functions', run: (call) => deploy(call, 'create') },
-    { method: 'PUT', path: '/system/functions', run: (call) => deploy(call, 'replace') },
+    { method: 'POST', path: '/system/functions', scope: 'functions:write', run: (call) => deploy(call, 'create') },
+    { method: 'PUT', path: '/system/functions', scope: 'functions:write', run: (call) => deploy(call, 'replace') },
     {
       method: 'DELETE',
       path: '/system/functions',
+      scope: 'functions:write',
       async run({ request, query }) {
         const body = await readJson(request, deletionSchema, bodyMaxBytes);
         const namespace = parseNamespace(body.namespace, query['namespace']);
@@ -117,6 +119,7 @@ export function functionRoutes(options: FunctionRoutesOptions): readonly OpenFaa
     {
       method: 'GET',
       path: '/system/function/{name}',
+      scope: 'functions:read',
       async run({ params, query }) {
         const named = parsePathName(params['name'] ?? '', query['namespace']);
         const wantsUsage = query['usage'] === '1' || query['usage'] === 'true';
@@ -130,6 +133,7 @@ export function functionRoutes(options: FunctionRoutesOptions): readonly OpenFaa
     {
       method: 'POST',
       path: '/system/scale-function/{name}',
+      scope: 'functions:write',
       async run({ params, query, request }) {
         const body = await readJson(request, scalingSchema, bodyMaxBytes);
         const inPath = parsePathName(params['name'] ?? '', query['namespace']);

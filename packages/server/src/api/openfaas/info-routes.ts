@@ -33,6 +33,7 @@ export function infoRoutes({ info, health }: InfoRoutesOptions): readonly OpenFa
     {
       method: 'GET',
       path: '/system/info',
+      scope: 'server:read',
       run: () => ({
         status: 200,
         json: {
@@ -42,9 +43,9 @@ export function infoRoutes({ info, health }: InfoRoutesOptions): readonly OpenFa
         },
       }),
     },
-    { method: 'GET', path: '/healthz', isOpen: true, run: healthz },
-    { method: 'HEAD', path: '/healthz', isOpen: true, run: healthz },
-    { method: 'GET', path: '/', isOpen: true, run: () => ({ status: 307, headers: { location: '/ui/' } }) },
-    { method: 'GET', path: '/ui', run: page },
+    { method: 'GET', path: '/healthz', scope: 'open', run: healthz },
+    { method: 'HEAD', path: '/healthz', scope: 'open', run: healthz },
+    { method: 'GET', path: '/', scope: 'open', run: () => ({ status: 307, headers: { location: '/ui/' } }) },
+    { method: 'GET', path: '/ui', scope: 'server:read', run: page },
   ];
 }

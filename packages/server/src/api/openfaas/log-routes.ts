@@ -18,6 +18,7 @@ export function logRoutes({ registry, logs, clock }: LogRouteOptions): readonly 
     {
       method: 'GET',
       path: '/system/logs',
+      scope: 'functions:read',
       async run({ query, signal }) {
         const wanted = await answeringWith({ INVALID_REQUEST: 422 }, () => parseLogQuery(query, clock.now()));
         const { namespace, name, selection } = wanted;

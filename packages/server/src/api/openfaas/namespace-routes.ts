@@ -52,17 +52,24 @@ export function namespaceRoutes({ namespaces, bodyMaxBytes }: NamespaceRoutesOpt
     return { status: 202 };
   };
   const both = (method: OpenFaasMethod, run: OpenFaasRoute['run']): OpenFaasRoute[] =>
-    ['/system/namespace/{namespace}', '/system/namespaces/{namespace}'].map((path) => ({ method, path, run }));
+    ['/system/namespace/{namespace}', '/system/namespaces/{namespace}'].map((path) => ({
+      method,
+      path,
+      scope: 'namespaces:write',
+      run,
+    }));
 
   return [
     {
       method: 'GET',
       path: '/system/namespaces',
+      scope: 'namespaces:read',
       run: () => ({ status: 200, json: namespaces.list().map(({ name }) => name) }),
     },
     {
       method: 'POST',
       path: '/system/namespace',
+      scope: 'namespaces:write',
       async run(call) {
         const body = await read(call);
         const { name } = body;
@@ -76,6 +83,7 @@ export function namespaceRoutes({ namespaces, bodyMaxBytes }: NamespaceRoutesOpt
     {
       method: 'GET',
       path: '/system/namespace/{namespace}',
+      scope: 'namespaces:read',
       run({ params }) {
         const { name, labels, annotations } = requireKnown(params['namespace'] ?? '');
         const isDescribed = labels !== undefined || annotations !== undefined;

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Scope } from '../authorize.ts';
 import { EbbError } from '../../core/errors.ts';
 
 /** Methods of the compatible surface. */
@@ -31,8 +32,8 @@ export interface OpenFaasRoute {
   readonly method: OpenFaasMethod;
   /** Parameters stand in braces; a slash at the end of a request's path does not matter. */
   readonly path: string;
-  /** Whether it is served without credentials. Default: false. */
-  readonly isOpen?: boolean;
+  /** What the caller must be allowed; `open` needs no credentials (T1). */
+  readonly scope: Scope | 'open';
   /** Answers; an {@link EbbError} that is thrown becomes its status with the message as text. */
   run(call: OpenFaasCall): Promise<OpenFaasAnswer> | OpenFaasAnswer;
 }

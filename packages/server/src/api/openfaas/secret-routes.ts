@@ -38,17 +38,19 @@ export function secretRoutes({ namespaces, secrets, bodyMaxBytes }: SecretRoutes
     {
       method: 'GET',
       path: '/system/secrets',
+      scope: 'secrets:read',
       async run({ query }) {
         const namespace = parseNamespace(undefined, query['namespace']);
         const stored = await answeringWith({ NAMESPACE_NOT_FOUND: 400 }, () => secrets.list(namespace));
         return { status: 200, json: stored.map(({ name }) => ({ name, namespace })) };
       },
     },
-    { method: 'POST', path: '/system/secrets', run: (call) => set(call, 'create') },
-    { method: 'PUT', path: '/system/secrets', run: (call) => set(call, 'replace') },
+    { method: 'POST', path: '/system/secrets', scope: 'secrets:write', run: (call) => set(call, 'create') },
+    { method: 'PUT', path: '/system/secrets', scope: 'secrets:write', run: (call) => set(call, 'replace') },
     {
       method: 'DELETE',
       path: '/system/secrets',
+      scope: 'secrets:write',
       async run({ request, query }) {
         const body = await readJson(request, namedSchema, bodyMaxBytes);
         await secrets.remove(parseNamespace(body.namespace, query['namespace']), body.name);

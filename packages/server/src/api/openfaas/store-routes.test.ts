@@ -46,7 +46,7 @@ describe('the stores', () => {
 
   const ask = async (place: string | undefined, path: string): Promise<OpenFaasAnswer> => {
     const route = storeRoutes({ place }).find((one) => one.path === path);
-    expect(route).toMatchObject({ method: 'GET', isOpen: true });
+    expect(route).toMatchObject({ method: 'GET', scope: 'open' });
     const call = { params: {}, query: {}, request: {}, signal: new AbortController().signal };
     return (await route?.run(call as never)) ?? { status: 0 };
   };

@@ -56,7 +56,7 @@ export function storeRoutes({ place }: StoreRoutesOptions): readonly OpenFaasRou
   const serve = (file: string, schema: z.ZodType): OpenFaasRoute => ({
     method: 'GET',
     path: `/store/${file}`,
-    isOpen: true,
+    scope: 'open',
     run: () => readStore(place, file, schema),
   });
   return [serve('functions.json', functionStoreSchema), serve('templates.json', templateStoreSchema)];
