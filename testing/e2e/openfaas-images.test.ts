@@ -13,6 +13,16 @@ my $s = IO::Socket::INET->new(LocalPort => 8080, Listen => 9, ReuseAddr => 1) or
 while (my $c = $s->accept) { my $l = <$c>; while (<$c>) { last if /^\\r?$/ }
 print $c $l =~ m{ / } ? "HTTP/1.0 200 OK\\r\\n\\r\\n$<" : "HTTP/1.0 404 No\\r\\n\\r\\n"; close $c }`;
 
+/** A server that passes calls on to one on port 3000, which comes up a second later and says "inner". */
+const OUTER = `use IO::Socket::INET; $SIG{CHLD} = 'IGNORE';
+sub serve { my ($p, $f) = @_; my $s = IO::Socket::INET->new(LocalAddr => $p == 3000 ? '127.0.0.1' : '0.0.0.0',
+LocalPort => $p, Listen => 9, ReuseAddr => 1) or die;
+while (my $c = $s->accept) { my $l = <$c>; while (<$c>) { last if /^\\r?$/ } print $c "HTTP/1.0 " . $f->($l) . "\\n"; close $c } }
+if (fork == 0) { sleep 1; serve(3000, sub { "200 OK\\r\\n\\r\\ninner" }) }
+serve(8080, sub { return "200 OK\\r\\n\\r\\nOK" if $_[0] =~ m{/_/health};
+my $u = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => 3000) or return "500 Refused\\r\\n\\r\\nrefused";
+print $u "GET / HTTP/1.0\\r\\n\\r\\n"; my @a = <$u>; return "200 OK\\r\\n\\r\\n$a[-1]" });`;
+
 /** Images that keep to the contract of images made for OpenFaaS, run as their own tools have them deployed. */
 describeWithDocker('function images made for OpenFaaS', (socketPath) => {
   const docker = new Dockerode({ socketPath });
@@ -21,6 +31,7 @@ describeWithDocker('function images made for OpenFaaS', (socketPath) => {
   const image = `ebb-test/contract-own:${id}`;
   const rootImage = `ebb-test/contract-root:${id}`;
   const plainImage = `ebb-test/contract-plain:${id}`;
+  const outerImage = `ebb-test/contract-outer:${id}`;
   let server: TestServer;
   let client: OpenFaasClient;
 
@@ -32,12 +43,14 @@ describeWithDocker('function images made for OpenFaaS', (socketPath) => {
     await buildContractImage(docker, { tag: rootImage });
     const command = JSON.stringify(['perl', '-e', PLAIN]);
     await buildContractImage(docker, { tag: plainImage, lines: [`CMD ${command}`] });
+    const outer = ['ENV mode=http upstream_url=http://127.0.0.1:3000', `CMD ${JSON.stringify(['perl', '-e', OUTER])}`];
+    await buildContractImage(docker, { tag: outerImage, lines: outer });
     server = await startTestServer({ engine: 'docker', env: { EBB_POOL_SIZE: '0' } });
     client = createOpenFaasClient(server);
   }, 600_000);
   afterAll(async () => {
     await server[Symbol.asyncDispose]();
-    for (const tag of [image, rootImage, plainImage]) await docker.getImage(tag).remove({ force: true });
+    for (const tag of [image, rootImage, plainImage, outerImage]) await docker.getImage(tag).remove({ force: true });
   });
 
   const invoke = (name: string, body = '') => call(server.functionUrl(name), { method: 'POST', body });
@@ -111,6 +124,11 @@ describeWithDocker('function images made for OpenFaaS', (socketPath) => {
   test('without a health path are ready when their port is open', async () => {
     await client.deploy({ service: 'plain', image: plainImage });
     expect(await invoke('plain')).toMatchObject({ status: 200, text: expect.stringMatching(/^2000\d\d$/) as string });
+  });
+
+  test('whose server passes calls on are ready when the one behind it is', async () => {
+    await client.deploy({ service: 'outer', image: outerImage });
+    expect(await invoke('outer')).toMatchObject({ status: 200, text: expect.stringContaining('inner') as string });
   });
 
   test('that remove their lock file, and so say that they take no calls, are replaced', async () => {

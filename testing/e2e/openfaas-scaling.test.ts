@@ -14,11 +14,15 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 /** Deploys code with what labels of a deployment come to, since only images are deployed by that API. */
-async function deploy(name: string, labels: Readonly<Record<string, string>>) {
+async function deploy(
+  name: string,
+  labels: Readonly<Record<string, string>>,
+  env: Readonly<Record<string, string>> = {},
+) {
   const archive = execFileSync('tar', ['-C', path.join(ROOT, 'testing/fixtures/lab'), '-cf', '-', '.']);
   const { digest } = await server.client.code.upload(DEFAULT_NAMESPACE, new Uint8Array(archive), 'tar');
-  const { scale, concurrency } = resolveScaleLabels({ labels, cpuCores: 1 });
-  const spec = { runtime: 'node' as const, scale, concurrency, labels };
+  const { scale, concurrency } = resolveScaleLabels({ labels, env, cpuCores: 1 });
+  const spec = { runtime: 'node' as const, scale, concurrency, labels, env };
   await server.client.functions.deploy({ namespace: DEFAULT_NAMESPACE, name }, { spec, code: digest });
 }
 
@@ -107,4 +111,19 @@ test.concurrent('without the label for it the last replica stays, however long n
   await deploy('kept', { [`${PREFIX}zero-duration`]: '1s' });
   await sleep(5_000);
   expect(await countOf('kept')).toBe(1);
+});
+
+test.concurrent('a queue of 40 calls has a replica for every 10 that a target of 10 bears, until it is worked off', async () => {
+  const labels = { [`${PREFIX}type`]: 'queue', [`${PREFIX}target`]: '10', [`${PREFIX}target-proportion`]: '1' };
+  await deploy('queue', labels, { max_inflight: '1' });
+  const url = `${server.url}/async-function/queue/slow?ms=800`;
+  const accepted = await Promise.all(Array.from({ length: 40 }, () => fetch(url, { method: 'POST' })));
+  expect(new Set(accepted.map(({ status }) => status))).toEqual(new Set([202]));
+  let most = 0;
+  await eventually(async () => {
+    const count = await countOf('queue');
+    most = Math.max(most, count);
+    return most > 2 && count === 1;
+  }, 60_000);
+  expect(most).toBeLessThanOrEqual(4);
 });

@@ -122,7 +122,7 @@ class Host {
   }
 }
 
-test('in mode queue calls that are in the queue count with those in line, and in no other', () => {
+test('in mode queue calls that are in the queue count, and in no other mode', () => {
   const scale = { mode: 'queue' as const, target: 10, max: 50 };
   const decisionOf = (spec: object, more: object) => {
     const limits = resolveLimits(functionSpecSchema.parse({ runtime: 'node', ...spec }));

@@ -164,10 +164,13 @@ function mostOf(counts: readonly Count[]): Count {
   return counts.reduce((most, one) => (one.count > most.count ? one : most));
 }
 
-/** What calls need that are still in the queue, together with those in line: nobody here would know of them otherwise. */
-function needOfBacklog({ scaling }: ResolvedLimits, { seen, backlog = 0 }: ScaleWindows): Count {
-  const count = backlog === 0 ? 0 : divide(backlog + seen.waiting, scaling.target);
-  return { count, reason: backlog === 1 ? '1 call is in the queue' : `${backlog} calls are in the queue` };
+/**
+ * What calls need that are still in the queue. Those that were taken from it and wait in line are not added: how long the
+ * queue is comes a little late, and would have them twice.
+ */
+function needOfBacklog({ scaling }: ResolvedLimits, { backlog = 0 }: ScaleWindows): Count {
+  const reason = backlog === 1 ? '1 call is in the queue' : `${backlog} calls are in the queue`;
+  return { count: divide(backlog, scaling.target), reason };
 }
 
 /** What the requests that are here now need, in any mode. */

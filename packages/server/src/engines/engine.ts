@@ -255,6 +255,11 @@ export interface Engine extends AsyncDisposable {
    * seen (E3). An unknown id resolves at once.
    */
   stop(id: string, options: { readonly graceMs: number }): Promise<void>;
+  /**
+   * Resolves when the server listens to which that of an image made for OpenFaaS passes calls on, or where there is none
+   * or none can be seen; after a while in any case. Rejects with the signal's reason. Absent where there are no images.
+   */
+  awaitInner?(id: string, signal: AbortSignal): Promise<void>;
   /** Forgets an instance without ending it: another server has it from now on. `list` finds it anew. */
   release(id: string): void;
   /**

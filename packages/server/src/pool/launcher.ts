@@ -86,11 +86,10 @@ export function createLauncher(options: LauncherOptions): Launcher {
     const { instance, log, exited } = launched;
     const limit = AbortSignal.timeout(options.startTimeoutMs);
     try {
-      await awaitReady(instance.target, {
-        signal: signal ? AbortSignal.any([signal, limit]) : limit,
-        exited,
-        ...askedBy(question),
-      });
+      const either = signal ? AbortSignal.any([signal, limit]) : limit;
+      await awaitReady(instance.target, { signal: either, exited, ...askedBy(question) });
+      // Its server is well before the one that it passes calls on to.
+      if (version.spec.openfaas !== undefined) await engine.awaitInner?.(instance.id, either);
       return launched;
     } catch (error) {
       exits.forget(instance.id);

@@ -187,7 +187,7 @@ export function createDeployer(options: DeployerOptions): Deployer {
       return {
         version,
         isNew,
-        commit: (now, serve) => 
+        commit: (now, serve) =>
           now && !isNew ? reuse(version, now, serve, askedAt) : commit(version, now, serve, askedAt),
         discard: async (isStored) => {
           if (probe) await discard(version, isStored);
@@ -198,12 +198,7 @@ export function createDeployer(options: DeployerOptions): Deployer {
 }
 
 /** A function all of whose calls go to a new version. */
-function makeLive(
-  version: Version,
-  current: FunctionRecord | undefined,
-  now: number,
-  askedAt = now,
-): FunctionRecord {
+function makeLive(version: Version, current: FunctionRecord | undefined, now: number, askedAt = now): FunctionRecord {
   const { namespace, name } = version;
   const alias = liveAlias(version.version, current && findAlias(current, LIVE_ALIAS), now);
   if (current) {

@@ -45,7 +45,10 @@ describe('a deployment as it runs', () => {
   });
 
   test('the process is told to the image, before what the variables say of it', () => {
-    expect(specOf({ envProcess: 'cat', envVars: { fprocess: 'env', a: 'b' } }).env).toEqual({ fprocess: 'cat', a: 'b' });
+    expect(specOf({ envProcess: 'cat', envVars: { fprocess: 'env', a: 'b' } }).env).toEqual({
+      fprocess: 'cat',
+      a: 'b',
+    });
   });
 
   test('a call may take as long as the variables of the image allow, and a minute at least', () => {
@@ -54,8 +57,8 @@ describe('a deployment as it runs', () => {
   });
 
   test('a secret that was set later makes another spec', () => {
-    const { spec } = toFunctionSpec(deployment({ secrets: ['a'] }), '2026-11-22T00:00:00.000Z');
-    expect(spec.openfaas).toEqual({ secretsAt: '2026-11-22T00:00:00.000Z' });
+    const one = toFunctionSpec(deployment({ secrets: ['a'] }), '2026-11-22T00:00:00.000Z').spec;
+    expect(one.openfaas).toEqual({ secretsAt: '2026-11-22T00:00:00.000Z' });
   });
 });
 

@@ -13,6 +13,7 @@ import { createDockerClient, type DockerDeadlines, statusOf } from './docker-cli
 import { watchEvents } from './events.ts';
 import { applyFirewall, removeFirewall, sweepFirewalls } from './firewall.ts';
 import { ensureHolderImage } from './holder-image.ts';
+import { awaitInnerServer } from './inner-server.ts';
 import { readLogLines } from './logs.ts';
 import { ensureNetwork, instanceNetwork, type InstanceNetwork, removeNetwork } from './network.ts';
 import { type DaemonInfo, probeDocker } from './probe.ts';
@@ -259,6 +260,10 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
       const running = stopping.get(id) ?? stop().finally(() => stopping.delete(id));
       stopping.set(id, running);
       return running;
+    },
+    async awaitInner(id, signal) {
+      const info = await inspectContainer(client, containerOf(id));
+      if (info) await awaitInnerServer({ id: info.Id, pid: info.State.Pid, env: info.Config.Env }, signal);
     },
     // The daemon is the memory; what was mounted stays mounted.
     release: (id) => spares.forget(id),
