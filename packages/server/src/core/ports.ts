@@ -399,7 +399,7 @@ export interface FunctionUsage {
 
 /** Measures what functions use. */
 export interface UsageReader {
-  /** Takes up to a third of a second where the function was not measured lately. Never rejects. */
+  /** Takes a third of a second where the function was not measured lately, on Docker up to two seconds. Never rejects. */
   usage(namespace: string, name: string): Promise<FunctionUsage>;
 }
 

@@ -74,3 +74,16 @@ test('an instance that ends meanwhile is left out', async () => {
   instances.delete('a');
   expect(await asking).toMatchObject({ cpuMillicores: 0 });
 });
+
+test('an engine that takes its time is not waited for; what it said is told the next time', async () => {
+  const answer = Promise.withResolvers<{ cpuMs: number; memoryBytes: number }>();
+  const meter = new UsageMeter({
+    instances: () => [{ id: 'a', namespace: 'ns', function: 'f', state: 'busy' }],
+    isThere: () => true,
+    stats: () => answer.promise,
+    clock: { monotonic: () => 5_000 },
+  });
+  expect(await meter.totals()).toEqual([]);
+  answer.resolve({ cpuMs: 70, memoryBytes: MB });
+  await expect.poll(() => meter.totals()).toEqual([{ namespace: 'ns', name: 'f', cpuMs: 70, memoryBytes: MB }]);
+});

@@ -10,6 +10,8 @@ const AT_ONCE = 8;
 const MOST_PER_LOOK = 200;
 /** Looks over all instances are at least this far apart. */
 const APART_MS = 1_000;
+/** Docker measures a container at most about once a second; nobody who asks for everything waits for that. */
+const LONGEST_WAIT_MS = 200;
 /** CPU use is a mean over at least this long ... */
 const SHORTEST_MS = 300;
 /** ... and at most this, so that it is of now. */
@@ -56,12 +58,15 @@ export class UsageMeter implements UsageReader {
     this.#options = options;
   }
 
-  /** What every function uses; of functions without instances the CPU time they used. Never rejects. */
+  /**
+   * What every function uses; of functions without instances the CPU time they used. Where an engine takes its time, that
+   * is what the look before this one found. Never rejects.
+   */
   async totals(): Promise<readonly FunctionTotals[]> {
     if (this.#options.clock.monotonic() - this.#lookedAt >= APART_MS) {
       this.#looking ??= this.#lookAll().finally(() => (this.#looking = undefined));
     }
-    await this.#looking;
+    await Promise.race([this.#looking, delay(LONGEST_WAIT_MS, undefined, { ref: false })]);
     const memory = new Map<string, number>();
     for (const instance of this.#options.instances()) {
       const key = keyOf(instance);

@@ -11,7 +11,7 @@ export interface UsageGauges {
 }
 
 /** A scrape does not wait longer for an engine to measure; then what it said last is shown. */
-const READ_MS = 2_000;
+const READ_MS = 1_000;
 
 /** The metrics of what functions use. */
 export interface UsageMetrics {
