@@ -214,6 +214,29 @@ describe('a minimum while there is work', () => {
   });
 });
 
+describe('a function scaled to zero by hand', () => {
+  test('is not started again for the calls of the past, and gives up at once what is still idle', async () => {
+    const version = createVersion({ obeys: true, spec: { scale: { mode: 'rps', target: 1, idle: '1h', min: 1 } } });
+    using loop = createLoop([version]);
+    loop.start();
+    for (let i = 0; i < 40; i += 1) {
+      version.call();
+      await vi.advanceTimersByTimeAsync(250);
+    }
+    expect(version.told.at(-1)).toBeGreaterThan(1);
+    Object.assign(version.scalable, { minimum: 0, isAtZero: true });
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect([version.told.at(-1), version.reasons.at(-1)]).toEqual([0, 'scaled to 0 by hand']);
+    const decided = version.told.length;
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(version.told).toHaveLength(decided);
+    version.call();
+    loop.poke(version.scalable);
+    await vi.advanceTimersByTimeAsync(10);
+    expect(version.told.at(-1)).toBe(1);
+  });
+});
+
 describe('a memory budget', () => {
   const large = { memory: '512Mi', scale: { idle: '1h' } };
 
