@@ -117,11 +117,13 @@ export function requestLines(raw: readonly string[], call: CallHeaders): string 
     traceparent !== '' && TRACEPARENT.test(traceparent)
       ? traceparent
       : traceparentOf(call.isOpenFaas && !UUID.test(call.callId) ? newCallId() : call.callId);
-  lines += `X-Call-Id: ${call.callId}\r\nX-Start-Time: ${call.startTime}\r\nX-Ebb-Deadline: ${call.deadline}\r\ntraceparent: ${trace}\r\n`;
-  lines +=
-    given === 0
-      ? `X-Forwarded-For: ${call.remoteAddress}\r\nX-Forwarded-Host: ${host}\r\nX-Forwarded-Proto: ${call.protocol}\r\n`
-      : forwardedLines(given, host, call);
+  // In one piece for nearly all calls: this is the warm path.
+  if (given === 0)
+    lines += `X-Call-Id: ${call.callId}\r\nX-Start-Time: ${call.startTime}\r\nX-Ebb-Deadline: ${call.deadline}\r\nX-Forwarded-For: ${call.remoteAddress}\r\nX-Forwarded-Host: ${host}\r\nX-Forwarded-Proto: ${call.protocol}\r\ntraceparent: ${trace}\r\n`;
+  else {
+    lines += `X-Call-Id: ${call.callId}\r\nX-Start-Time: ${call.startTime}\r\nX-Ebb-Deadline: ${call.deadline}\r\ntraceparent: ${trace}\r\n`;
+    lines += forwardedLines(given, host, call);
+  }
   if (call.shadowOf !== undefined) lines += `X-Ebb-Shadow-Of: ${call.shadowOf}\r\n`;
   return call.attempt === undefined ? lines : lines + attemptLines(call.attempt);
 }
