@@ -184,6 +184,8 @@ function connect({ url, credentials, image, own, close }: Place): Gateway {
       return name;
     },
     async [Symbol.asyncDispose]() {
+      // What its own server has ends with it.
+      if (own) return close();
       for (const { name, namespace } of deployed.values()) await gateway.remove(name, namespace).catch(() => undefined);
       for (const name of namespaces) {
         await gateway.system('DELETE', `/system/namespace/${name}`, { name, labels: { openfaas: '1' } });
