@@ -108,6 +108,35 @@ describe('a first deploy', () => {
   });
 });
 
+describe('an update that cannot be carried out', () => {
+  /** A function that serves `a`, with `b` accepted for it, whose instances never become ready. */
+  async function setUpPending() {
+    const bench = await setUp();
+    await bench.deploys.accept(input('a'), 'create');
+    bench.gate.prove = () => Promise.reject(new EbbError('DEPLOY_FAILED', 'it does not start'));
+    await bench.deploys.accept(input('b'), 'replace');
+    expect(bench.deploys.list()).toHaveLength(1);
+    return bench;
+  }
+
+  test('does not bring back a function that somebody removes', async () => {
+    const { deploys, registry, store } = await setUpPending();
+    await registry.remove(NAMESPACE, NAME);
+    await expect.poll(() => store.list('accepted-deploy/')).toEqual([]);
+    await sleep(30);
+    expect([registry.list(), deploys.list()]).toEqual([[], []]);
+  });
+
+  test('does not replace what somebody else deploys later', async () => {
+    const { deploys, gate, registry, store, imageServed } = await setUpPending();
+    await registry.put(input('c'), { probe: false });
+    gate.prove = () => Promise.resolve();
+    await expect.poll(() => store.list('accepted-deploy/')).toEqual([]);
+    await sleep(30);
+    expect([imageServed(), deploys.list()]).toEqual(['c', []]);
+  });
+});
+
 describe('an update', () => {
   test('is accepted before its first instance is ready; until then the old version serves', async () => {
     const { deploys, gate, imageServed, store } = await setUp();

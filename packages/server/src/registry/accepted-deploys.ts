@@ -2,7 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../core/clock.ts';
 import { asEbbError, EbbError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
-import type { AcceptedDeploy, AcceptedDeploys, DeployInput, FunctionRegistry, Version } from '../core/ports.ts';
+import type {
+  AcceptedDeploy,
+  AcceptedDeploys,
+  DeployInput,
+  FunctionRegistry,
+  RegistryChange,
+  Version,
+} from '../core/ports.ts';
 import type { KeyValue } from '../store/key-value.ts';
 import { createAcceptedDeployStore } from './accepted-deploy-store.ts';
 import { createTurns } from './turns.ts';
@@ -16,7 +23,7 @@ const RETRY_MOST_MS = 60_000;
 
 /** What accepted deploys are made with. */
 export interface AcceptedDeploysOptions {
-  readonly registry: Pick<FunctionRegistry, 'put' | 'remove' | 'resolve' | 'setReplicas'>;
+  readonly registry: Pick<FunctionRegistry, 'put' | 'remove' | 'resolve' | 'setReplicas' | 'watch'>;
   readonly store: KeyValue;
   /** Whether a version has an instance that serves its calls now. */
   readonly isServing: (version: Version) => boolean;
@@ -201,6 +208,32 @@ export function createAcceptedDeploys(options: AcceptedDeploysOptions): DeployRu
     }
   };
 
+  /** Drops what was accepted; in the function's turn. */
+  const withdraw = async (namespace: string, name: string): Promise<void> => {
+    const key = keyOf(namespace, name);
+    await stop(key);
+    // On disk first: what is left there would be carried out by the next server.
+    await records.forget(namespace, name);
+    pending.delete(key);
+  };
+
+  // Whoever removed the function, or had another version serve, came later and is not to be undone.
+  const watching = registry.watch((change) => {
+    const { namespace, name } = change.kind === 'removed' ? change.previous : change.record;
+    const key = keyOf(namespace, name);
+    const deploy = pending.get(key);
+    if (!deploy || (change.kind === 'changed' && !isSuperseding(change, deploy))) return;
+    const isOver = async () => {
+      if (pending.get(key)?.acceptedAt === deploy.acceptedAt) await withdraw(namespace, name);
+    };
+    turns.run(key, isOver).catch((error: unknown) => {
+      logger.warn(
+        { namespace, name, err: error },
+        'an accepted deploy that a later change replaced could not be forgotten',
+      );
+    });
+  });
+
   return {
     pending: (namespace, name) => pending.get(keyOf(namespace, name)),
     list: (namespace) =>
@@ -208,15 +241,9 @@ export function createAcceptedDeploys(options: AcceptedDeploysOptions): DeployRu
     accept: (input, mode) => turns.run(keyOf(input.namespace, input.name), () => accept(input, mode)),
     remove: (namespace, name) =>
       turns.run(keyOf(namespace, name), async () => {
-        const key = keyOf(namespace, name);
-        const isPending = pending.has(key);
-        await stop(key);
-        if (isPending) {
-          pending.delete(key);
-          await records.forget(namespace, name);
-          if (!registry.resolve(namespace, name)) return;
-        }
-        await registry.remove(namespace, name);
+        const isPending = pending.has(keyOf(namespace, name));
+        await withdraw(namespace, name);
+        if (!isPending || registry.resolve(namespace, name)) await registry.remove(namespace, name);
       }),
     async start() {
       const unreadable = (key: string, error: unknown) =>
@@ -236,9 +263,19 @@ export function createAcceptedDeploys(options: AcceptedDeploysOptions): DeployRu
       for (const deploy of pending.values()) carryOn(deploy);
     },
     async [Symbol.asyncDispose]() {
+      watching[Symbol.dispose]();
       await Promise.all([...runs.keys()].map(stop));
     },
   };
+}
+
+/** Whether a change has another version serve than the deploy is about to. */
+function isSuperseding(
+  { record, previous }: Extract<RegistryChange, { readonly kind: 'changed' }>,
+  { input }: AcceptedDeploy,
+): boolean {
+  const { key, spec } = record.live;
+  return key !== previous?.live.key && JSON.stringify(spec) !== JSON.stringify(input.spec);
 }
 
 function keyOf(namespace: string, name: string): string {
