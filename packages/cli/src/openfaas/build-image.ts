@@ -139,7 +139,8 @@ async function runDocker(words: readonly string[], env: BuildImageOptions['env']
   } catch (error) {
     signal.throwIfAborted();
     const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    const what = isMissing ? 'the program "docker" is not there' : `"docker ${words.join(' ')}" failed`;
+    // Not with its arguments: those of a build may be secret.
+    const what = isMissing ? 'the program "docker" is not there' : `"docker ${words[0]}" failed`;
     throw new CliError('BUILD_FAILED', what, { cause: error, logs: said });
   }
 }

@@ -248,6 +248,38 @@ test('two builds run at once, eight wait, and the next is asked to come later', 
   expect(again).toBeDefined();
 });
 
+test('a build whose client goes away while it waits gives its place up at once', async () => {
+  const ended = Promise.withResolvers<void>();
+  const busy: ImageBuilder = {
+    async *build({ context }): AsyncGenerator<BuildNews> {
+      context.resume();
+      await ended.promise;
+      yield { kind: 'done' };
+    },
+    async *push(): AsyncGenerator<BuildNews> {
+      yield { kind: 'done' };
+    },
+  };
+  using bench = await start({ builder: busy });
+  const body = await packBuild({ config: { image: 'a' }, context: CONTEXT });
+  const running = await Promise.all(
+    [1, 2].map(async () => {
+      const received = await bench.receive(body);
+      return { received, reports: Array.fromAsync(received.run(never)) };
+    }),
+  );
+  const gone = new AbortController();
+  await using waiting = await bench.receive(body);
+  const reports = waiting.run(gone.signal)[Symbol.asyncIterator]().next();
+  gone.abort(new Error('it left'));
+  await expect(reports).rejects.toThrow('it left');
+  ended.resolve();
+  for (const { received, reports: all } of running) {
+    expect((await all).at(-1)?.status).toBe('success');
+    await received[Symbol.asyncDispose]();
+  }
+});
+
 test('a push has the login of its registry from the file, and no other', async () => {
   using bench = await start();
   const path = join(bench.directory, 'config.json');

@@ -140,13 +140,12 @@ export async function createRemoteBuilder(options: RemoteBuilderOptions): Promis
     image: string,
     signal: AbortSignal,
   ): AsyncGenerator<BuildReport, void, undefined> {
-    const turn = await takeTurn();
+    const turn = await takeTurn(signal);
     const startedAt = clock.now();
     const limit = AbortSignal.timeout(timeoutMs);
     const duration = () => ({ duration: (clock.now() - startedAt) / 1000 });
     const failed = (error: string): BuildReport => ({ log: [], image, status: 'failed', error, ...duration() });
     try {
-      signal.throwIfAborted();
       for await (const news of work(AbortSignal.any([signal, limit]))) {
         if (news.kind === 'line') yield { log: [news.text], image, status: 'in_progress' };
         if (news.kind !== 'failed') continue;
@@ -166,15 +165,26 @@ export async function createRemoteBuilder(options: RemoteBuilderOptions): Promis
     }
   }
 
-  /** Resolves when one of the places is free. */
-  async function takeTurn(): Promise<{ leave: () => void }> {
+  /** Resolves when one of the places is free; rejects when the signal aborts before that. */
+  async function takeTurn(signal: AbortSignal): Promise<{ leave: () => void }> {
     const { promise: entered, resolve: enter } = Promise.withResolvers<void>();
     const { promise: left, resolve: leave } = Promise.withResolvers<void>();
     void lane(() => {
       enter();
       return left;
     });
-    await entered;
+    const { promise: gone, reject } = Promise.withResolvers<never>();
+    const give = () => reject(signal.reason);
+    signal.addEventListener('abort', give, { once: true });
+    try {
+      signal.throwIfAborted();
+      await Promise.race([entered, gone]);
+    } catch (error) {
+      leave();
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', give);
+    }
     return { leave };
   }
 
