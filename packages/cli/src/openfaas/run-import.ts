@@ -39,7 +39,7 @@ export async function runImport(context: CommandContext): Promise<ImportResult> 
     const built = await withImages(context, ready);
     const secrets = neededSecrets(source, ready);
     for (const { namespace, name } of secrets.filter(({ isUsed }) => isUsed)) {
-      output.note(`set the secret first: ebb secret set ${name} --namespace ${namespace}`);
+      output.note(escapeControls(`set the secret first: ebb secret set ${name} --namespace ${namespace}`));
     }
     output.result({ written, functions: valueOf(brought), secrets, notes: source.notes }, () =>
       written.length === 0
@@ -72,7 +72,9 @@ async function bring(
   if (!output.mode.json) output.result(undefined, () => describePlan(plan, output));
   if (isDryRun) {
     for (const { namespace, name, isUsed } of needed) {
-      output.note(`secret ${name} of ${namespace} ${isUsed ? 'needs a value' : 'is used by no function'}`);
+      output.note(
+        escapeControls(`secret ${name} of ${namespace} ${isUsed ? 'needs a value' : 'is used by no function'}`),
+      );
     }
   } else {
     const { values, skipped } = await gatherSecrets(context, needed, files);
@@ -81,10 +83,10 @@ async function bring(
     for (const namespace of namespaces) await client.namespaces.create(namespace, { signal });
     for (const { namespace, name, value } of values) {
       await client.secrets.set(namespace, name, value, { signal });
-      output.note(`secret ${name} of ${namespace} set`);
+      output.note(escapeControls(`secret ${name} of ${namespace} set`));
     }
     for (const { namespace, name } of skipped)
-      output.note(`secret ${name} of ${namespace} left out: no function uses it`);
+      output.note(escapeControls(`secret ${name} of ${namespace} left out: no function uses it`));
     const isBuilt = ({ ref }: PlannedChange): boolean =>
       built.some((one) => targetKey(one.target) === targetKey({ ref }));
     const doable = { ...plan, changes: plan.changes.filter(isBuilt) };
@@ -119,8 +121,9 @@ function sayNotes({ output, parameters }: CommandContext, source: ImportSource, 
       rest.kind === 'target' && rest.build !== undefined && !builds
         ? [`its image ${rest.image} is made from code (${rest.build.lang}): build it first, or give --build`]
         : [];
-    for (const note of [...code, ...notes]) output.note(`${ref.name}: ${escapeControls(note)}`);
-    if (rest.kind === 'refused') output.warn(`${ref.name} cannot be brought over: ${escapeControls(rest.reason)}`);
+    for (const note of [...code, ...notes]) output.note(`${escapeControls(ref.name)}: ${escapeControls(note)}`);
+    if (rest.kind === 'refused')
+      output.warn(`${escapeControls(ref.name)} cannot be brought over: ${escapeControls(rest.reason)}`);
   }
 }
 
@@ -180,10 +183,10 @@ async function withImages(
   for (const one of ready) {
     const { ref, image, build } = one;
     if (build !== undefined) {
-      const task = await startTask(`${ref.name}: building ${image}`);
+      const task = await startTask(`${escapeControls(ref.name)}: building ${image}`);
       try {
         await buildImage({ image, build, env, signal });
-        task.done(`${ref.name}: built ${image}`);
+        task.done(`${escapeControls(ref.name)}: built ${image}`);
       } catch (error) {
         task.failed();
         if (signal.aborted || !(error instanceof CliError)) throw error;
