@@ -201,8 +201,10 @@ export function createTaskAttempts(options: TaskAttemptsOptions): TaskAttempts {
 
   return {
     begin: (live, index, before, found) => hold(attempt(live, index, before, found)),
-    lose: (live, index, row) =>
-      hold(settle(live, index, row, { kind: 'lost', message: 'the server was stopped while it ran' })),
+    lose(live, index, row) {
+      const lost = settle(live, index, row, { kind: 'lost', message: 'the server was stopped while it ran' });
+      hold(lost.finally(options.onFree));
+    },
     async end(id, ending) {
       const live = book.live(id);
       if (!live || live.record.ending) return;
