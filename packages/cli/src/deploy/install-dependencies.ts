@@ -1,10 +1,8 @@
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { CliError } from '../core/cli-error.ts';
-
-const LINES_KEPT = 20;
+import { ProgramError, runProgram } from '../core/run-program.ts';
 
 /** Whether a code directory names dependencies that are not there. */
 export async function needsInstall(directory: string): Promise<boolean> {
@@ -38,40 +36,15 @@ export interface InstallOptions {
 /** Installs the dependencies of a code directory with npm. Throws INSTALL_FAILED with npm's last lines. */
 export async function installDependencies(directory: string, options: InstallOptions): Promise<void> {
   const words = installCommand(directory);
-  const said: string[] = [];
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const child = spawn('npm', words, {
-    cwd: directory,
-    env: environment(options.env),
-    stdio: ['ignore', 'pipe', 'pipe'],
-    signal: options.signal,
-  });
-  const keep = (chunk: Buffer) => {
-    said.push(
-      ...chunk
-        .toString('utf8')
-        .split('\n')
-        .filter((line) => line.trim() !== ''),
-    );
-    said.splice(0, said.length - LINES_KEPT);
-  };
-  child.stdout.on('data', keep);
-  child.stderr.on('data', keep);
-  child.on('error', reject).on('close', (code) => {
-    if (code === 0) resolve();
-    else reject(new Error(`npm ended with ${code}`));
-  });
+  const { signal } = options;
   try {
-    await promise;
+    await runProgram('npm', words, { cwd: directory, env: environment(options.env), signal });
   } catch (error) {
-    options.signal.throwIfAborted();
+    if (!(error instanceof ProgramError)) throw error;
     throw new CliError(
       'INSTALL_FAILED',
       `"npm ${words.join(' ')}" failed in ${directory}; --no-install leaves it out`,
-      {
-        cause: error,
-        logs: said,
-      },
+      { cause: error.cause, logs: error.lines },
     );
   }
 }

@@ -1,13 +1,12 @@
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join, relative } from 'node:path';
 import { parse } from 'yaml';
 import { CliError } from '../core/cli-error.ts';
+import { ProgramError, runProgram } from '../core/run-program.ts';
 import type { ImageBuild } from './deployment.ts';
 
-const LINES_KEPT = 20;
 /** Template that stands for a directory with a Dockerfile of its own. */
 const DOCKERFILE = 'dockerfile';
 const DEFAULT_HANDLER_FOLDER = 'function';
@@ -114,33 +113,14 @@ async function readTemplate(build: ImageBuild): Promise<Template> {
 }
 
 async function runDocker(words: readonly string[], env: BuildImageOptions['env'], signal: AbortSignal): Promise<void> {
-  const said: string[] = [];
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
   // Secrets of a build are known to the newer builder alone.
   const builder = words.includes('--secret') ? { DOCKER_BUILDKIT: '1' } : {};
-  const child = spawn('docker', words, { env: { ...env, ...builder }, stdio: ['ignore', 'pipe', 'pipe'], signal });
-  const keep = (chunk: Buffer): void => {
-    said.push(
-      ...chunk
-        .toString('utf8')
-        .split('\n')
-        .filter((line) => line.trim() !== ''),
-    );
-    said.splice(0, said.length - LINES_KEPT);
-  };
-  child.stdout.on('data', keep);
-  child.stderr.on('data', keep);
-  child.on('error', reject).on('close', (code) => {
-    if (code === 0) resolve();
-    else reject(new Error(`docker ended with ${code}`));
-  });
   try {
-    await promise;
+    await runProgram('docker', words, { env: { ...env, ...builder }, signal });
   } catch (error) {
-    signal.throwIfAborted();
-    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    if (!(error instanceof ProgramError)) throw error;
     // Not with its arguments: those of a build may be secret.
-    const what = isMissing ? 'the program "docker" is not there' : `"docker ${words[0]}" failed`;
-    throw new CliError('BUILD_FAILED', what, { cause: error, logs: said });
+    const what = error.isMissing ? error.message : `"docker ${words[0]}" failed`;
+    throw new CliError('BUILD_FAILED', what, { cause: error.cause, logs: error.lines });
   }
 }
