@@ -11,6 +11,7 @@ import { requireFile } from './require-file.ts';
 import { showInvocation, sizeOf } from './show-invocation.ts';
 import { aimAt } from './split-target.ts';
 import type { Waiters } from './waiters.ts';
+import { sameCall } from './same-call.ts';
 
 /** States that do not change any more. */
 const ENDED: ReadonlySet<string> = new Set(INVOCATION_STATES.slice(2));
@@ -138,16 +139,9 @@ export function createInvocations(options: InvocationsOptions): Invocations {
     async replay(id, { namespace, target }) {
       const record = await find(id, namespace);
       await requireFile(files, record.id, record.body);
-      const { method, path, headers, body: payload, priority, rules, callbacks } = record;
       return acceptance.enqueueKept({
         ...aimOf(record, target),
-        method,
-        path,
-        headers,
-        payload,
-        priority,
-        key: rules?.key,
-        callbacks,
+        ...sameCall(record),
         origin: { kind: 'replay', of: id },
       });
     },

@@ -5,6 +5,7 @@ import type { Acceptance } from './accept.ts';
 import type { PayloadFiles } from './payload-files.ts';
 import { requireFile } from './require-file.ts';
 import { aimAt } from './split-target.ts';
+import { sameCall } from './same-call.ts';
 
 /** What {@link moveLetters} needs. */
 export interface MoveLettersOptions {
@@ -37,18 +38,11 @@ export async function moveLetters(
     aimed.map(async ({ record, aim }, index): Promise<AcceptedCall> => {
       const file = kept[index];
       if (file?.status === 'rejected') throw file.reason;
-      const { id, method, path, headers, body: payload, priority, rules, callbacks } = record;
       return acceptance.enqueueKept({
         ...aim,
         callId: redriveIdOf(record),
-        method,
-        path,
-        headers,
-        payload,
-        priority,
-        key: rules?.key,
-        callbacks,
-        origin: { kind: 'redrive', of: id },
+        ...sameCall(record),
+        origin: { kind: 'redrive', of: record.id },
       });
     }),
   );

@@ -1,3 +1,4 @@
+import type { FunctionSpec } from '@ebb/contract';
 import { EbbError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type {
@@ -77,7 +78,7 @@ export function functionRoutes(options: FunctionRoutesOptions): readonly OpenFaa
       }
       // What goes to zero when idle begins with an instance all the same: clients wait until a new function is ready.
       const isAtZero = spec.scale.min === 0 && deploys.pending(namespace, name) === undefined;
-      if (isAtZero) await options.registry.setReplicas(namespace, name, Math.max(1, spec.scale.minActive ?? 1));
+      if (isAtZero) await options.registry.setReplicas(namespace, name, firstReplicasOf(spec));
     });
     return { status: 202 };
   };
@@ -168,9 +169,14 @@ function describe(
     spec: input.spec,
     code: input.code,
     createdAt: record?.createdAt ?? pending?.acceptedAt ?? 0,
-    ...replicasOf(instances, record, pending?.input.spec.scale.min ?? 0),
+    ...replicasOf(instances, record, pending ? firstReplicasOf(pending.input.spec) : 0),
     ...more,
   });
+}
+
+/** How many instances a function begins with: also one that goes to zero when it is idle has its own at first. */
+function firstReplicasOf({ scale }: FunctionSpec): number {
+  return Math.max(1, scale.min, scale.minActive ?? 0);
 }
 
 /** How many instances there are meant to be and are. A deploy that does not serve yet is meant to have its own minimum. */
@@ -186,7 +192,8 @@ function replicasOf(
     wanted += own.wanted;
     ready += own.ready;
   }
-  return { replicas: Math.max(wanted, coming), availableReplicas: ready };
+  // A number that somebody asked for meanwhile is what they read back.
+  return { replicas: record.replicas ? wanted : Math.max(wanted, coming), availableReplicas: ready };
 }
 
 function requireNamespace({ namespaces }: Pick<FunctionRoutesOptions, 'namespaces'>, namespace: string): void {
