@@ -64,6 +64,22 @@ test('an update is answered and shown before the first instance of its version i
   server.gate.prove = () => Promise.resolve();
 });
 
+test('while an update waits, its first replicas are shown, and then the number that somebody asks for', async () => {
+  await status('POST', FUNCTIONS, { service: 'waits', image: 'a:1' });
+  await status('POST', '/system/scale-function/waits', { serviceName: 'waits', replicas: 0 });
+  server.running.push({ id: 'i' } as (typeof server.running)[number]);
+  const ready = Promise.withResolvers<void>();
+  server.gate.prove = () => ready.promise;
+  const labels = { 'com.openfaas.scale.zero': 'true', 'com.openfaas.scale.min': '4' };
+  expect(await status('PUT', FUNCTIONS, { service: 'waits', image: 'a:2', labels })).toBe(202);
+  await status('POST', '/system/scale-function/waits', { serviceName: 'waits', replicas: 2 });
+  expect(await show('waits')).toMatchObject({ image: 'a:2', replicas: 2 });
+  ready.resolve();
+  await expect.poll(() => server.registry.resolve('openfaas-fn', 'waits')?.live.spec.image).toBe('a:2');
+  server.running.length = 0;
+  server.gate.prove = () => Promise.resolve();
+});
+
 test('an image that cannot be had is said at once, and nothing is left of the deploy', async () => {
   const { admit } = server.gate;
   server.gate.admit = () => Promise.reject(new EbbError('IMAGE_NOT_FOUND', 'the image "b" is nowhere'));
